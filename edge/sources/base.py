@@ -1,0 +1,55 @@
+"""The seam between pictures and the pipeline: a `Source` yields `Frame`s, each with its own time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge.arrays import U8
+
+Clock = Literal["camera", "host", "media"]
+"""Who stamped a frame: the camera, this host on arrival, or the file's own time line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture and when it was taken. All times in seconds."""
+
+    image: U8  # (height, width, 3) BGR, C-contiguous
+    index: int
+    """Position since the source was opened, from 0; a gap means frames were dropped."""
+    time_s: float
+    """The source's own time line; strictly increasing. Only differences matter: motion is computed with them."""
+    captured_at_s: float
+    """Unix time of capture as well as `clock` knows it (arrival on this host for live video)."""
+    clock: Clock
+    pts: int | None = None
+    """Presentation time stamp as the container has it, in its own units."""
+
+
+class Source(Protocol):
+    """Frames of one camera, file or scene. Iterate once; closing from another thread ends the iteration."""
+
+    live: bool
+    """True: frames come at their own pace and old ones are worthless. False: every frame counts."""
+    frame_rate: float | None
+    """Announced frames per second; a hint only, since cameras lie."""
+    frame_count: int | None
+    """Number of frames where known beforehand, for progress bars."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames in order. Raises `SourceError` when the source cannot be opened or breaks for good."""
+        ...
+
+    def close(self) -> None:
+        """End the iteration and free the decoder; safe to call twice and from any thread."""
+        ...
+
+
+class SourceError(Exception):
+    """A source that cannot be used. `code` is stable and machine-readable; the message has no secret in it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, codec_unsupported,
+        invalid_url, scheme_not_allowed, no_video or ended."""

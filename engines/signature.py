@@ -1,0 +1,114 @@
+"""The network contract: names, shapes and metadata that training, export, engines and edge agree on.
+
+| role    | inputs                                                   | outputs                                        |
+|---------|----------------------------------------------------------|------------------------------------------------|
+| teacher | `image` uint8 (B, 3, H, W), RGB planar, letterboxed      | `heatmap`, `points`, `boxes`, `scores`, `embeddings` |
+| student | `image`, and `prior` float32 (B, 1, h, w)                | `points`, `boxes`, `scores`, `embeddings`      |
+
+h, w = H/4, W/4. `heatmap` float32 (B, 1, h, w) in [0, 1]; `points` (B, N, 2) object centres (x, y) in cells;
+`boxes` (B, N, 4) xyxy in input pixels; `scores` (B, N) descending; `embeddings` (B, N, D) of unit length.
+Normalisation (/255), sigmoid, 3x3 peak test, top-N, gather and L2 norm are inside the graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+STRIDE = 4
+"""Input pixels per heatmap cell."""
+SCHEMA = "atttrack/1"
+"""Version of this contract; stands in each model file."""
+
+Role = Literal["teacher", "student"]
+FeatureMapping = Literal["none", "efm", "ifm"]
+
+IMAGE, PRIOR = "image", "prior"
+HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scores", "embeddings"
+DECODED = (POINTS, BOXES, SCORES, EMBEDDINGS)
+"""Outputs of every role, in the order of the graph."""
+
+
+class SignatureError(ValueError):
+    """A model file that does not keep the contract, or two that do not belong together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What one model file is. Stored as ONNX metadata (string to string) under the field names below."""
+
+    role: Role
+    height: int
+    """Input pixels; a multiple of 32."""
+    width: int
+    """Input pixels; a multiple of 32."""
+    peaks: int
+    """N: detections per image, most likely first."""
+    embedding_dim: int
+    """D: length of an embedding."""
+    pair: str
+    """Name shared by a teacher and the students trained with it."""
+    network: str
+    """Name of the architecture, for people."""
+    mapping: FeatureMapping = "none"
+    """How the student's embeddings were brought into the teacher's space (paper section 3.3)."""
+    prior: bool = False
+    """Whether the network has the `prior` input; a student without it serves the baselines only."""
+    commit: str = ""
+    """Commit of the code that trained it."""
+    schema: str = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise SignatureError(f"model speaks contract {self.schema!r}, this program {SCHEMA!r}; export it again")
+        if self.role not in ("teacher", "student"):
+            raise SignatureError(f"role must be 'teacher' or 'student', got {self.role!r}")
+        if self.height % 32 or self.width % 32 or min(self.height, self.width) < 32:
+            raise SignatureError(f"input size must be multiples of 32, got {self.width}x{self.height}")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, in order."""
+        return (IMAGE, PRIOR) if self.prior else (IMAGE,)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the graph's outputs, in order."""
+        return (HEATMAP, *DECODED) if self.role == "teacher" else DECODED
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(h, w) of the heatmap."""
+        return self.height // STRIDE, self.width // STRIDE
+
+    def to_metadata(self) -> dict[str, str]:
+        """Strings for the model file."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], path: str = "model") -> Self:
+        """Read back what `to_metadata` wrote. Raises SignatureError naming the file and the missing entries."""
+        required = [f.name for f in fields(cls) if f.default is MISSING]
+        missing = [name for name in required if name not in metadata]
+        if missing:
+            raise SignatureError(f"{path} has no metadata {missing}: not exported by `python -m export.to_onnx`")
+        values: dict[str, Any] = {f.name: metadata[f.name] for f in fields(cls) if f.name in metadata}
+        try:
+            for name in ("height", "width", "peaks", "embedding_dim"):
+                values[name] = int(values[name])
+        except ValueError as error:
+            raise SignatureError(f"{path}: metadata is not a number: {error}") from None
+        values["prior"] = metadata.get("prior") == "True"
+        return cls(**values)
+
+
+def check_pair(teacher: Signature, student: Signature) -> None:
+    """Raise SignatureError unless the two can feed one tracker and the student can take the teacher's heatmap."""
+    if (teacher.role, student.role) != ("teacher", "student"):
+        raise SignatureError(f"need a teacher and a student, got a {teacher.role} and a {student.role}")
+    for name in ("pair", "height", "width", "embedding_dim", "mapping"):
+        ours, theirs = getattr(teacher, name), getattr(student, name)
+        if ours != theirs:
+            raise SignatureError(
+                f"teacher and student do not fit: {name} is {ours!r} in the teacher and {theirs!r} in the student; "
+                "take both files from one pair and one size"
+            )
