@@ -1,0 +1,71 @@
+# The verbs. Each one makes what it needs first; `make demo` and `make test` work on a fresh machine.
+PYTHON ?= python3
+DATA ?= $(or $(ATTTRACK_DATA),../shared/data)
+ARGS ?=
+
+BIN := .venv/bin
+RUN_READY := .venv/.ready-to-run
+DEV_READY := .venv/.ready-to-develop
+
+# PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
+TORCH ?= torch==2.13.0+cpu
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check format bench accuracy soak train clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(RUN_READY) ## make .venv with all that the CPU service needs
+
+demo: $(RUN_READY) ## start the service on a drawn camera and open its page
+	$(BIN)/python -m service --demo $(ARGS)
+
+serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
+	$(BIN)/python -m service $(ARGS)
+
+test: $(DEV_READY) ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_READY) ## lint, formatting, types and the walls between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV_READY) ## format the code and fix what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV_READY) ## measure the parts that need no data
+	$(BIN)/python -m benchmarks.association
+
+accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
+	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
+
+soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+train: $(DEV_READY) ## train a pair on DATA (hours to days on a CPU)
+	$(BIN)/python -m training.train_teacher --data $(DATA) $(ARGS)
+	$(BIN)/python -m training.train_student --data $(DATA) $(ARGS)
+
+clean: ## remove .venv and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, got: $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "python has no venv module. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
+
+$(RUN_READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q -e '.[cpu,service]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml | $(BIN)/python
+	@$(BIN)/python -m pip install -q '$(TORCH)' 2>/dev/null || \
+	  $(BIN)/python -m pip install -q '$(TORCH)' --extra-index-url $(TORCH_INDEX)
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@ $(RUN_READY)
