@@ -1,13 +1,15 @@
 """The seam between pictures and the pipeline: a `Source` yields `Frame`s, each with its own time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.arrays import U8
 
 Clock = Literal["camera", "host", "media"]
-"""Who stamped a frame: the camera, this host on arrival, or the file's own time line."""
+"""Who stamped `Frame.time_s`: the camera, this host on arrival, or the file's own time line."""
+
+Phase = Literal["connecting", "running", "reconnecting", "failed", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +22,31 @@ class Frame:
     time_s: float
     """The source's own time line; strictly increasing. Only differences matter: motion is computed with them."""
     captured_at_s: float
-    """Unix time of capture as well as `clock` knows it (arrival on this host for live video)."""
+    """Unix time at which this host got the picture (packet's arrival; read or drawn, for files and scenes)."""
     clock: Clock
     pts: int | None = None
     """Presentation time stamp as the container has it, in its own units."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What a source is doing now, for people and for GET /streams. No secret in any field."""
+
+    phase: Phase
+    since_s: float
+    """Unix time of the change to this state."""
+    code: str | None = None
+    """Why it is reconnecting or failed; one of `SourceError.code`."""
+    message: str | None = None
+    """The same for people."""
+    attempts: int = 0
+    """Connections that failed since the last frame."""
+    retry_at_s: float | None = None
+    """Unix time of the next attempt, while reconnecting."""
+
+
+StateObserver = Callable[[SourceState], None]
+"""Called on each change of state, in the thread that iterates the source; must be quick and must not raise."""
 
 
 class Source(Protocol):
@@ -35,6 +58,11 @@ class Source(Protocol):
     """Announced frames per second; a hint only, since cameras lie."""
     frame_count: int | None
     """Number of frames where known beforehand, for progress bars."""
+
+    @property
+    def state(self) -> SourceState:
+        """What the source is doing now; safe to ask from any thread."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames in order. Raises `SourceError` when the source cannot be opened or breaks for good."""

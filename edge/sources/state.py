@@ -1,0 +1,41 @@
+"""The cell in which a source keeps its `SourceState`: written by one thread, read by any, observed on change."""
+
+import time
+from threading import Event
+
+from edge.sources.base import Phase, SourceError, SourceState, StateObserver
+
+
+class StateCell:
+    """The current state and whether the source was closed. Each source has one."""
+
+    def __init__(self, observer: StateObserver | None = None) -> None:
+        self._observer = observer
+        self.now = SourceState("connecting", time.time())
+        self.closed = Event()
+        """Set by `close()`; every wait of a source waits on it."""
+
+    def running(self) -> None:
+        """A frame came."""
+        if self.now.phase != "running":
+            self._change(SourceState("running", time.time()))
+
+    def reconnecting(self, error: SourceError, attempts: int, delay_s: float) -> None:
+        """The connection failed or broke; the next attempt starts in `delay_s`."""
+        now = time.time()
+        self._change(SourceState("reconnecting", now, error.code, str(error), attempts, now + delay_s))
+
+    def failed(self, error: SourceError, attempts: int = 0) -> SourceError:
+        """The source gave up; returns the error, to be raised."""
+        self._change(SourceState("failed", time.time(), error.code, str(error), attempts))
+        return error
+
+    def ended(self) -> None:
+        """The last frame was given or the source was closed; a failure is kept."""
+        if self.now.phase not in ("ended", "failed"):
+            self._change(SourceState("ended", time.time()))
+
+    def _change(self, state: SourceState) -> None:
+        self.now = state
+        if self._observer is not None:
+            self._observer(state)
