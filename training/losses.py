@@ -1,0 +1,72 @@
+"""FairMOT's losses: focal on the heatmap, L1 on extents and offsets, identity classification."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.models.decode import gather_cells, unit
+from training.targets import UNKNOWN
+
+WH_WEIGHT = 0.2
+"""AttTrack's 0.1 was set for 1088x608; extents in cells halve at 576x320, so their weight doubles."""
+ID_WEIGHT = 0.1
+"""Fixed weighting of the identity loss in the same recipe."""
+
+
+def focal_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+    """Penalty-reduced focal loss, alpha 2, beta 4, over all cells of (B, 1, h, w); divided by the number of centres."""
+    p = torch.sigmoid(logits.float()).clamp(1e-4, 1 - 1e-4)
+    positive = target.eq(1).float()
+    at_centres = (1 - p).square() * p.log() * positive
+    elsewhere = (1 - target).pow(4) * p.square() * (1 - p).log() * (1 - positive) * (1 - ignore)
+    return -(at_centres.sum() + elsewhere.sum()) / positive.sum().clamp_min(1)
+
+
+def l1_loss(feature: Tensor, cells: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute error per valid scalar of (B, C, h, w) gathered at cells (B, M), against target (B, M, C)."""
+    error = (gather_cells(feature.float(), cells) - target).abs() * mask.unsqueeze(2)
+    return error.sum() / (mask.sum() * target.shape[2] + 1e-4)
+
+
+class IdentityClassifier(nn.Module):
+    """Linear layer from a scaled unit embedding to identities; its outputs are the pivot features of EFM."""
+
+    def __init__(self, embedding_dim: int, identities: int) -> None:
+        super().__init__()
+        self.scale = math.sqrt(2) * math.log(max(identities - 1, 2))
+        self.linear = nn.Linear(embedding_dim, identities)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """(..., D) -> (..., identities) logits."""
+        return self.linear(self.scale * unit(embeddings))  # type: ignore[no-any-return]
+
+
+def identity_loss(feature: Tensor, cells: Tensor, ids: Tensor, mask: Tensor, classifier: IdentityClassifier) -> Tensor:
+    """Cross-entropy over the objects whose identity is known; 0 when a batch has none."""
+    known = (mask > 0) & (ids != UNKNOWN)
+    if not known.any():
+        return feature.sum() * 0
+    embeddings = gather_cells(feature.float(), cells)[known]
+    return functional.cross_entropy(classifier(embeddings), ids[known])
+
+
+def mimic_loss(feature: Tensor, teacher_feature: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
+    """IFM (AttTrack Eq. 6): squared distance between student's and teacher's unit embeddings at the true centres."""
+    ours = unit(gather_cells(feature.float(), cells))
+    theirs = unit(gather_cells(teacher_feature.float(), cells))
+    return ((ours - theirs).square().sum(2) * mask).sum() / mask.sum().clamp_min(1)
+
+
+def tracking_losses(maps: dict[str, Tensor], target: dict[str, Tensor], classifier: IdentityClassifier) -> dict[str, Tensor]:
+    """The four losses by head name and their weighted sum `total`; target holds the batched fields of `Targets`."""
+    cells, mask = target["cells"], target["mask"]
+    losses = {
+        "hm": focal_loss(maps["hm"], target["heatmap"], target["ignore"]),
+        "wh": l1_loss(maps["wh"], cells, target["sides"], mask),
+        "reg": l1_loss(maps["reg"], cells, target["offsets"], mask),
+        "id": identity_loss(maps["id"], cells, target["ids"], mask, classifier),
+    }
+    losses["total"] = losses["hm"] + WH_WEIGHT * losses["wh"] + losses["reg"] + ID_WEIGHT * losses["id"]
+    return losses

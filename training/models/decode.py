@@ -1,0 +1,45 @@
+"""Raw head maps to objects: the part of the graph that runs behind the heads in training, export and service alike."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engines.signature import STRIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The N likeliest centres of each image."""
+
+    heatmap: Tensor  # (B, 1, h, w) in [0, 1], before peak filtering
+    points: Tensor  # (B, N, 2) centres in cells
+    boxes: Tensor  # (B, N, 4) xyxy, input pixels
+    scores: Tensor  # (B, N) descending
+    embeddings: Tensor  # (B, N, D) unit length
+
+
+def decode(maps: dict[str, Tensor], peaks: int) -> Decoded:
+    """Sigmoid, 3x3 peak test, top `peaks`, then offset, extent and embedding at those cells (FairMOT's decoding)."""
+    heatmap = torch.sigmoid(maps["hm"].float())
+    batch, _, _, width = heatmap.shape
+    is_peak = functional.max_pool2d(heatmap, 3, 1, 1) == heatmap
+    scores, cells = torch.topk((heatmap * is_peak).flatten(1), peaks)  # (B, N)
+    corner = torch.stack((cells % width, cells // width), 2).to(heatmap.dtype)
+    points = corner + gather_cells(maps["reg"].float(), cells)
+    sides = gather_cells(maps["wh"].float(), cells)
+    boxes = torch.cat((points - sides[..., :2], points + sides[..., 2:]), 2) * STRIDE
+    embeddings = unit(gather_cells(maps["id"].float(), cells))
+    return Decoded(heatmap, points, boxes, scores, embeddings)
+
+
+def gather_cells(feature: Tensor, cells: Tensor) -> Tensor:
+    """(B, C, h, w) at row-major cells (B, N) -> (B, N, C)."""
+    index = cells.unsqueeze(1).expand(-1, feature.shape[1], -1)
+    return feature.flatten(2).gather(2, index).transpose(1, 2)
+
+
+def unit(features: Tensor) -> Tensor:
+    """Last axis scaled to length 1."""
+    return features / features.square().sum(-1, keepdim=True).clamp_min(1e-12).sqrt()

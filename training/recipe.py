@@ -1,0 +1,80 @@
+"""What a training run is made of, read from a TOML file and checked before anything starts."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One run. Fields stand in the TOML file under the same names."""
+
+    pair: str
+    """Name shared by a teacher and its students."""
+    network: str
+    """Name for people, such as yolo-1/2."""
+    width: float
+    """Channel multiple of the YOLOv5 body."""
+    steps: int
+    """Optimiser steps in all."""
+    batch: int = 8
+    learning_rate: float = 5e-4
+    """Peak of Adam's learning rate; it rises over the first `warmup` steps and falls along a cosine to 1/50."""
+    warmup: int = 200
+    ema: float = 0.998
+    """Decay of the averaged weights, which are the ones exported."""
+    input_width: int = 576
+    input_height: int = 320
+    scale_min: float = 0.6
+    scale_max: float = 1.25
+    zoom: float = 2.0
+    """Upper end of the zoomed views, so that larger inputs (1088x608) meet familiar sizes of people."""
+    sequences: tuple[str, ...] = ()
+    """Folders below DATA/sequences; their first halves are used."""
+    images: tuple[str, ...] = ()
+    """Folders below DATA/images."""
+    image_share: float = 0.0
+    """Share of samples from single images once pretraining is over."""
+    pretrain_steps: int = 0
+    """Steps at the beginning that see single images only."""
+    mapping: str = "none"
+    """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3)."""
+    max_gap: int = 11
+    """Largest distance in frames from a keyframe to the target frame."""
+    drop: float = 0.15
+    """Probability that a teacher's blob is missing from the prior."""
+    jitter: float = 0.05
+    """Standard deviation of a blob's displacement, in box sides."""
+    spurious: float = 0.1
+    """Probability per blob that a false one is added."""
+    blank: float = 0.1
+    """Probability that the whole prior is zero."""
+    seed: int = 1
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises ValueError that names the file and the offending entry."""
+        with path.open("rb") as file:
+            values: dict[str, Any] = tomllib.load(file)
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ValueError(f"{path}: unknown entries {unknown}; known are {sorted(known)}")
+        for name in ("sequences", "images"):
+            values[name] = tuple(values.get(name, ()))
+        try:
+            recipe = cls(**values)
+        except TypeError as error:
+            raise ValueError(f"{path}: {error}") from None
+        for name in ("input_width", "input_height"):
+            if getattr(recipe, name) % 32:
+                raise ValueError(f"{path}: {name} must be a multiple of 32, got {getattr(recipe, name)}")
+        if recipe.mapping not in ("none", "ifm"):
+            raise ValueError(f"{path}: mapping must be 'none' or 'ifm', got {recipe.mapping!r}")
+        return recipe
+
+    @property
+    def input_wh(self) -> tuple[int, int]:
+        """(width, height) of the network's input."""
+        return self.input_width, self.input_height
