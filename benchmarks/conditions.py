@@ -1,0 +1,64 @@
+"""Under which conditions a number was measured; stands beside each number in benchmarks/results."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PACKAGES = ("numpy", "opencv-python-headless", "av", "lap", "onnxruntime", "onnxruntime-gpu", "motmetrics", "uvicorn")
+
+
+def conditions(models: Iterable[Path] = ()) -> dict[str, Any]:
+    """Machine, versions, commit and model files of this run."""
+    return {
+        "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": _git("rev-parse", "--short=12", "HEAD"),
+        "changed_since_commit": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": round(os.getloadavg()[0], 2),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "models": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(models)},
+    }
+
+
+def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Write `result` as folder/name.json and return the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return path
+
+
+def _git(*arguments: str) -> str:
+    """Output of git, empty outside of a checkout."""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
