@@ -1,0 +1,92 @@
+"""Boxes in their three formats, overlap and clipping. Arrays in, arrays out; dtype (float32 or float64) is kept.
+
+| format | columns                                  |
+|--------|------------------------------------------|
+| xyxy   | left, top, right, bottom                 |
+| xywh   | left, top, width, height                 |
+| xyah   | centre x, centre y, width/height, height |
+
+The pixel space (source, input, cells) is the caller's; both arguments of `iou_matrix` must be in the same one.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+
+from edge.arrays import F32, F64
+
+Boxes = TypeVar("Boxes", F32, F64)
+
+
+def xyxy_to_xywh(xyxy: Boxes) -> Boxes:
+    """(N, 4) xyxy as xywh."""
+    xywh = xyxy.copy()
+    xywh[:, 2:] -= xyxy[:, :2]
+    return xywh
+
+
+def xywh_to_xyxy(xywh: Boxes) -> Boxes:
+    """(N, 4) xywh as xyxy."""
+    xyxy = xywh.copy()
+    xyxy[:, 2:] += xywh[:, :2]
+    return xyxy
+
+
+def xyxy_to_xyah(xyxy: Boxes) -> Boxes:
+    """(N, 4) xyxy as xyah. Heights must not be zero."""
+    xyah = np.empty_like(xyxy)
+    xyah[:, :2] = (xyxy[:, :2] + xyxy[:, 2:]) / 2
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    xyah[:, 2] = sides[:, 0] / sides[:, 1]
+    xyah[:, 3] = sides[:, 1]
+    return xyah
+
+
+def xyah_to_xyxy(xyah: Boxes) -> Boxes:
+    """(N, 4) xyah as xyxy."""
+    half = xyah[:, 2:] / 2
+    half[:, 0] *= xyah[:, 3]
+    xyxy = np.empty_like(xyah)
+    np.subtract(xyah[:, :2], half, out=xyxy[:, :2])
+    np.add(xyah[:, :2], half, out=xyxy[:, 2:])
+    return xyxy
+
+
+def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
+    """(N, M) intersection over union of the boxes `a` (N, 4) and `b` (M, 4), both xyxy; 0 where both areas are 0.
+
+    `pixel=1` counts a box from pixel to pixel, both ends included (width = right - left + 1), as FairMOT's tracker
+    does; 0, the default, takes the coordinates as real numbers, as the MOTChallenge evaluation does.
+    """
+    # One axis at a time: contiguous (N, M) planes are several times faster than an (N, M, 2) array.
+    a_left, a_top, a_right, a_bottom = a.T[:, :, None]
+    b_left, b_top, b_right, b_bottom = b.T[:, None, :]
+    zero = a.dtype.type(0)
+    width = np.minimum(a_right, b_right)
+    width -= np.maximum(a_left, b_left)
+    height = np.minimum(a_bottom, b_bottom)
+    height -= np.maximum(a_top, b_top)
+    if pixel:
+        width += pixel
+        height += pixel
+    np.maximum(width, zero, out=width)
+    np.maximum(height, zero, out=height)
+    intersection = np.multiply(width, height, out=width)
+    union = np.add(_areas(a, pixel)[:, None], _areas(b, pixel), out=height)
+    union -= intersection
+    union[union <= 0] = 1  # two empty boxes: 0 / 1
+    return np.divide(intersection, union, out=intersection)
+
+
+def clip_xyxy(xyxy: Boxes, width: float, height: float) -> Boxes:
+    """(N, 4) xyxy with every corner moved into [0, width] x [0, height]; a box outside becomes an empty one."""
+    limit = np.array((width, height, width, height), xyxy.dtype)
+    return np.clip(xyxy, xyxy.dtype.type(0), limit)
+
+
+def _areas(xyxy: Boxes, pixel: float) -> Boxes:
+    """(N,) width times height."""
+    sides = xyxy[:, 2:] - xyxy[:, :2]
+    if pixel:
+        sides += pixel
+    return sides[:, 0] * sides[:, 1]

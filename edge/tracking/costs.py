@@ -1,0 +1,28 @@
+"""What it costs to say that a track and a detection are the same person: matrices (tracks, detections)."""
+
+import numpy as np
+
+from edge.arrays import F32, F64
+from edge.boxes import iou_matrix
+
+
+def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weight: float, gate: float) -> F64:
+    """(N, M) appearance and motion in one number; infinite where motion says it is impossible. FairMOT's first step.
+
+    `appearance` (N, D) and `embeddings` (M, D) are of unit length, `distance` (N, M) is squared Mahalanobis. The cost is
+    appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where distance <= gate.
+    """
+    cosine: F32 = appearance @ embeddings.T
+    np.subtract(1, cosine, out=cosine)
+    np.maximum(cosine, 0, out=cosine)
+    cosine *= np.float32(appearance_weight)
+    cost = distance * (1 - appearance_weight)
+    cost += cosine
+    cost[distance > gate] = np.inf
+    return cost
+
+
+def iou_cost(tracks: F64, detections: F64) -> F64:
+    """(N, M) 1 - IoU of boxes (N, 4) and (M, 4) xyxy in source pixels, ends included as FairMOT's tracker has it."""
+    overlap = iou_matrix(tracks, detections, pixel=1.0)
+    return np.subtract(1, overlap, out=overlap)

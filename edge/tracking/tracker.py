@@ -1,0 +1,286 @@
+"""Detections in, identities out: FairMOT's tracker, batched over tracks, with time in seconds.
+
+`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in four points:
+time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
+was lost for too long is gone at once (there it could still be matched one frame later), and boxes that no camera
+can have made are ignored.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.arrays import F32, F64, I32, I64, Bool
+from edge.boxes import xyah_to_xyxy, xyxy_to_xyah
+from edge.detections import Detections, Tracks, TrackState
+from edge.tracking.assignment import assign
+from edge.tracking.costs import fused_cost, iou_cost
+from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
+from edge.tracking.tracklets import Tracklets
+
+LONGEST_GAP_S = 60.0
+"""After a longer pause nothing is known about who is where: the tracker forgets everybody and starts afresh."""
+TIME_TOLERANCE_S = 1e-3
+"""Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
+SMALLEST_SIDE_PX = 1.0
+FARTHEST_PX = 1e6
+"""A box with a side below SMALLEST_SIDE_PX, a corner beyond +-FARTHEST_PX or a number that is none is ignored."""
+
+_TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """FairMOT's numbers. Distances are costs: a pair has to stay below its limit."""
+
+    score_threshold: float = 0.4
+    """Detections must score higher; 0 to 1."""
+    lost_after_s: float = 1.0
+    """Seconds for which an unseen person is remembered."""
+    appearance_limit: float = 0.4
+    """First association: limit of the fused appearance and motion cost."""
+    appearance_weight: float = 0.98
+    """Share of appearance in that cost, 0 to 1; the rest is motion."""
+    gate: float = GATE_95
+    """First association: largest squared Mahalanobis distance."""
+    iou_confirm: float = 0.0
+    """First association: a pair whose boxes overlap less (IoU) is taken apart again; 0 keeps them all, as FairMOT."""
+    iou_limit: float = 0.5
+    """Second association: limit of 1 - IoU for tracks seen in the frame before."""
+    tentative_iou_limit: float = 0.7
+    """Third association: limit of 1 - IoU for tracks seen only once."""
+    duplicate_distance: float = 0.15
+    """A seen and a lost track with a smaller 1 - IoU are one person."""
+    smoothing: float = 0.9
+    """Share of the past in a track's appearance, 0 to 1."""
+    smallest_area_px: float = 100.0
+    """Tracks whose box is not larger (width * height, source pixels) are not reported."""
+    widest_aspect: float = 1.6
+    """Tracks with a larger width/height are not reported."""
+
+    def __post_init__(self) -> None:
+        for name in ("score_threshold", "appearance_weight", "iou_confirm", "smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in (
+            *("lost_after_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
+            *("duplicate_distance", "smallest_area_px", "widest_aspect"),
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The usable detections of a frame."""
+
+    xyxy: F64  # (M, 4) source pixels
+    xyah: F64  # (M, 4)
+    scores: F32  # (M,)
+    embeddings: F32  # (M, D) unit length
+    detection: I32  # (M,) row in Detections
+
+
+class Tracker:
+    """One stream's identities. Ids count from 1; nothing is shared between trackers."""
+
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self._kalman = KalmanFilter()
+        self._tracklets = Tracklets.empty()
+        self._now_s = 0.0
+        self._next_id = 1
+        self._first_frame = True
+
+    def update(self, detections: Detections, dt_s: float) -> Tracks:
+        """The people seen in this frame; those seen for the first time appear in the next one, if seen again.
+
+        `dt_s` is the time since the previous update, ignored on the first; 0 or more. Raises ValueError when it is not
+        or when embeddings have another length than before.
+        """
+        self._advance(dt_s)
+        seen = self._select(detections)
+        match = self._associate(seen)
+        self._correct(match, seen)
+        self._start(match, seen)
+        self._forget()
+        return self._report(_CONFIRMED)
+
+    def lost(self) -> Tracks:
+        """The people not seen in the last frame but remembered, where the motion model expects them."""
+        return self._report(_LOST)
+
+    def predict_boxes(self, after_s: float) -> Tracks:
+        """The people of the last `update`, moved on by `after_s` seconds: for a frame that no network saw.
+
+        The tracker itself does not change: the next update's `dt_s` still counts from the last update.
+        """
+        tracks = self._report(_CONFIRMED)
+        tracks.xyxy[:] += np.tile(tracks.velocities, 2) * np.float32(after_s)
+        tracks.detection[:] = -1
+        return tracks
+
+    def _advance(self, dt_s: float) -> None:
+        """Let time pass: predict where everybody is now. Unconfirmed tracks stay where they were, as in FairMOT."""
+        if self._first_frame:
+            return
+        if not 0 <= dt_s < np.inf:
+            raise ValueError(f"dt_s must be a finite number of seconds, 0 or more, got {dt_s}")
+        self._now_s += dt_s
+        if dt_s > LONGEST_GAP_S:
+            self._tracklets = Tracklets.empty()
+            self._first_frame = True
+            return
+        states, motion = self._tracklets.states, self._tracklets.motion
+        motion[VELOCITY, states == _LOST, 3] = 0  # nobody grows while unseen
+        self._kalman.predict(motion, np.where(states == _TENTATIVE, 0.0, dt_s)[:, None])
+
+    def _select(self, detections: Detections) -> _Seen:
+        """The detections that score high enough and can be boxes; embeddings made unit length."""
+        dim, expected = detections.embeddings.shape[1], self._tracklets.embeddings.shape[1]
+        if len(detections) and len(self._tracklets) and dim != expected:
+            raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
+        xyxy = detections.xyxy.astype(np.float64)
+        norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
+        usable = detections.scores > self.settings.score_threshold
+        usable &= (xyxy[:, 2:] - xyxy[:, :2] >= SMALLEST_SIDE_PX).all(axis=1)
+        usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
+        usable &= norms < np.inf
+        rows = usable.nonzero()[0]
+        xyxy = xyxy[rows]
+        return _Seen(
+            xyxy=xyxy,
+            xyah=xyxy_to_xyah(xyxy),
+            scores=detections.scores[rows],
+            embeddings=detections.embeddings[rows] / np.maximum(norms[rows], 1e-12)[:, None],
+            detection=rows.astype(np.int32),
+        )
+
+    def _associate(self, seen: _Seen) -> I64:
+        """(N,) row in `seen` of every track, -1 where it was not seen: three associations, each with the leftovers."""
+        tracklets, settings = self._tracklets, self.settings
+        match = np.full(len(tracklets), -1)
+        if not len(tracklets) or not len(seen.scores):
+            return match
+        boxes = xyah_to_xyxy(tracklets.motion[POSITION])
+        free = np.ones(len(seen.scores), np.bool_)
+
+        cost = self._first_cost(seen)
+        rows, columns = assign(cost, settings.appearance_limit)
+        if settings.iou_confirm > 0:
+            overlap = 1 - iou_cost(boxes[rows], seen.xyxy[columns]).diagonal()
+            real = overlap >= settings.iou_confirm
+            rows, columns = rows[real], columns[real]
+        match[rows] = columns
+        free[columns] = False
+
+        for state, limit in ((_CONFIRMED, settings.iou_limit), (_TENTATIVE, settings.tentative_iou_limit)):
+            rows = ((tracklets.states == state) & (match < 0)).nonzero()[0]
+            columns = free.nonzero()[0]
+            if len(rows) and len(columns):
+                of_rows, of_columns = assign(iou_cost(boxes[rows], seen.xyxy[columns]), limit)
+                match[rows[of_rows]] = columns[of_columns]
+                free[columns[of_columns]] = False
+        return match
+
+    def _first_cost(self, seen: _Seen) -> F64:
+        """(N, M) cost of the first association; unconfirmed tracks have no part in it."""
+        tracklets, settings = self._tracklets, self.settings
+        distance = self._kalman.gating(tracklets.motion, seen.xyah)
+        cost = fused_cost(
+            tracklets.embeddings, seen.embeddings, distance, settings.appearance_weight, settings.gate
+        )
+        cost[tracklets.states == _TENTATIVE] = np.inf
+        return cost
+
+    def _correct(self, match: I64, seen: _Seen) -> None:
+        """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on."""
+        tracklets = self._tracklets
+        tracklets.detection[:] = -1
+        tracklets.states[(match < 0) & (tracklets.states == _CONFIRMED)] = _LOST
+        rows = (match >= 0).nonzero()[0]
+        if not len(rows):
+            return
+        columns = match[rows]
+        tracklets.motion[:, rows] = self._kalman.update(tracklets.motion[:, rows], seen.xyah[columns])
+        past = np.float32(self.settings.smoothing)
+        mixed = past * tracklets.embeddings[rows] + (1 - past) * seen.embeddings[columns]
+        norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
+        tracklets.embeddings[rows] = mixed / np.maximum(norms, 1e-12)[:, None]
+        tracklets.scores[rows] = seen.scores[columns]
+        tracklets.states[rows] = _CONFIRMED
+        tracklets.last_seen_s[rows] = self._now_s
+        tracklets.detection[rows] = seen.detection[columns]
+        confirmed = rows[tracklets.ids[rows] == 0]
+        tracklets.ids[confirmed] = self._new_ids(len(confirmed))
+
+    def _start(self, match: I64, seen: _Seen) -> None:
+        """Every detection that is left is a new track: confirmed on the first frame, else when seen once more."""
+        free = np.ones(len(seen.scores), np.bool_)
+        free[match[match >= 0]] = False
+        columns = free.nonzero()[0]
+        count = len(columns)
+        state = _CONFIRMED if self._first_frame else _TENTATIVE
+        ids = self._new_ids(count) if self._first_frame else np.zeros(count, np.int64)
+        self._first_frame = False
+        if not count:
+            return
+        self._tracklets.append(
+            Tracklets(
+                motion=self._kalman.initiate(seen.xyah[columns]),
+                embeddings=seen.embeddings[columns],
+                ids=ids,
+                states=np.full(count, state),
+                scores=seen.scores[columns],
+                first_seen_s=np.full(count, self._now_s),
+                last_seen_s=np.full(count, self._now_s),
+                detection=seen.detection[columns],
+            )
+        )
+
+    def _forget(self) -> None:
+        """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person."""
+        tracklets = self._tracklets
+        unseen = tracklets.detection < 0
+        too_long = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
+        kept = ~(unseen & (too_long | (tracklets.states == _TENTATIVE)))
+        self._drop_duplicates((~unseen).nonzero()[0], (unseen & kept).nonzero()[0], kept)
+        if not kept.all():
+            tracklets.keep(kept)
+
+    def _drop_duplicates(self, seen: I64, lost: I64, kept: Bool) -> None:
+        """Clear `kept` for the shorter-lived of a seen and a lost track in one place; for the seen one if equal."""
+        if not len(seen) or not len(lost):
+            return
+        tracklets = self._tracklets
+        boxes = xyah_to_xyxy(tracklets.motion[POSITION])
+        pairs = (iou_cost(boxes[seen], boxes[lost]) < self.settings.duplicate_distance).nonzero()
+        seen, lost = seen[pairs[0]], lost[pairs[1]]
+        life_s = tracklets.last_seen_s - tracklets.first_seen_s
+        seen_is_older = life_s[seen] > life_s[lost] + TIME_TOLERANCE_S
+        kept[lost[seen_is_older]] = False
+        kept[seen[~seen_is_older]] = False
+
+    def _report(self, state: np.uint8) -> Tracks:
+        """The tracks in `state` whose box is large and slim enough for a person."""
+        tracklets, settings = self._tracklets, self.settings
+        aspect, height = tracklets.motion[POSITION, :, 2], tracklets.motion[POSITION, :, 3]
+        wanted = tracklets.states == state
+        wanted &= aspect * height * height > settings.smallest_area_px
+        wanted &= aspect <= settings.widest_aspect
+        rows = wanted.nonzero()[0]
+        velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
+        return Tracks(
+            ids=tracklets.ids[rows],
+            xyxy=xyah_to_xyxy(tracklets.motion[POSITION, rows]).astype(np.float32),
+            scores=tracklets.scores[rows],
+            states=tracklets.states[rows],
+            velocities=velocities.astype(np.float32),
+            ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
+            detection=tracklets.detection[rows],
+        )
+
+    def _new_ids(self, count: int) -> I64:
+        first = self._next_id
+        self._next_id += count
+        return np.arange(first, self._next_id)

@@ -1,0 +1,56 @@
+"""The tracker's memory: every identity it follows, as one struct of arrays."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from edge.arrays import F32, F64, I32, I64, U8, Bool
+
+_COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
+"""Fields with one row per identity; `motion` has them on its second axis."""
+
+
+@dataclass(slots=True)
+class Tracklets:
+    """Identities in the order in which they were first seen. Arrays may be written in place."""
+
+    motion: F64  # (5, N, 4) Kalman state as edge.tracking.kalman lays it out, source pixels
+    embeddings: F32  # (N, D) smoothed appearance, unit length
+    ids: I64  # (N,) public id, 0 while tentative
+    states: U8  # (N,) TrackState
+    scores: F32  # (N,) score of the last detection
+    first_seen_s: F64  # (N,) on the tracker's clock
+    last_seen_s: F64  # (N,) on the tracker's clock
+    detection: I32  # (N,) row in the last frame's Detections, -1 where not seen in it
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Nobody; D is taken from the first who come."""
+        return cls(
+            motion=np.zeros((5, 0, 4)),
+            embeddings=np.zeros((0, 0), np.float32),
+            ids=np.zeros(0, np.int64),
+            states=np.zeros(0, np.uint8),
+            scores=np.zeros(0, np.float32),
+            first_seen_s=np.zeros(0),
+            last_seen_s=np.zeros(0),
+            detection=np.zeros(0, np.int32),
+        )
+
+    def append(self, born: Self) -> None:
+        """Add the identities of `born` after the present ones."""
+        if not len(self):
+            self.embeddings = self.embeddings.reshape(0, born.embeddings.shape[1])
+        self.motion = np.concatenate((self.motion, born.motion), axis=1)
+        for name in _COLUMNS:
+            setattr(self, name, np.concatenate((getattr(self, name), getattr(born, name))))
+
+    def keep(self, kept: Bool) -> None:
+        """Forget the identities where `kept` (N,) is False; the others close ranks and stay in order."""
+        self.motion = self.motion[:, kept]
+        for name in _COLUMNS:
+            setattr(self, name, getattr(self, name)[kept])
