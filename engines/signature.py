@@ -1,9 +1,9 @@
 """The network contract: names, shapes and metadata that training, export, engines and edge agree on.
 
-| role    | inputs                                                   | outputs                                        |
-|---------|----------------------------------------------------------|------------------------------------------------|
-| teacher | `image` uint8 (B, 3, H, W), RGB planar, letterboxed      | `heatmap`, `points`, `boxes`, `scores`, `embeddings` |
-| student | `image`, and `prior` float32 (B, 1, h, w)                | `points`, `boxes`, `scores`, `embeddings`      |
+| role    | inputs                                              | outputs                                              |
+|---------|-----------------------------------------------------|------------------------------------------------------|
+| teacher | `image` uint8 (B, 3, H, W), RGB planar, letterboxed | `heatmap`, `points`, `boxes`, `scores`, `embeddings` |
+| student | `image`, and `prior` float32 (B, 1, h, w)           | `points`, `boxes`, `scores`, `embeddings`            |
 
 h, w = H/4, W/4. `heatmap` float32 (B, 1, h, w) in [0, 1]; `points` (B, N, 2) object centres (x, y) in cells;
 `boxes` (B, N, 4) xyxy in input pixels; `scores` (B, N) descending; `embeddings` (B, N, D) of unit length.
@@ -13,6 +13,10 @@ Normalisation (/255), sigmoid, 3x3 peak test, top-N, gather and L2 norm are insi
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, Self
+
+import numpy as np
+
+from engines.errors import SignatureError as SignatureError  # part of this module's contract, too
 
 STRIDE = 4
 """Input pixels per heatmap cell."""
@@ -26,10 +30,6 @@ IMAGE, PRIOR = "image", "prior"
 HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scores", "embeddings"
 DECODED = (POINTS, BOXES, SCORES, EMBEDDINGS)
 """Outputs of every role, in the order of the graph."""
-
-
-class SignatureError(ValueError):
-    """A model file that does not keep the contract, or two that do not belong together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,19 @@ class Signature:
             raise SignatureError(f"model speaks contract {self.schema!r}, this program {SCHEMA!r}; export it again")
         if self.role not in ("teacher", "student"):
             raise SignatureError(f"role must be 'teacher' or 'student', got {self.role!r}")
+        if self.mapping not in ("none", "efm", "ifm"):
+            raise SignatureError(f"mapping must be 'none', 'efm' or 'ifm', got {self.mapping!r}")
+        if self.role == "teacher" and self.prior:
+            raise SignatureError("a teacher takes no prior")
         if self.height % 32 or self.width % 32 or min(self.height, self.width) < 32:
             raise SignatureError(f"input size must be multiples of 32, got {self.width}x{self.height}")
+        if min(self.peaks, self.embedding_dim) < 1:
+            raise SignatureError(f"peaks and embedding_dim must be 1 or more, got {self.peaks}, {self.embedding_dim}")
+
+    @property
+    def explicit_mapping(self) -> bool:
+        """Whether embeddings are EFM's pivot features, which both networks of a pair must have."""
+        return self.mapping == "efm"
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -80,6 +91,25 @@ class Signature:
         """(h, w) of the heatmap."""
         return self.height // STRIDE, self.width // STRIDE
 
+    def input_arrays(self, batch: int) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Name -> (shape, dtype) of the graph's inputs, in order."""
+        arrays: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            IMAGE: ((batch, 3, self.height, self.width), np.uint8),
+            PRIOR: ((batch, 1, *self.cells), np.float32),
+        }
+        return {name: arrays[name] for name in self.inputs}
+
+    def output_arrays(self, batch: int) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Name -> (shape, dtype) of the graph's outputs, in order."""
+        shapes: dict[str, tuple[int, ...]] = {
+            HEATMAP: (batch, 1, *self.cells),
+            POINTS: (batch, self.peaks, 2),
+            BOXES: (batch, self.peaks, 4),
+            SCORES: (batch, self.peaks),
+            EMBEDDINGS: (batch, self.peaks, self.embedding_dim),
+        }
+        return {name: (shapes[name], np.float32) for name in self.outputs}
+
     def to_metadata(self) -> dict[str, str]:
         """Strings for the model file."""
         return {name: str(value) for name, value in asdict(self).items()}
@@ -95,17 +125,16 @@ class Signature:
         try:
             for name in ("height", "width", "peaks", "embedding_dim"):
                 values[name] = int(values[name])
-        except ValueError as error:
-            raise SignatureError(f"{path}: metadata is not a number: {error}") from None
-        values["prior"] = metadata.get("prior") == "True"
-        return cls(**values)
+            return cls(**{**values, "prior": metadata.get("prior") == "True"})
+        except ValueError as error:  # a SignatureError, too
+            raise SignatureError(f"{path}: {error}") from None
 
 
 def check_pair(teacher: Signature, student: Signature) -> None:
     """Raise SignatureError unless the two can feed one tracker and the student can take the teacher's heatmap."""
     if (teacher.role, student.role) != ("teacher", "student"):
         raise SignatureError(f"need a teacher and a student, got a {teacher.role} and a {student.role}")
-    for name in ("pair", "height", "width", "embedding_dim", "mapping"):
+    for name in ("pair", "height", "width", "embedding_dim", "explicit_mapping"):
         ours, theirs = getattr(teacher, name), getattr(student, name)
         if ours != theirs:
             raise SignatureError(

@@ -1,0 +1,48 @@
+"""What a network ready to run is to the rest of the program."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from engines.device import Array, CudaStream
+from engines.signature import Signature
+
+
+class Execution(Protocol):
+    """One set of buffers of an engine; two of them never disturb each other, the weights are shared.
+
+    A caller fills the first `batch` rows of every input, runs, and finds the results in the first `batch` rows of every
+    output once the cuda_stream has come that far. The buffers stay where they are for the execution's whole life, so a
+    runtime may bind them once and capture a graph per batch size.
+    """
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """Input name -> (max_batch, ...) array on the engine's device."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, Array]:
+        """Output name -> (max_batch, ...) array on the engine's device."""
+        ...
+
+    @property
+    def max_batch(self) -> int:
+        """Rows of every buffer."""
+        ...
+
+    def run(self, batch: int, cuda_stream: CudaStream) -> None:
+        """Enqueue the network over the first `batch` rows, 1 <= batch <= max_batch."""
+        ...
+
+
+class Engine(Protocol):
+    """A network ready to run; its weights are shared by all its executions."""
+
+    @property
+    def signature(self) -> Signature:
+        """What the model file says it is."""
+        ...
+
+    def prepare(self, max_batch: int) -> Execution:
+        """Allocate buffers for up to `max_batch` images; done once, never in a tick."""
+        ...
