@@ -1,0 +1,194 @@
+"""The walls of docs/ARCHITECTURE.md, and promises that README, Makefile and pyproject make to each other."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "training")
+RUNTIME = ("edge", "engines", "service")
+MAX_LINES = 350
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+TRAINING_MAY_IMPORT = (
+    "engines.signature",
+    "edge.arrays",
+    "edge.boxes",
+    "edge.detections",
+    "edge.heatmap_memory",
+    "edge.letterbox",
+    "edge.mot_format",
+    "edge.ops",
+    "edge.sources",
+)
+"""Train what you run: the geometry, the prior and the file formats, but neither engines nor tracker."""
+
+NEEDS_A_DEVICE = {"cuda", "tensorrt_engine"}
+"""Modules that import a GPU library at their top; the others must do without."""
+
+IMPORT_EVERYTHING = """
+import importlib, sys
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {refused}:
+            raise ImportError(f"{{name}} is not installed where the program runs")
+sys.meta_path.insert(0, Wall())
+for module in sys.argv[1].split(","):
+    importlib.import_module(module)
+"""
+REFUSED = {
+    *("torch", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx", "pycuda", "cuda"),
+    *("matplotlib", "motmetrics", "pandas", "scipy", "pytest", "hypothesis", "training", "export", "tests"),
+}
+
+
+def python_files(*folders: str) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Names of all modules that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield f"{node.module}"
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LINT_IMPORTS, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def test_walls_between_the_packages_hold() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("engines/wrong.py", "import edge"),
+        ("edge/wrong.py", "import service"),
+        ("edge/wrong.py", "import torch"),
+        ("service/wrong.py", "import training"),
+        ("edge/wrong.py", "import onnxruntime"),
+        ("engines/wrong.py", "import pycuda.driver"),
+        ("training/wrong.py", "import service"),
+    ],
+)
+def test_a_breach_of_the_walls_is_noticed(tmp_path: Path, module: str, line: str) -> None:
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    for package in PACKAGES:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / module).write_text(line)
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "BROKEN" in done.stdout
+
+
+@pytest.mark.parametrize("package", RUNTIME)
+def test_what_runs_imports_without_gpu_driver_torch_or_test_tools(package: str) -> None:
+    modules = [module_name(path) for path in python_files(package) if path.stem not in NEEDS_A_DEVICE | {"__main__"}]
+    program = IMPORT_EVERYTHING.format(refused=sorted(REFUSED))
+    done = subprocess.run(
+        [sys.executable, "-c", program, ",".join(modules)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", python_files("training"), ids=module_name)
+def test_training_uses_only_shared_parts_of_the_runtime(path: Path) -> None:
+    for name in imports(path):
+        if name.partition(".")[0] in RUNTIME:
+            assert any(f"{name}.".startswith(f"{allowed}.") for allowed in TRAINING_MAY_IMPORT), name
+
+
+@pytest.mark.parametrize("path", python_files("engines"), ids=module_name)
+def test_engines_import_nothing_else_of_ours(path: Path) -> None:
+    assert not [name for name in imports(path) if name.partition(".")[0] in {*PACKAGES, "tests"} - {"engines"}]
+
+
+def test_every_third_party_import_of_the_runtime_is_declared(
+    project: dict[str, dict[str, dict[str, list[str]]]],
+) -> None:
+    extras = project["optional-dependencies"]
+    requirements = [*project["dependencies"], *extras["cpu"], *extras["gpu"], *extras["service"]]
+    declared = {re.match(r"[\w-]+", line)[0].lower() for line in requirements}  # type: ignore[index]
+    installed = packages_distributions()
+    for path in python_files(*RUNTIME):
+        for name in {name.partition(".")[0] for name in imports(path)} - {*PACKAGES, *sys.stdlib_module_names}:
+            if name in installed:  # GPU libraries may be absent here
+                assert {d.lower() for d in installed[name]} & declared, f"{path} imports {name}, pyproject lacks it"
+
+
+def test_no_module_is_named_like_a_library() -> None:
+    libraries = {*sys.stdlib_module_names, *packages_distributions(), "onnx", "torch", "tensorrt", "pycuda"}
+    stems = {path.stem: path for path in python_files(*PACKAGES) if path.stem not in ("__init__", "__main__")}
+    own = {*PACKAGES, "tests"}
+    assert not {stem: path for stem, path in stems.items() if stem in libraries - own}
+
+
+def test_files_stay_small() -> None:
+    lengths = {str(path): len(path.read_text().splitlines()) for path in python_files(*PACKAGES, "tests")}
+    assert not {path: lines for path, lines in lengths.items() if lines > MAX_LINES}
+
+
+def test_test_files_have_unique_names_and_no_packages() -> None:
+    names = Counter(path.name for path in python_files("tests") if path.name.startswith("test_"))
+    assert not [name for name, count in names.items() if count > 1]
+    assert not [path for path in python_files("tests") if path.name == "__init__.py"]
+
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_exist(path: Path) -> None:
+    text = path.read_text()
+    verbs = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)\b(?=[`\n ]*$|`| [A-Z]+=)", text, flags=re.MULTILINE)) <= verbs
+    for module in set(re.findall(r"python -m ([a-z_.]+)", text)) - {"pytest", "pip", "venv"}:
+        found = ROOT.joinpath(*module.split("."))
+        assert found.with_suffix(".py").is_file() or (found / "__main__.py").is_file(), f"no module {module}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_in_the_documents_lead_somewhere(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text())
+    missing = [link for link in targets if "://" not in link and not (path.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", ".pre-commit-config.yaml"])
+def test_yaml_files_are_yaml(name: str) -> None:
+    assert isinstance(yaml.safe_load((ROOT / name).read_text()), dict)
+
+
+def test_every_compose_service_builds_a_target_of_the_dockerfile() -> None:
+    targets = set(re.findall(r"^FROM .* AS (\w+)$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE))
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert {profile for service in services.values() for profile in service["profiles"]} == {"cpu", "gpu", "jetson"}
+    assert {service["build"]["target"] for service in services.values()} <= targets
