@@ -4,7 +4,7 @@ The rules are those of MOTChallenge's evaluation kit: every frame of the range c
 a match needs IoU >= 0.5; result boxes that lie on a distractor are removed before scoring.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import motmetrics
@@ -12,8 +12,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.hota import Hota, HotaCounts, count_hota
-from benchmarks.mot_boxes import PEDESTRIAN, MotBoxes, iou
 from edge.arrays import F64, I64, Bool
+from edge.boxes import iou_matrix, xywh_to_xyxy
+from edge.mot_format import PEDESTRIAN, MotBoxes
 
 MATCH_IOU = 0.5
 DISTRACTORS = (2, 7, 8, 12)
@@ -73,11 +74,11 @@ def compare(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Sequen
     truth_ids: list[I64] = []
     result_ids: list[I64] = []
     overlaps: list[F64] = []
-    frames = zip(truth.per_frame(first, last), results.per_frame(first, last), strict=True)
+    frames = zip(_per_frame(truth, first, last), _per_frame(results, first, last), strict=True)
     for frame, (everyone, found) in enumerate(frames, start=first):
         found = found.where(~on_distractor(everyone, found))
         people = everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
-        overlap = iou(people.xywh, found.xywh)
+        overlap = _overlap(people, found)
         accumulator.update(people.ids, found.ids, np.where(overlap >= MATCH_IOU, 1 - overlap, np.nan), frameid=frame)
         truth_ids.append(people.ids)
         result_ids.append(found.ids)
@@ -87,7 +88,7 @@ def compare(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Sequen
 
 def on_distractor(everyone: MotBoxes, found: MotBoxes) -> Bool:
     """(M,) which found boxes of one frame match a distractor, when people and distractors compete for them."""
-    overlap = iou(everyone.xywh, found.xywh)
+    overlap = _overlap(everyone, found)
     rows, columns = linear_sum_assignment(np.where(overlap >= MATCH_IOU, overlap, 0), maximize=True)
     matched = (overlap[rows, columns] >= MATCH_IOU) & np.isin(everyone.classes[rows], DISTRACTORS)
     mask = np.zeros(len(found), bool)
@@ -107,3 +108,14 @@ def score(events: Mapping[str, SequenceEvents]) -> dict[str, MotScores]:
     hotas[POOLED] = HotaCounts.pool([event.hota for event in events.values()]).scores()
     rows = table.rename(index={"OVERALL": POOLED}, columns=_COUNTS).to_dict(orient="index")
     return {name: MotScores(hota=hotas[name], **row) for name, row in rows.items()}
+
+
+def _per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
+    """The boxes of each frame first..last, also where there are none."""
+    for frame in range(first, last + 1):
+        yield boxes.where(boxes.frames == frame)
+
+
+def _overlap(ours: MotBoxes, theirs: MotBoxes) -> F64:
+    """(N, M) intersection over union."""
+    return iou_matrix(xywh_to_xyxy(ours.xywh), xywh_to_xyxy(theirs.xywh))

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import motmetrics
-import numpy as np
 import pytest
 
-from benchmarks.mot_boxes import MotBoxes
 from benchmarks.mot_metrics import POOLED, MotScores, compare, score
+from edge.mot_format import MotBoxes, parse_mot, read_mot
 
 SAMPLE = Path(motmetrics.__file__).parent / "data"
 
@@ -23,26 +22,23 @@ EXPECTED_HOTA = {
     POOLED: (0.3999570912884786, 0.3976832912424188, 0.4124495298453543),
 }
 
-NOTHING = MotBoxes(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+NOTHING = parse_mot([])
 
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, MotScores]:
     events = {}
     for name in ("TUD-Campus", "TUD-Stadtmitte"):
-        truth = MotBoxes.read(SAMPLE / name / "gt.txt")
-        results = MotBoxes.read(SAMPLE / name / "test.txt")
+        truth = read_mot(SAMPLE / name / "gt.txt")
+        results = read_mot(SAMPLE / name / "test.txt")
         events[name] = compare(truth, results, 1, int(truth.frames.max()))
     return score(events)
 
 
 def boxes(*rows: tuple[int, int, float, float, float, float], classes: tuple[int, ...] = (), flag: int = 1) -> MotBoxes:
     """Rows of frame, id, left, top, width, height."""
-    table = np.array(rows, float)
-    kinds = np.array(classes or [1] * len(rows))
-    return MotBoxes(
-        table[:, 0].astype(int), table[:, 1].astype(int), table[:, 2:], np.full(len(rows), float(flag)), kinds
-    )
+    kinds = classes or (1,) * len(rows)
+    return parse_mot(",".join(map(str, (*row, flag, kind, 1.0))) for row, kind in zip(rows, kinds, strict=True))
 
 
 def scores(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> MotScores:
