@@ -92,7 +92,7 @@ def extrapolate(heatmap: F32, owners: I32, shifts: I32, out: F32) -> None:
     Only the cells of moving objects are touched after the copy; the temporaries are as many as these.
     """
     np.copyto(out, heatmap)
-    moves: Bool = shifts.any(axis=1)
+    moves: Bool = (shifts != 0).any(axis=1)
     if not moves.any():
         return
     height, width = heatmap.shape
