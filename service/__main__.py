@@ -1,0 +1,97 @@
+"""Command line: python -m service."""
+
+import argparse
+import logging
+import signal
+import sys
+from socket import socket
+from typing import NoReturn
+
+import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import CliApp, CliSettingsSource, SettingsError
+
+from engines.errors import EngineError
+from engines.signature import SignatureError
+from service.app import build_pipeline, create_app
+from service.runtime import Runtime
+from service.settings import Settings
+
+PROGRAM = "python -m service"
+EXAMPLES = f"""\
+examples:
+  {PROGRAM} --demo                        a drawn scene as camera; then open http://127.0.0.1:8000
+  {PROGRAM} --cameras rtsp://192.168.1.20/live
+  {PROGRAM} --media-dir ~/clips           then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
+                                                localhost:8000/streams
+  ATTTRACK_PORT=9000 ATTTRACK_K=4 {PROGRAM}
+
+Every setting can be given as a flag or as the environment variable ATTTRACK_<NAME>; the flag wins.
+"""
+BAD_SETTINGS, BAD_MODELS = 2, 3
+
+
+def main() -> None:
+    """Run the service until it is told to stop. Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models."""
+    settings = read_settings(sys.argv[1:])
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done
+    runtime = Runtime(settings, lambda: build_pipeline(settings))
+    try:
+        runtime.load()
+    except (EngineError, SignatureError, OSError) as error:
+        _exit(BAD_MODELS, str(error))
+    config = uvicorn.Config(
+        create_app(settings, runtime),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=settings.log_level == "debug",
+        ws_per_message_deflate=False,  # costs more time than loopback or a local network saves
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_grace_s) + 5,
+    )
+    DrainingServer(config, runtime).run()
+
+
+class DrainingServer(uvicorn.Server):
+    """Lets the runtime say goodbye to its subscribers (1001) before uvicorn cuts them off (1012)."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Drain, then close all connections."""
+        await self._runtime.drain()
+        await super().shutdown(sockets)
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Settings from flags and environment; exits with one line per mistake."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Track people in live video; web page at /, HTTP interface at /docs.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    try:
+        flags: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
+            Settings, root_parser=parser, cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True
+        )
+        return CliApp.run(Settings, cli_args=arguments, cli_settings_source=flags)
+    except ValidationError as error:
+        _exit(BAD_SETTINGS, "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+    except SettingsError as error:
+        _exit(BAD_SETTINGS, str(error))
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""create_app: routes, error answers and the web page around one Runtime."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from edge.backend import open_backend
+from edge.config import PipelineSettings
+from edge.pipeline import TrackingPipeline
+from service.errors import Problem, install_handlers
+from service.messages import TrackMessage
+from service.routes import health, streams, tracks, video
+from service.runtime import Runtime
+from service.settings import Settings
+from service.worker import Pipeline
+
+STATIC = Path(__file__).parent / "static"
+DESCRIPTION = """
+People in live video, tracked in real time: a heavy teacher network sees every k-th frame, a light student the rest.
+
+Post a stream, then follow its tracks by WebSocket at `/streams/{stream_id}/tracks`: one `TrackMessage` (below, under
+Schemas) per frame, as JSON text. The service closes a subscription with code 1000 when the stream is removed and with
+1001 when it shuts down itself. Errors are problems (RFC 9457) with a stable `code`.
+"""
+PAGE_POLICY = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
+
+
+def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
+    """Return the application. Nothing is loaded before its lifespan begins, unless `runtime` already is."""
+    runtime = runtime or Runtime(settings, lambda: build_pipeline(settings))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await runtime.open()
+        yield
+        await runtime.drain()
+
+    app = FastAPIOffline(
+        docs_url="/docs",
+        redoc_url=None,
+        title="AttTrack",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+    )
+    app.state.runtime = runtime
+    install_handlers(app)
+    for routes in (health, streams, tracks, video):
+        app.include_router(routes.router)
+    _add_page(app)
+    _document_messages(app)
+    return app
+
+
+def build_pipeline(settings: Settings) -> Pipeline:
+    """Load the networks of `settings` and put a pipeline around them."""
+    backend = open_backend(settings.models, settings.input_size, settings.device, settings.mode, settings.pair)
+    return TrackingPipeline(backend, PipelineSettings(settings.mode, settings.k, settings.max_streams))
+
+
+def _add_page(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _document_messages(app: FastAPI) -> None:
+    """Put the shapes that no HTTP route returns into the OpenAPI schemas: track messages and problems."""
+    make_openapi = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = make_openapi()
+        models: list[tuple[type[BaseModel], Literal["serialization"]]] = [
+            (TrackMessage, "serialization"),
+            (Problem, "serialization"),
+        ]
+        _, extra = models_json_schema(models, ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= extra["$defs"]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,141 @@
+"""Errors as RFC 9457 problems: one JSON shape, a stable `code`, and never the caller's secrets.
+
+ApiError
+  NotFound        404  stream_not_found, no_frame_yet
+  Conflict        409  stream_exists
+  Refused         422  invalid_url, scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
+                       and what a source says of itself: no_video, not_found, codec_unsupported
+  LimitReached    429  too_many_streams
+  NotReady        503  shutting_down, worker_stalled
+"""
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One field that was refused. The value itself is left out: it may be a password."""
+
+    field: str = Field(examples=["k"])
+    message: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class Problem(BaseModel):
+    """Body of every error answer (RFC 9457)."""
+
+    type: str = Field(default="about:blank", description="Always about:blank; tell errors apart by `code`.")
+    title: str = Field(description="The HTTP status in words.", examples=["Not Found"])
+    status: int = Field(examples=[404])
+    code: str = Field(description="Stable and machine-readable.", examples=["stream_not_found"])
+    detail: str = Field(description="What happened and what to do, for people.")
+    errors: list[FieldProblem] = Field(default_factory=list, description="Set when fields of the body were refused.")
+
+
+class ApiError(Exception):
+    """An answer other than success. `code` is stable; `detail` says what to do."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+    def problem(self) -> Problem:
+        """Return the body to send."""
+        return Problem(title=self.status.phrase, status=self.status.value, code=self.code, detail=self.detail)
+
+
+class NotFound(ApiError):
+    """There is no such thing (yet)."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(ApiError):
+    """It exists already and differs."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class Refused(ApiError):
+    """Understood and not allowed, or not usable."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class LimitReached(ApiError):
+    """A configured limit."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class NotReady(ApiError):
+    """The service cannot do this now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def stream_not_found(stream_id: str) -> NotFound:
+    """The one answer for an unknown id, on every route."""
+    return NotFound("stream_not_found", f"there is no stream {stream_id!r}; GET /streams lists them")
+
+
+def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Wrap a problem in an HTTP answer."""
+    body = problem.model_dump(exclude_defaults=True) | {"type": problem.type}
+    return JSONResponse(body, problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI entries for the problems a route answers with."""
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": _SCHEMA_REF}}}
+        for status in statuses
+    }
+
+
+_SCHEMA_REF = {"$ref": "#/components/schemas/Problem"}
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem: ours, the validator's, the router's and the unforeseen."""
+
+    @app.exception_handler(ApiError)
+    async def on_api_error(_: Request, error: ApiError) -> JSONResponse:
+        return problem_response(error.problem())
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [FieldProblem(field=_field_name(e["loc"]), message=e["msg"]) for e in error.errors()]
+        detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return problem_response(
+            Problem(title=status.phrase, status=status, code="invalid_request", detail=detail, errors=errors)
+        )
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        code = phrase.lower().replace(" ", "_")
+        problem = Problem(title=phrase, status=error.status_code, code=code, detail=str(error.detail))
+        return problem_response(problem, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def on_bug(_: Request, __: Exception) -> JSONResponse:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        detail = "the service failed on this request; its log has the reason"
+        return problem_response(Problem(title=status.phrase, status=status, code="internal_error", detail=detail))
+
+
+def _field_name(location: tuple[int | str, ...]) -> str:
+    """('body', 'credentials', 'username') -> 'credentials.username'."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -1,0 +1,124 @@
+"""The track message of `/streams/{id}/tracks`, schema tracks/1: one JSON text per processed frame."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.detections import TrackState
+from edge.pipeline import TrackedFrame
+
+Kind = Literal["teacher", "student", "predicted"]
+StateName = Literal["tentative", "confirmed", "lost"]
+
+_STATE_NAMES: dict[int, StateName] = {
+    TrackState.TENTATIVE: "tentative",
+    TrackState.CONFIRMED: "confirmed",
+    TrackState.LOST: "lost",
+}
+_NO_GAP = b'"gap":0}'
+
+
+class TrackItem(BaseModel):
+    """One person in one frame."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    id: int = Field(description="Small number, unique within the stream; given when the person is confirmed.")
+    uid: str = Field(description="Globally unique identity.")
+    bbox: tuple[float, float, float, float] = Field(
+        description="x1, y1, x2, y2 in source pixels; may leave the picture."
+    )
+    score: float = Field(ge=0, le=1, description="Score of the last detection.")
+    class_: Literal["person"] = Field(default="person", alias="class")
+    state: StateName
+    age: float = Field(description="Seconds since this person was first seen.")
+    origin: Kind = Field(description="Who saw the box in this frame; predicted: nobody, it is the motion model's.")
+    since_teacher: int = Field(description="Frames since the teacher last looked: 0 on a keyframe, -1 if it never did.")
+    velocity: tuple[float, float] = Field(description="Of the box centre, source pixels per second.")
+
+
+class TrackMessage(BaseModel):
+    """Everything known about one frame of one stream."""
+
+    schema_: Literal["tracks/1"] = Field(default="tracks/1", alias="schema")
+    stream_id: str
+    epoch: int = Field(description="Grows when identities start anew.")
+    seq: int = Field(description="Counts the messages of the stream from 1, without holes.")
+    frame_id: int = Field(description="Position in the source; holes are frames that were skipped.")
+    ts_capture: float = Field(description="Unix time of capture, seconds.")
+    clock: Literal["camera", "host", "media"] = Field(description="Who stamped ts_capture.")
+    pts: int | None = Field(description="Presentation time stamp of the container, in its units.")
+    ts_out: float = Field(description="Unix time when the tracks were ready, seconds.")
+    width: int = Field(description="Source picture, pixels.")
+    height: int
+    k: int = Field(description="Keyframe period: the teacher sees every k-th frame.")
+    kind: Kind = Field(description="Which network saw this frame.")
+    tracks: list[TrackItem]
+    gap: int = Field(default=0, description="Messages that this subscriber lost just before this one, being too slow.")
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+
+def track_message(tracked: TrackedFrame, stream_id: str, run: str, epoch: int, seq: int, ts_out: float) -> TrackMessage:
+    """Build the message of one frame. `run` names this life of the stream and makes `uid` globally unique."""
+    frame = tracked.frame
+    height, width = frame.image.shape[:2]
+    return TrackMessage.model_construct(
+        stream_id=stream_id,
+        epoch=epoch,
+        seq=seq,
+        frame_id=frame.index,
+        ts_capture=round(frame.captured_at_s, 6),
+        clock=frame.clock,
+        pts=frame.pts,
+        ts_out=round(ts_out, 6),
+        width=width,
+        height=height,
+        k=tracked.k,
+        kind=tracked.kind,
+        tracks=_items(tracked, f"{run}-{epoch}-"),
+    )
+
+
+def _items(tracked: TrackedFrame, uid_prefix: str) -> list[TrackItem]:
+    tracks = tracked.tracks
+    columns = zip(
+        tracks.ids.tolist(),
+        _rounded(tracks.xyxy, 1),
+        _rounded(tracks.scores, 3),
+        tracks.states.tolist(),
+        _rounded(tracks.ages_s, 3),
+        tracks.detection.tolist(),
+        _rounded(tracks.velocities, 1),
+        strict=True,
+    )
+    return [
+        TrackItem.model_construct(
+            id=identity,
+            uid=f"{uid_prefix}{identity}",
+            bbox=tuple(xyxy),
+            score=score,
+            state=_STATE_NAMES[state],
+            age=age,
+            origin=tracked.kind if detection >= 0 else "predicted",
+            since_teacher=tracked.since_teacher,
+            velocity=tuple(velocity),
+        )
+        for identity, xyxy, score, state, age, detection, velocity in columns
+    ]
+
+
+def _rounded(values: np.ndarray, decimals: int) -> list:  # type: ignore[type-arg]
+    """Lists of doubles with few digits, so that the text is short."""
+    return np.round(values.astype(np.float64), decimals).tolist()  # type: ignore[no-any-return]
+
+
+def encode(message: TrackMessage) -> bytes:
+    """Serialise once per frame, for all subscribers."""
+    return message.__pydantic_serializer__.to_json(message, by_alias=True)
+
+
+def with_gap(encoded: bytes, gap: int) -> bytes:
+    """Return `encoded` telling its subscriber that `gap` messages before it were dropped."""
+    return encoded if gap == 0 else encoded[: -len(_NO_GAP)] + b'"gap":%d}' % gap

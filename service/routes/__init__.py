@@ -1,0 +1,1 @@
+"""Routes of the service, one noun per file."""

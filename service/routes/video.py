@@ -1,0 +1,66 @@
+"""/streams/{id}/video and /frame.jpg: the picture with its boxes."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response, StreamingResponse
+
+from service.errors import NotFound, documented
+from service.routes.dependencies import RegistryDependency
+from service.video import FeedClosed, Picture, Style, VideoFeed
+
+router = APIRouter(tags=["video"])
+BOUNDARY = b"frame"
+NO_STORE = {"Cache-Control": "no-store"}
+Boxes = Annotated[bool, Query(description="Draw boxes, ids and trails into the picture.")]
+
+
+@router.get(
+    "/streams/{stream_id}/video",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
+)
+async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> StreamingResponse:
+    """Stream annotated pictures as motion JPEG, newest first when the client is slow.
+
+    Each part has the header `X-Seq`: the `seq` of the track message of that very picture.
+    """
+    parts = _parts(registry.get(stream_id).feed, _style(boxes))
+    media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
+    return StreamingResponse(parts, media_type=media_type, headers=NO_STORE)
+
+
+@router.get(
+    "/streams/{stream_id}/frame.jpg",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}, **documented(404)},
+)
+async def frame(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> Response:
+    """Return the newest picture; 404 `no_frame_yet` before the first."""
+    picture = await registry.get(stream_id).feed.newest(_style(boxes))
+    if picture is None:
+        raise NotFound("no_frame_yet", "no frame of this stream was tracked yet; its `state` tells why")
+    return Response(picture.jpeg, media_type="image/jpeg", headers={**NO_STORE, "X-Seq": str(picture.seq)})
+
+
+def _style(boxes: bool) -> Style:
+    return "annotated" if boxes else "plain"
+
+
+async def _parts(feed: VideoFeed, style: Style) -> AsyncIterator[bytes]:
+    """Yield parts; a boundary follows each at once, since browsers show a part only when they see the next one."""
+    yield b"--%b\r\n" % BOUNDARY
+    seq = 0
+    while True:
+        try:
+            picture = await feed.newer_than(seq, style)
+        except FeedClosed:
+            return
+        seq = picture.seq
+        yield _part(picture)
+
+
+def _part(picture: Picture) -> bytes:
+    head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\nX-Seq: %d\r\n\r\n" % (len(picture.jpeg), picture.seq)
+    return b"%b%b\r\n--%b\r\n" % (head, picture.jpeg, BOUNDARY)

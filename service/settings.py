@@ -1,0 +1,99 @@
+"""What can be set about the service: by flag, by environment (ATTTRACK_*) or by default, in that order."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from edge.modes import Mode
+from service.url_policy import UrlPolicy
+
+Scheme = Literal["rtsp", "rtsps", "synthetic"]
+DEMO_URL = "synthetic://?people=12&seed=7"
+_PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """All settings of one service; checked when it starts."""
+
+    model_config = SettingsConfigDict(env_prefix="ATTTRACK_", extra="forbid", validate_default=True, frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+
+    models: Path = Field(default=_PROJECT / "models", description="directory with the model files")
+    pair: str = Field(default="yolo", description="name of the teacher and student pair")
+    size: str = Field(default="576x320", pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the networks run")
+    k: int = Field(
+        default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
+    )
+    mode: Mode = Field(default="atttrack", description="how teacher and student share the work")
+
+    demo: bool = Field(default=False, description="start with a drawn scene as camera")
+    cameras: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
+    )
+    schemes: Annotated[list[Scheme], NoDecode] = Field(
+        default=["rtsp", "rtsps", "synthetic"], description="URL schemes that may be posted"
+    )
+    media_dir: Path | None = Field(
+        default=None, description="allow files below this directory as streams; unset: no files"
+    )
+    allow_loopback: bool | None = Field(
+        default=None, description="allow cameras on this machine; unset: only when listening on loopback alone"
+    )
+    max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
+
+    subscriber_queue: int = Field(
+        default=64, ge=1, description="messages kept for a slow WebSocket before the oldest drops"
+    )
+    video_fps: float = Field(default=25.0, gt=0, le=120, description="most pictures per second in /video")
+    video_width: int = Field(default=1280, ge=64, le=7680, description="/video is scaled down to this width")
+    jpeg_quality: int = Field(default=80, ge=10, le=100, description="of /video and /frame.jpg")
+
+    shutdown_grace_s: float = Field(
+        default=5.0, ge=0, description="seconds for subscribers to take what is queued at the end"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much to log")
+
+    @field_validator("cameras", "schemes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """'a,b' and ['a,b', 'c'] both are lists."""
+        parts = [value] if isinstance(value, str) else value
+        return [item for part in parts for item in part.split(",") if item] if isinstance(parts, list) else value
+
+    @field_validator("media_dir")
+    @classmethod
+    def _is_directory(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"{value} is not a directory")
+        return value
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(width, height) of the network input."""
+        width, height = self.size.split("x")
+        return int(width), int(height)
+
+    @property
+    def url_policy(self) -> UrlPolicy:
+        """What may be posted."""
+        loopback = self.bound_to_loopback if self.allow_loopback is None else self.allow_loopback
+        return UrlPolicy(frozenset(self.schemes), self.media_dir, loopback)
+
+    @property
+    def bound_to_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def start_urls(self) -> list[str]:
+        """Streams to begin with."""
+        return [*([DEMO_URL] if self.demo else []), *self.cameras]

@@ -1,0 +1,99 @@
+// Draws a picture with the boxes, ids and trails of the very same frame, sharp on every screen.
+
+import { Trails } from "./trails.js";
+
+// The colours of the service's own annotated pictures (Okabe and Ito's), told apart with any kind of colour vision.
+const HUES = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]];
+const PALETTE = [...HUES, ...HUES.map((hue) => hue.map((part) => part + Math.floor((255 - part) / 2)))];
+
+export const colour = (id, alpha = 1) => `rgb(${PALETTE[id % PALETTE.length].join(" ")} / ${alpha})`;
+
+export class Stage {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.showTrails = true;
+    this.showLabels = true;
+    this.clear();
+  }
+
+  clear() {
+    this.trails = new Trails();
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  remember(message) {
+    this.trails.add(message);
+  }
+
+  draw(picture, message) {
+    const { canvas, context } = this;
+    const pixel = window.devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * pixel);
+    const height = Math.round(canvas.clientHeight * pixel);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const scale = Math.min(width / picture.width, height / picture.height);
+    const [w, h] = [picture.width * scale, picture.height * scale];
+    const [left, top] = [(width - w) / 2, (height - h) / 2];
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, left, top, w, h);
+    if (!message) return;
+    const place = (x, y) => [left + (x / message.width) * w, top + (y / message.height) * h];
+    context.save();
+    context.beginPath();
+    context.rect(left, top, w, h);
+    context.clip();
+    if (this.showTrails) for (const track of message.tracks) this.drawTrail(message, track, place, pixel);
+    for (const track of message.tracks) this.drawBox(track, place, pixel);
+    if (this.showLabels) for (const track of message.tracks) this.drawLabel(track, place, pixel);
+    context.restore();
+  }
+
+  drawTrail(message, { id }, place, pixel) {
+    const { context } = this;
+    const points = this.trails.upTo(message, id);
+    context.lineWidth = 2.5 * pixel;
+    context.lineCap = "round";
+    for (let i = 1; i < points.length; i++) {
+      context.strokeStyle = colour(id, 0.85 * points[i].fresh ** 1.5);
+      context.beginPath();
+      context.moveTo(...place(points[i - 1].x, points[i - 1].y));
+      context.lineTo(...place(points[i].x, points[i].y));
+      context.stroke();
+    }
+  }
+
+  drawBox({ id, bbox, origin }, place, pixel) {
+    const { context } = this;
+    const [x1, y1] = place(bbox[0], bbox[1]);
+    const [x2, y2] = place(bbox[2], bbox[3]);
+    context.lineWidth = 1.75 * pixel;
+    context.strokeStyle = colour(id);
+    context.fillStyle = colour(id, 0.07);
+    context.setLineDash(origin === "predicted" ? [5 * pixel, 4 * pixel] : []);
+    context.beginPath();
+    context.roundRect(x1, y1, x2 - x1, y2 - y1, 4 * pixel);
+    context.fill();
+    context.stroke();
+    context.setLineDash([]);
+  }
+
+  drawLabel({ id, bbox }, place, pixel) {
+    const { context } = this;
+    const [x, y] = place(bbox[0], bbox[1]);
+    const size = 11.5 * pixel;
+    context.font = `600 ${size}px system-ui, sans-serif`;
+    const width = context.measureText(id).width + 9 * pixel;
+    const height = size + 5 * pixel;
+    const top = Math.max(0, y - height - 2 * pixel);
+    context.fillStyle = colour(id);
+    context.beginPath();
+    context.roundRect(x, top, width, height, 4 * pixel);
+    context.fill();
+    context.fillStyle = "#0a0d12";
+    context.textBaseline = "middle";
+    context.fillText(id, x + 4.5 * pixel, top + height / 2 + 0.5 * pixel);
+  }
+}

@@ -1,0 +1,178 @@
+"""The device thread: every tick takes the newest frame of each lane through the pipeline and publishes its tracks."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from threading import Condition, Thread
+from typing import Any, Protocol
+
+from edge.pipeline import TrackedFrame
+from edge.sources.base import Frame
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.25
+"""Longest sleep of an idle worker; its heart beats at least this often."""
+
+
+class Pipeline(Protocol):
+    """What the worker needs of `edge.pipeline.TrackingPipeline`."""
+
+    def add_lane(self, lane_id: str, k: int | None = None) -> None: ...
+    def remove_lane(self, lane_id: str) -> None: ...
+    def submit(self, frames: Mapping[str, Frame]) -> Any: ...
+    def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
+
+
+class Lane(Protocol):
+    """One stream as the worker sees it; all methods are called on the device thread."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def ready(self) -> bool:
+        """Whether a frame waits."""
+        ...
+
+    def take(self) -> Frame | None:
+        """Return the newest frame not taken yet, without waiting."""
+        ...
+
+    def publish(self, tracked: TrackedFrame) -> None:
+        """Send out what was tracked; must not wait."""
+        ...
+
+    def fail(self, code: str, message: str) -> None:
+        """The pipeline cannot go on with this stream; the lane was removed."""
+        ...
+
+
+class Worker:
+    """Owns the pipeline and its thread. All methods may be called on any thread."""
+
+    def __init__(self, build: Callable[[], Pipeline]) -> None:
+        self._build = build
+        self.bell = Condition()
+        """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
+        self._commands: deque[Callable[[Pipeline], None]] = deque()
+        self._stopping = False
+        self._built: Future[None] = Future()
+        self._thread = Thread(target=self._run, name="device", daemon=True)
+        self._lanes: dict[str, Lane] = {}
+        self._suspects: set[str] = set()
+        self._beat_at = time.monotonic()
+
+    def start(self) -> None:
+        """Build the pipeline on the device thread; raises what building raised."""
+        self._thread.start()
+        self._built.result()
+
+    def stop(self) -> None:
+        """Finish the tick under way, publish it and end the thread."""
+        with self.bell:
+            self._stopping = True
+            self.bell.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last sign of life; infinite once the thread ended."""
+        return time.monotonic() - self._beat_at if self._thread.is_alive() else float("inf")
+
+    def add(self, lane: Lane) -> "Future[None]":
+        """Track `lane` from the next tick on; the future has the error if the pipeline refuses."""
+        return self._command(lambda pipeline: self._add(pipeline, lane))
+
+    def remove(self, lane_id: str) -> "Future[None]":
+        """Forget a lane; once done, nothing of it is published any more. Unknown lanes are ignored."""
+        return self._command(lambda pipeline: self._remove(pipeline, lane_id))
+
+    def _command(self, action: Callable[[Pipeline], None]) -> "Future[None]":
+        done: Future[None] = Future()
+
+        def obey(pipeline: Pipeline) -> None:
+            try:
+                action(pipeline)
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        with self.bell:
+            if self._stopping:
+                done.set_exception(RuntimeError("the device thread has stopped"))
+            else:
+                self._commands.append(obey)
+                self.bell.notify_all()
+        return done
+
+    def _run(self) -> None:
+        try:
+            pipeline = self._build()
+        except BaseException as error:
+            self._built.set_exception(error)
+            return
+        self._built.set_result(None)
+        while self._wait():
+            while self._commands:
+                self._commands.popleft()(pipeline)
+            if frames := self._take():
+                self._tick(pipeline, frames)
+        while self._commands:
+            self._commands.popleft()(pipeline)
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do; False when it is time to stop."""
+        self._beat_at = time.monotonic()
+        with self.bell:
+            self.bell.wait_for(self._has_work, IDLE_S)
+            return not self._stopping
+
+    def _has_work(self) -> bool:
+        return self._stopping or bool(self._commands) or any(lane.ready for lane in self._lanes.values())
+
+    def _add(self, pipeline: Pipeline, lane: Lane) -> None:
+        pipeline.add_lane(lane.id, lane.k)
+        self._lanes[lane.id] = lane
+
+    def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
+        self._suspects.discard(lane_id)
+        if self._lanes.pop(lane_id, None) is not None:
+            pipeline.remove_lane(lane_id)
+
+    def _take(self) -> dict[str, Frame]:
+        return {lane_id: frame for lane_id, lane in self._lanes.items() if (frame := lane.take()) is not None}
+
+    def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
+        for batch in self._batches(frames):
+            try:
+                for tracked in pipeline.collect(pipeline.submit(batch)):
+                    self._lanes[tracked.lane_id].publish(tracked)
+            except Exception:
+                log.exception("tick failed on %s", ", ".join(batch))
+                self._blame(pipeline, batch)
+            else:
+                self._suspects -= batch.keys()
+
+    def _batches(self, frames: dict[str, Frame]) -> Iterator[dict[str, Frame]]:
+        """All lanes at once, but each suspect alone, so that a lane that breaks the tick breaks only its own."""
+        trusted = {lane_id: frame for lane_id, frame in frames.items() if lane_id not in self._suspects}
+        if trusted:
+            yield trusted
+        for lane_id in sorted(frames.keys() & self._suspects):
+            yield {lane_id: frames[lane_id]}
+
+    def _blame(self, pipeline: Pipeline, batch: dict[str, Frame]) -> None:
+        """A lane that failed alone is out; of several that failed together, any may be the culprit."""
+        if len(batch) > 1:
+            self._suspects |= batch.keys()
+            return
+        (lane_id,) = batch
+        lane = self._lanes[lane_id]
+        self._remove(pipeline, lane_id)
+        lane.fail("pipeline_error", "the pipeline cannot process this stream; the service's log has the reason")
