@@ -1,0 +1,60 @@
+"""Where frames come from: `open_source` takes a camera's URL, a file, a MOTChallenge folder or `synthetic://`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from edge.sources.base import Source, SourceError, StateObserver
+from edge.sources.camera import CameraSource
+from edge.sources.camera_url import CameraUrl
+from edge.sources.real_time import RealTime
+from edge.sources.sequence import SequenceSource
+from edge.sources.settings import SourceSettings
+from edge.sources.synthetic import SyntheticSource
+from edge.sources.video import VideoFile
+
+Opener = Callable[[str, SourceSettings, StateObserver | None], Source]
+
+
+def open_source(
+    url: str | Path,
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    settings: SourceSettings | None = None,
+    real_time: bool = False,
+    on_state: StateObserver | None = None,
+) -> Source:
+    """The source behind `url`: rtsp(s)://, a video file or sequence folder (path or file://), or synthetic://.
+
+    Cameras connect when they are iterated; files are opened here. `real_time` plays files and scenes at their own pace.
+    Raises SourceError: scheme_not_allowed, invalid_url, not_found, no_video, codec_unsupported.
+    """
+    settings = settings or SourceSettings()
+    scheme = "" if isinstance(url, Path) else str(url).partition("://")[0].lower() if "://" in str(url) else ""
+    if scheme in ("rtsp", "rtsps"):
+        return CameraSource(CameraUrl.parse(str(url), username, password), settings, on_state)
+    opener = OPENERS.get(scheme)
+    if opener is None:
+        allowed = "rtsp://, rtsps://, file://, synthetic:// or a path"
+        raise SourceError("scheme_not_allowed", f"{scheme}:// is no source; give {allowed}")
+    source = opener(str(url), settings, on_state)
+    return RealTime(source) if real_time else source
+
+
+def _open_path(path: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
+    if Path(path).is_dir():
+        return SequenceSource(path, settings=settings, on_state=on_state)
+    return VideoFile(path, settings, on_state)
+
+
+def _open_file_url(url: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
+    return _open_path(unquote(urlsplit(url).path), settings, on_state)
+
+
+def _open_synthetic(url: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
+    return SyntheticSource.from_url(url, on_state)
+
+
+OPENERS: dict[str, Opener] = {"": _open_path, "file": _open_file_url, "synthetic": _open_synthetic}
+"""What opens which scheme; cameras stand apart, since only they have credentials."""

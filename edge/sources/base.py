@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from edge.arrays import U8
 
 Clock = Literal["camera", "host", "media"]
-"""Who stamped `Frame.time_s`: the camera, this host on arrival, or the file's own time line."""
+"""Who stamped a frame: the camera, this host on arrival, or the file's own time line."""
 
 Phase = Literal["connecting", "running", "reconnecting", "failed", "ended"]
 

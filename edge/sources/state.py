@@ -3,7 +3,7 @@
 import time
 from threading import Event
 
-from edge.sources.base import Phase, SourceError, SourceState, StateObserver
+from edge.sources.base import SourceError, SourceState, StateObserver
 
 
 class StateCell:

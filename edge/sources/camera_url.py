@@ -1,0 +1,63 @@
+"""`CameraUrl`: a camera's address, with its secret kept apart from everything that is ever shown."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import quote, unquote, urlsplit
+
+from edge.sources.base import SourceError
+
+LONGEST = 2048
+SCHEMES = ("rtsp", "rtsps")
+_SECRET_IN_TEXT = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth|sig)[a-z]*=)[^&/?#;]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraUrl:
+    """Address of an RTSP camera. Only `with_secret()` shows the password; repr and str never do."""
+
+    scheme: str
+    host: str  # as in the URL: IPv6 in brackets
+    port: int
+    target: str = field(repr=False)  # path and query, may hold a secret of its own
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str, username: str | None = None, password: str | None = None) -> Self:
+        """Parse a URL; credentials stand in it or are given. Raises SourceError invalid_url or scheme_not_allowed."""
+        if len(url) > LONGEST or re.search(r"[\x00-\x20\x7f]", url):
+            raise SourceError(
+                "invalid_url", f"a camera URL has at most {LONGEST} characters, no blanks and no control characters"
+            )
+        port = None
+        try:
+            parts = urlsplit(url)
+            port, host = parts.port, parts.hostname
+        except ValueError:
+            host = None
+        if not host:
+            raise SourceError("invalid_url", "a camera URL looks like rtsp://host:554/path; host or port is not valid")
+        if parts.scheme not in SCHEMES:
+            raise SourceError("scheme_not_allowed", f"a camera is reached by {' or '.join(SCHEMES)}://")
+        if parts.username is not None and username is not None:
+            raise SourceError("invalid_url", "credentials stand in the URL and are given as well; give them once")
+        if parts.username is not None:
+            username, password = unquote(parts.username), unquote(parts.password or "")
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        bracketed = f"[{host}]" if ":" in host else host
+        return cls(
+            parts.scheme, bracketed, port or (554 if parts.scheme == "rtsp" else 322), target, username, password
+        )
+
+    def __str__(self) -> str:
+        """The address for people and logs: no credentials, and no value of a parameter named like a secret."""
+        shown = _SECRET_IN_TEXT.sub(r"\1***", self.target)
+        return f"{self.scheme}://{self.host}:{self.port}{shown}"
+
+    def with_secret(self) -> str:
+        """The address for the decoder. Never log it, never put it into a message."""
+        secret = ""
+        if self.username is not None:
+            secret = f"{quote(self.username, safe='')}:{quote(self.password or '', safe='')}@"
+        return f"{self.scheme}://{secret}{self.host}:{self.port}{self.target}"

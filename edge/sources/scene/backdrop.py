@@ -1,0 +1,119 @@
+"""The square without people: paving, a road, a row of houses and some sky. Drawn once, at any size."""
+
+import cv2
+import numpy as np
+
+from edge.arrays import F32, U8
+from edge.sources.scene.camera import ABOVE_GROUND_M, SceneCamera
+
+HOUSES_M = 31.0
+"""Distance of the houses."""
+ROAD_M = (26.0, 30.0)
+"""The road runs between these distances."""
+SLAB_M = 0.9
+
+
+def draw_backdrop(camera: SceneCamera, seed: int) -> U8:
+    """BGR picture (H, W, 3)."""
+    rng = np.random.default_rng([seed, 99])
+    picture = np.zeros((camera.height, camera.width, 3), np.float32)
+    _draw_houses(picture, camera, rng)
+    _draw_ground(picture, camera, rng)
+    cv2.GaussianBlur(picture, (0, 0), 0.7, dst=picture)
+    picture += rng.normal(0, 2.2, picture.shape[:2])[..., None].astype(np.float32)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _cloud(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> F32:
+    """Smooth noise of mean 0, about -1 to 1, `cells` bumps wide."""
+    height, width = shape
+    rows = max(2, cells * height // max(width, 1))
+    noise = rng.normal(0, 0.5, (rows, cells)).astype(np.float32)
+    return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _draw_ground(picture: F32, camera: SceneCamera, rng: np.random.Generator) -> None:
+    """Slabs in perspective with joints, stains and a kerb; asphalt beyond."""
+    top = int(camera.project(0, 0, HOUSES_M)[1])
+    rows, columns = np.mgrid[top : camera.height, 0 : camera.width].astype(np.float32) + 0.5
+    z = camera.focal * ABOVE_GROUND_M / (rows - camera.horizon)
+    x = (columns - camera.width / 2) * z / camera.focal
+    row, shift = np.floor(z / SLAB_M), 0.5 * (np.floor(z / SLAB_M) % 2)
+    column = np.floor(x / SLAB_M + shift)
+    tints = rng.normal(0, 1, 4096).astype(np.float32)
+    tint = tints[((row * 131 + column * 37).astype(np.int64)) % 4096]
+    across, along = np.abs((x / SLAB_M + shift) % 1 - 0.5), np.abs(z / SLAB_M % 1 - 0.5)
+    across_px, along_px = SLAB_M * camera.focal / z, SLAB_M * camera.focal * ABOVE_GROUND_M / z**2
+    joint = np.maximum(_line(across, across_px), _line(along, along_px))
+    shape = rows.shape
+    grey = 156 + 7 * tint + 9 * _cloud(rng, shape, 9) + 6 * _cloud(rng, shape, 60) - 34 * joint
+    grey *= 0.86 + 0.14 * np.clip((rows - top) / (camera.height - top), 0, 1)
+    road = (z > ROAD_M[0]) & (z < ROAD_M[1])
+    grey = np.where(road, 92 + 5 * _cloud(rng, shape, 90), grey)
+    kerb = np.abs(z - ROAD_M[0]) < 0.22
+    grey = np.where(kerb, 186, grey)
+    picture[top:] = grey[..., None] * np.array([0.95, 0.99, 1.02], np.float32)
+
+
+def _line(distance: F32, slab_px: F32) -> F32:
+    """Darkness of a joint: 1.6 cm wide, fading where a slab is only a few pixels."""
+    width = np.maximum(0.018, 0.8 / np.maximum(slab_px, 1e-3))
+    return np.asarray(np.clip((distance - 0.5 + width) / width, 0, 1) * np.clip(slab_px / 24, 0, 1), np.float32)
+
+
+def _draw_houses(picture: F32, camera: SceneCamera, rng: np.random.Generator) -> None:
+    """A row of facades with windows, shop fronts and awnings, and sky above the lower ones."""
+    ground = int(camera.project(0, 0, HOUSES_M)[1])
+    metre = camera.focal / HOUSES_M
+    picture[:ground] = np.linspace(235, 214, ground)[:, None, None] * np.array([1.0, 0.95, 0.9])
+    left = -rng.uniform(0, 6) * metre
+    walls = ((112, 138, 168), (150, 168, 182), (128, 142, 150), (98, 116, 150), (160, 172, 176), (120, 128, 148))
+    while left < camera.width:
+        right = left + rng.uniform(7, 12) * metre
+        roof = ground - rng.uniform(7.5, 13.0) * metre
+        wall = _colour(*walls[rng.integers(len(walls))])
+        _draw_house(picture, (left, max(roof, -1.0), right, float(ground)), metre, wall, rng)
+        left = right
+    picture[:ground] *= (1 + 0.05 * _cloud(rng, (ground, camera.width), 40))[..., None]
+
+
+def _draw_house(
+    picture: F32, box: tuple[float, float, float, float], metre: float, wall: F32, rng: np.random.Generator
+) -> None:
+    """One facade inside box (left, top, right, bottom) pixels."""
+    left, top, right, bottom = box
+    _fill(picture, left, top, right, bottom, wall)
+    _fill(picture, left, top, left + 0.12 * metre, bottom, wall * 0.72)
+    _fill(picture, left, top, right, top + 0.35 * metre, wall * 0.82)
+    shop_top = bottom - 3.3 * metre
+    floor = shop_top - 0.6 * metre
+    while floor - 2.0 * metre > top:
+        x = left + 0.9 * metre
+        while x + 1.1 * metre < right - 0.4 * metre:
+            glass = _colour(120, 104, 92) * rng.uniform(0.55, 1.15)
+            _fill(picture, x - 0.1 * metre, floor - 1.8 * metre, x + 1.2 * metre, floor + 0.12 * metre, wall * 1.18)
+            _fill(picture, x, floor - 1.7 * metre, x + 1.1 * metre, floor, glass)
+            _fill(picture, x + 0.5 * metre, floor - 1.7 * metre, x + 0.58 * metre, floor, wall * 1.1)
+            x += 2.3 * metre
+        floor -= 3.0 * metre
+    trim = _colour(*((70, 60, 120), (96, 78, 50), (60, 92, 66), (60, 60, 64))[rng.integers(4)])
+    _fill(picture, left, shop_top, right, shop_top + 0.5 * metre, trim)
+    x = left + 0.5 * metre
+    while x + 2.4 * metre < right:
+        light = rng.uniform(0.6, 1.25)
+        _fill(picture, x, shop_top + 0.6 * metre, x + 2.2 * metre, bottom - 0.45 * metre, _colour(96, 100, 104) * light)
+        _fill(picture, x, bottom - 1.5 * metre, x + 2.2 * metre, bottom - 0.45 * metre, _colour(60, 66, 76) * light)
+        x += 2.5 * metre
+    _fill(picture, left, bottom - 0.45 * metre, right, bottom, wall * 0.55)
+
+
+def _colour(blue: float, green: float, red: float) -> F32:
+    return np.array((blue, green, red), np.float32)
+
+
+def _fill(picture: F32, left: float, top: float, right: float, bottom: float, colour: F32) -> None:
+    """Fill a rectangle, clipped to the picture."""
+    height, width = picture.shape[:2]
+    x0, x1 = (int(np.clip(round(x), 0, width)) for x in (left, right))
+    y0, y1 = (int(np.clip(round(y), 0, height)) for y in (top, bottom))
+    picture[y0:y1, x0:x1] = colour
