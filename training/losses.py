@@ -59,7 +59,9 @@ def mimic_loss(feature: Tensor, teacher_feature: Tensor, cells: Tensor, mask: Te
     return ((ours - theirs).square().sum(2) * mask).sum() / mask.sum().clamp_min(1)
 
 
-def tracking_losses(maps: dict[str, Tensor], target: dict[str, Tensor], classifier: IdentityClassifier) -> dict[str, Tensor]:
+def tracking_losses(
+    maps: dict[str, Tensor], target: dict[str, Tensor], classifier: IdentityClassifier
+) -> dict[str, Tensor]:
     """The four losses by head name and their weighted sum `total`; target holds the batched fields of `Targets`."""
     cells, mask = target["cells"], target["mask"]
     losses = {

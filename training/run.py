@@ -117,7 +117,7 @@ class Run:
 
 def commit() -> str:
     """Short commit of the code that runs, empty outside a checkout."""
-    result = subprocess.run(  # noqa: S603
+    result = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
         capture_output=True,
         text=True,

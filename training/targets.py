@@ -52,7 +52,9 @@ def draw_gaussian(heatmap: F32, x: int, y: int, radius: int) -> None:
     left, right = max(0, x - radius), min(w, x + radius + 1)
     top, bottom = max(0, y - radius), min(h, y + radius + 1)
     window = heatmap[top:bottom, left:right]
-    np.maximum(window, kernel[top - y + radius : bottom - y + radius, left - x + radius : right - x + radius], window)
+    np.maximum(
+        window, kernel[top - y + radius : bottom - y + radius, left - x + radius : right - x + radius], out=window
+    )
 
 
 def make_targets(xyxy: F32, ids: I64, ignore_xyxy: F32, cells: tuple[int, int]) -> Targets:

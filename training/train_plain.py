@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import ConcatDataset
 
 from training.data.labelled import LabelledImage, read_images, read_sequences
-from training.data.samples import Views
+from training.data.samples import Sample, Views
 from training.losses import tracking_losses
 from training.models.yolo import YoloFairMot
 from training.recipe import Recipe
@@ -29,9 +29,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     recipe = Recipe.read(args.recipe)
-    frames, identities = read_sequences([args.data / "sequences" / name for name in recipe.sequences], args.out.parent / "frames")
+    frames, identities = read_sequences(
+        [args.data / "sequences" / name for name in recipe.sequences], args.out.parent / "frames"
+    )
     photos = read_images([args.data / "images" / name for name in recipe.images])
-    samples = ConcatDataset(_phases(recipe, frames, photos))
+    samples: ConcatDataset[Sample] = ConcatDataset(_phases(recipe, frames, photos))
     run = Run(recipe, YoloFairMot(recipe.width), identities, args.out)
     run.network.train()
     for batch in run.batches(samples):

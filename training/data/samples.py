@@ -116,6 +116,11 @@ def view(image: LabelledImage, warp: Warp, input_wh: tuple[int, int]) -> tuple[t
     xyxy = warp.boxes(image.xyxy, matrix)
     keep = visible(xyxy, image.xyxy, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))), input_wh)
     cells = input_wh[1] // STRIDE, input_wh[0] // STRIDE
-    ignore = warp.boxes(image.ignore, matrix) / STRIDE
-    targets = make_targets(xyxy[keep] / STRIDE, image.ids[keep], ignore, cells)
+    ignore = warp.boxes(image.ignore, matrix)
+    targets = make_targets(to_cells(xyxy[keep]), image.ids[keep], to_cells(ignore), cells)
     return torch.from_numpy(pixels), targets, matrix
+
+
+def to_cells(xyxy: F32) -> F32:
+    """Boxes (n, 4) from input pixels to cells."""
+    return (xyxy / STRIDE).astype(np.float32)

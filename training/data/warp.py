@@ -57,7 +57,8 @@ class Warp:
         shear = np.array([[1, shear_x, 0], [shear_y, 1, 0], [0, 0, 1]])
         mirror = np.diag([-1.0 if self.flip else 1.0, 1.0, 1.0])
         back = np.array([[1, 0, w / 2 + self.shift[0] * w], [0, 1, h / 2 + self.shift[1] * h], [0, 0, 1]])
-        return (back @ mirror @ shear @ turn @ centre)[:2]
+        matrix: F64 = back @ mirror @ shear @ turn @ centre
+        return matrix[:2]
 
     def image(self, bgr: U8, matrix: F64, input_wh: tuple[int, int]) -> U8:
         """BGR (sh, sw, 3) to RGB planar (3, h, w): area-shrunk first where the map shrinks, as the letterbox does."""
@@ -90,10 +91,12 @@ class Warp:
         return np.concatenate((middle - half, middle + half)).T.astype(np.float32)
 
 
-def visible(xyxy: F32, before: F32, scale: float, input_wh: tuple[int, int]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def visible(
+    xyxy: F32, before: F32, scale: float, input_wh: tuple[int, int]
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which warped boxes are worth a label: over 4 px, area kept, not too thin, touching the image (FairMOT)."""
     w, h = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
     area_before = (before[:, 2] - before[:, 0]) * (before[:, 3] - before[:, 1]) * scale**2
     aspect = np.maximum(w / (h + 1e-16), h / (w + 1e-16))
     touches = (xyxy[:, 0] < input_wh[0]) & (xyxy[:, 2] > 0) & (xyxy[:, 1] < input_wh[1]) & (xyxy[:, 3] > 0)
-    return (w > 4) & (h > 4) & (w * h / (area_before + 1e-16) > 0.1) & (aspect < 10) & touches  # type: ignore[no-any-return]
+    return (w > 4) & (h > 4) & (w * h / (area_before + 1e-16) > 0.1) & (aspect < 10) & touches

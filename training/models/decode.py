@@ -8,6 +8,9 @@ from torch.nn import functional
 
 from engines.signature import STRIDE
 
+PEAKS = 300
+"""Detections per image unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -23,7 +26,7 @@ class Decoded:
 def decode(maps: dict[str, Tensor], peaks: int) -> Decoded:
     """Sigmoid, 3x3 peak test, top `peaks`, then offset, extent and embedding at those cells (FairMOT's decoding)."""
     heatmap = torch.sigmoid(maps["hm"].float())
-    batch, _, _, width = heatmap.shape
+    width = heatmap.shape[3]
     is_peak = functional.max_pool2d(heatmap, 3, 1, 1) == heatmap
     scores, cells = torch.topk((heatmap * is_peak).flatten(1), peaks)  # (B, N)
     corner = torch.stack((cells % width, cells // width), 2).to(heatmap.dtype)

@@ -80,7 +80,9 @@ class YoloFairMot(nn.Module):
         image: (B, 3, H, W) RGB in [0, 1]; prior: (B, 1, H/4, W/4) in [0, 1], exactly when the network has one.
         """
         if (prior is not None) != self.has_prior:
-            raise ValueError(f"network has prior={self.has_prior}, call brought {'a' if prior is not None else 'no'} prior")
+            raise ValueError(
+                f"network has prior={self.has_prior}, call brought {'a' if prior is not None else 'no'} prior"
+            )
         feature = self.backbone(image)
         if prior is not None:
             feature = torch.cat((feature, prior.to(feature.dtype)), 1)

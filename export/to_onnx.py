@@ -1,0 +1,116 @@
+"""Export trained weights to ONNX under the contract of `engines.signature`, and check the result against torch.
+
+python -m export.to_onnx runs/yolo-teacher/weights.pt --role teacher --output models/yolo-teacher-576x320.onnx
+python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 \\
+    --output models/yolo-student-1088x608.onnx
+"""
+
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor
+
+from engines.signature import IMAGE, PRIOR, Signature
+from export.deployed import Deployed
+from export.half_weights import halve_weights
+from export.verify import verify
+from training.checkpoint import load_checkpoint
+from training.models.decode import PEAKS
+from training.models.yolo import HEADS, YoloFairMot
+
+OPSET = 18
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Export one model file; exit code 1 when ONNX Runtime disagrees with torch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", type=Path, help="weights.pt of a training run")
+    parser.add_argument("--role", choices=("teacher", "student"), required=True)
+    parser.add_argument("--size", default="576x320", help="input WIDTHxHEIGHT, multiples of 32 (default %(default)s)")
+    parser.add_argument("--peaks", type=int, default=PEAKS, help="detections per image (default %(default)s)")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args(argv)
+
+    saved = load_checkpoint(args.weights)
+    if saved is None:
+        parser.error(f"no such file: {args.weights}; train first, or name the weights.pt of a run")
+    width, height = (int(side) for side in args.size.split("x"))
+    network, signature = restore(saved, args.role, (width, height), args.peaks)
+    export(network, signature, args.output)
+    report = verify(network, signature, args.output)
+    print(report.table())
+    if not report.passed:
+        sys.exit(1)
+
+
+def restore(
+    saved: dict[str, Any], role: Any, input_wh: tuple[int, int], peaks: int = PEAKS
+) -> tuple[YoloFairMot, Signature]:
+    """The network of a weights.pt and the signature its export will carry."""
+    recipe, state = saved["recipe"], saved["network"]
+    width = recipe["width"]
+    plain = YoloFairMot(width)
+    prior = state["hm.0.weight"].shape != plain.state_dict()["hm.0.weight"].shape
+    network = YoloFairMot(width, prior=True) if prior else plain
+    network.load_state_dict(state)
+    signature = Signature(
+        role=role,
+        height=input_wh[1],
+        width=input_wh[0],
+        peaks=peaks,
+        embedding_dim=HEADS["id"],
+        pair=recipe["pair"],
+        network=recipe["network"],
+        mapping=recipe["mapping"] if prior else "none",
+        prior=prior,
+        commit=saved["commit"],
+    )
+    return network.eval(), signature
+
+
+def export(network: YoloFairMot, signature: Signature, path: Path) -> None:
+    """Write the model file: batch dynamic, size fixed, weights in fp16, metadata from the signature."""
+    module = Deployed(network, signature.role, signature.peaks).eval()
+    batch = torch.export.Dim("batch", min=1, max=64)
+    shapes = tuple({0: batch} for _ in signature.inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns about itself
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            example_inputs(signature, batch=2),  # a batch of 1 would be specialised away
+            input_names=list(signature.inputs),
+            output_names=list(signature.outputs),
+            dynamic_shapes=shapes if len(shapes) == 1 else {IMAGE: shapes[0], PRIOR: shapes[1]},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("the ONNX exporter gave nothing back")
+    model = program.model_proto
+    written = next(entry.version for entry in model.opset_import if entry.domain == "")
+    if written != OPSET:
+        raise RuntimeError(f"asked for opset {OPSET}, the exporter wrote {written}")
+    halve_weights(model)
+    onnx.helper.set_model_props(model, signature.to_metadata())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+
+
+def example_inputs(signature: Signature, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
+    """Random tensors that fit the graph's inputs."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (batch, 3, signature.height, signature.width), generator=generator, dtype=torch.uint8)
+    prior = torch.rand((batch, 1, *signature.cells), generator=generator)
+    return (image, prior) if signature.prior else (image,)
+
+
+if __name__ == "__main__":
+    main()
