@@ -75,7 +75,8 @@ def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
     union = np.add(_areas(a, pixel)[:, None], _areas(b, pixel), out=height)
     union -= intersection
     union[union <= 0] = 1  # two empty boxes: 0 / 1
-    return np.divide(intersection, union, out=intersection)
+    intersection /= union
+    return intersection
 
 
 def clip_xyxy(xyxy: Boxes, width: float, height: float) -> Boxes:
@@ -89,4 +90,5 @@ def _areas(xyxy: Boxes, pixel: float) -> Boxes:
     sides = xyxy[:, 2:] - xyxy[:, :2]
     if pixel:
         sides += pixel
-    return sides[:, 0] * sides[:, 1]
+    areas: Boxes = sides[:, 0] * sides[:, 1]
+    return areas

@@ -9,8 +9,8 @@ from edge.boxes import iou_matrix
 def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weight: float, gate: float) -> F64:
     """(N, M) appearance and motion in one number; infinite where motion says it is impossible. FairMOT's first step.
 
-    `appearance` (N, D) and `embeddings` (M, D) are of unit length, `distance` (N, M) is squared Mahalanobis. The cost is
-    appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where distance <= gate.
+    `appearance` (N, D) and `embeddings` (M, D) are of unit length, `distance` (N, M) is squared Mahalanobis. The cost
+    is appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where distance <= gate.
     """
     cosine: F32 = appearance @ embeddings.T
     np.subtract(1, cosine, out=cosine)

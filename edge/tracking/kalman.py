@@ -31,7 +31,7 @@ POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY = range(5)
 """Planes of a motion array, F64 (5, N, 4): each holds x, y, a, h of every track."""
 
 _SMALLEST = np.array((1e-3, 1.0))
-"""Floor of aspect ratio and height (pixels) in a prediction: a box that shrinks while unseen must not turn inside out."""
+"""Floor of aspect ratio and height (pixels) in a prediction: a shrinking box must not turn inside out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Tracker:
         xyxy = detections.xyxy.astype(np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
         usable = detections.scores > self.settings.score_threshold
-        usable &= (xyxy[:, 2:] - xyxy[:, :2] >= SMALLEST_SIDE_PX).all(axis=1)
+        usable &= (xyxy[:, 2:] >= xyxy[:, :2] + SMALLEST_SIDE_PX).all(axis=1)
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
         rows = usable.nonzero()[0]
@@ -187,9 +187,7 @@ class Tracker:
         """(N, M) cost of the first association; unconfirmed tracks have no part in it."""
         tracklets, settings = self._tracklets, self.settings
         distance = self._kalman.gating(tracklets.motion, seen.xyah)
-        cost = fused_cost(
-            tracklets.embeddings, seen.embeddings, distance, settings.appearance_weight, settings.gate
-        )
+        cost = fused_cost(tracklets.embeddings, seen.embeddings, distance, settings.appearance_weight, settings.gate)
         cost[tracklets.states == _TENTATIVE] = np.inf
         return cost
 

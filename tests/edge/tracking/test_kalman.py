@@ -15,45 +15,11 @@ from edge.tracking.kalman import (
     VELOCITY,
     KalmanFilter,
 )
+from tests.support.textbook_kalman import TextbookFilter
 
 KALMAN = KalmanFilter()
 FRAME = NOMINAL_FRAME_S
 BOX = np.array([[100.0, 200.0, 0.5, 100.0]])
-
-
-class TextbookFilter:
-    """One track, state (8,), covariance (8, 8), one frame per step, straight from the equations."""
-
-    def __init__(self, xyah: F64) -> None:
-        self.mean = np.concatenate((xyah, np.zeros(4)))
-        p, v = self._stds()
-        self.covariance = np.diag(np.square([2 * p, 2 * p, 1e-2, 2 * p, 10 * v, 10 * v, 1e-5, 10 * v]))
-
-    def _stds(self) -> tuple[float, float]:
-        return float(self.mean[3]) / 20, float(self.mean[3]) / 160
-
-    def predict(self) -> None:
-        p, v = self._stds()
-        motion = np.eye(8) + np.eye(8, k=4)
-        noise = np.diag(np.square([p, p, 1e-2, p, v, v, 1e-5, v]))
-        self.mean = motion @ self.mean
-        self.covariance = motion @ self.covariance @ motion.T + noise
-
-    def _project(self) -> tuple[F64, F64]:
-        p, _ = self._stds()
-        see = np.eye(4, 8)
-        return see, see @ self.covariance @ see.T + np.diag(np.square([p, p, 1e-1, p]))
-
-    def update(self, xyah: F64) -> None:
-        see, innovation = self._project()
-        gain = self.covariance @ see.T @ np.linalg.inv(innovation)
-        self.mean = self.mean + gain @ (xyah - see @ self.mean)
-        self.covariance = self.covariance - gain @ innovation @ gain.T
-
-    def gating(self, xyah: F64) -> float:
-        see, innovation = self._project()
-        difference = xyah - see @ self.mean
-        return float(difference @ np.linalg.inv(innovation) @ difference)
 
 
 def assert_same(motion: F64, textbooks: list[TextbookFilter]) -> None:
@@ -101,7 +67,7 @@ def test_one_frame_gives_deep_sorts_numbers() -> None:
 def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
     rng = np.random.default_rng(1)
     count = 6
-    truth = np.column_stack((rng.uniform(0, 1900, (count, 2)), rng.uniform(0.3, 0.6, count), rng.uniform(40, 400, count)))
+    truth = rng.uniform((0, 0, 0.3, 40), (1900, 1000, 0.6, 400), (count, 4))
     speed = np.column_stack((rng.normal(0, 8, (count, 2)), np.zeros(count), rng.normal(0, 0.5, count)))
     textbooks = [TextbookFilter(box) for box in truth]
     motion = KALMAN.initiate(truth)
@@ -115,8 +81,8 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         np.testing.assert_allclose(KALMAN.gating(motion, measured), expected, rtol=1e-7, atol=1e-6)
         seen = rng.random(count) < 0.7
         motion[:, seen] = KALMAN.update(motion[:, seen], measured[seen])
-        for textbook in (textbooks[row] for row in seen.nonzero()[0]):
-            textbook.update(measured[textbooks.index(textbook)])
+        for row in seen.nonzero()[0]:
+            textbooks[row].update(measured[row])
         assert_same(motion, textbooks)
 
 

@@ -1,0 +1,300 @@
+"""The tracker against a slow one written from FairMOT's description, and what a user may rely on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.crowd import Crowd
+from edge.detections import Detections, Tracks, TrackState
+from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
+from tests.support.slow_tracker import SlowTracker
+
+FRAME_S = 1 / 30
+NOBODY = Detections.empty(4)
+
+
+def persons(*boxes: tuple[float, float, float, float], looks: tuple[int, ...] = (), score: float = 0.9) -> Detections:
+    """Detections xyxy; person i looks like the i-th axis unless `looks` says otherwise."""
+    axes = looks or tuple(range(len(boxes)))
+    return Detections(
+        xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=np.full(len(boxes), score, np.float32),
+        embeddings=np.eye(4, dtype=np.float32)[list(axes)],
+        points=np.zeros((len(boxes), 2), np.float32),
+    )
+
+
+def at(x: float, y: float = 100.0) -> tuple[float, float, float, float]:
+    """A box of 40 x 100 px around (x, y)."""
+    return (x - 20, y - 50, x + 20, y + 50)
+
+
+def ids(tracks: Tracks) -> list[int]:
+    return tracks.ids.tolist()
+
+
+def test_nobody_gives_no_tracks() -> None:
+    tracker = Tracker()
+    for _ in range(3):
+        assert len(tracker.update(Detections.empty(), FRAME_S)) == 0
+    assert len(tracker.lost()) == len(tracker.predict_boxes(0.1)) == 0
+
+
+def test_people_of_the_first_frame_are_confirmed_at_once_later_ones_when_seen_twice() -> None:
+    tracker = Tracker()
+    assert ids(tracker.update(persons(at(100), at(300)), FRAME_S)) == [1, 2]
+    three = persons(at(100), at(300), at(500))
+    assert ids(tracker.update(three, FRAME_S)) == [1, 2]
+    assert ids(tracker.update(three, FRAME_S)) == [1, 2, 3]
+
+
+def test_a_ghost_of_one_frame_uses_no_id_up() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(persons(at(100), at(300)), FRAME_S)
+    tracker.update(persons(at(100)), FRAME_S)
+    for _ in range(2):
+        tracks = tracker.update(persons(at(100), at(500)), FRAME_S)
+    assert ids(tracks) == [1, 2]
+
+
+def test_every_field_of_a_track_is_as_promised() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(300), at(100)), FRAME_S)
+    tracks = tracker.update(persons(at(104), at(300), looks=(1, 0), score=0.75), 0.5)
+    assert ids(tracks) == [1, 2]
+    assert tracks.detection.tolist() == [1, 0]
+    assert tracks.states.tolist() == [TrackState.CONFIRMED] * 2
+    assert tracks.scores.tolist() == [0.75, 0.75]
+    assert tracks.ages_s.tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(tracks.xyxy[0], at(300))
+    assert 100 < (tracks.xyxy[1, 0] + tracks.xyxy[1, 2]) / 2 < 104
+    assert tracks.velocities[0].tolist() == [0, 0]
+    assert 0 < tracks.velocities[1, 0] < 4 / 0.5
+    for name, dtype in (
+        *(("ids", np.int64), ("xyxy", np.float32), ("scores", np.float32), ("states", np.uint8)),
+        *(("velocities", np.float32), ("ages_s", np.float32), ("detection", np.int32)),
+    ):
+        assert getattr(tracks, name).dtype == dtype
+
+
+def test_velocity_is_zero_at_first_and_then_found_at_any_frame_rate() -> None:
+    for frame_rate in (7, 25, 60):
+        tracker = Tracker()
+        first = tracker.update(persons(at(100)), 0)
+        assert first.velocities.tolist() == [[0, 0]]
+        for frame in range(1, 3 * frame_rate):
+            tracks = tracker.update(persons(at(100 + 90 * frame / frame_rate)), 1 / frame_rate)
+        assert ids(tracks) == [1]
+        np.testing.assert_allclose(tracks.velocities, [[90, 0]], atol=2)
+
+
+@pytest.mark.parametrize("frame_rate", [7, 14, 25, 30, 60])
+@pytest.mark.parametrize(("gap_s", "same"), [(0.5, True), (0.99, True), (1.2, False)])
+def test_an_identity_is_remembered_for_a_time_not_for_a_number_of_frames(
+    frame_rate: int, gap_s: float, same: bool
+) -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), 0)
+    tracker.update(persons(at(100)), 1 / frame_rate)
+    for _ in range(int(gap_s * frame_rate)):
+        assert len(tracker.update(NOBODY, 1 / frame_rate)) == 0
+    assert len(tracker.lost()) == (1 if same or int(gap_s * frame_rate) <= frame_rate else 0)
+    for _ in range(2):
+        tracks = tracker.update(persons(at(100)), 1 / frame_rate)
+    assert ids(tracks) == ([1] if same else [2])
+
+
+def test_lost_people_are_where_they_were_heading() -> None:
+    tracker = Tracker()
+    for frame in range(30):
+        tracker.update(persons(at(100 + 3 * frame)), FRAME_S)
+    for _ in range(10):
+        tracker.update(NOBODY, FRAME_S)
+    lost = tracker.lost()
+    assert (ids(lost), lost.states.tolist(), lost.detection.tolist()) == ([1], [TrackState.LOST], [-1])
+    np.testing.assert_allclose(lost.xyxy[0], at(100 + 3 * 39), atol=3)
+
+
+def test_prediction_moves_boxes_and_leaves_the_tracker_alone() -> None:
+    tracker, twin = Tracker(), Tracker()
+    for frame in range(30):
+        for each in (tracker, twin):
+            tracks = each.update(persons(at(100 + 3 * frame)), FRAME_S)
+    predicted = tracker.predict_boxes(2 * FRAME_S)
+    np.testing.assert_allclose(predicted.xyxy[0] - tracks.xyxy[0], [6, 0, 6, 0], atol=0.5)
+    assert predicted.detection.tolist() == [-1]
+    after = [each.update(persons(at(190)), FRAME_S) for each in (tracker, twin)]
+    np.testing.assert_array_equal(after[0].xyxy, after[1].xyxy)
+
+
+@pytest.mark.parametrize(("people", "seed"), [(1, 1), (6, 2), (15, 3), (30, 4), (30, 5), (60, 6)])
+def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int) -> None:
+    crowd = Crowd(people, seed=seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16)
+    every = TrackerSettings(smallest_area_px=0, widest_aspect=100)
+    tracker, slow = Tracker(every), SlowTracker()
+    for _ in range(100 if people < 60 else 40):
+        detections, _ = crowd.step()
+        tracks = tracker.update(detections, FRAME_S)
+        expected = slow.update(detections)
+        assert ids(tracks) == sorted(expected)
+        assert tracks.detection.tolist() == [expected[track][0] for track in ids(tracks)]
+        boxes = np.array([expected[track][1] for track in ids(tracks)]).reshape(-1, 4)
+        np.testing.assert_allclose(tracks.xyxy, boxes, atol=0.01)
+
+
+@pytest.mark.parametrize("frame_rate", [7.0, 14.0, 30.0])
+def test_walking_people_keep_their_ids_at_any_frame_rate(frame_rate: float) -> None:
+    crowd = Crowd(12, seed=9, frame_rate=frame_rate, false_alarm_rate=0)
+    tracker = Tracker()
+    names: dict[int, set[int]] = {}
+    for _ in range(int(10 * frame_rate)):
+        detections, truth = crowd.step()
+        tracks = tracker.update(detections, crowd.dt_s)
+        for track, row in zip(ids(tracks), tracks.detection, strict=True):
+            names.setdefault(track, set()).add(int(truth[row]))
+    assert all(len(people) == 1 for people in names.values()), "one id, one person"
+    people = {person for group in names.values() for person in group}
+    assert len(names) <= 1.1 * len(people), "one person, one id, but for long occlusions"
+
+
+def test_trackers_share_nothing() -> None:
+    crowds = [Crowd(5, seed=seed) for seed in (1, 2)]
+    frames = [[crowd.step()[0] for _ in range(20)] for crowd in crowds]
+    alone = [Tracker(), Tracker()]
+    expected = [[ids(alone[film].update(frame, FRAME_S)) for frame in frames[film]] for film in (0, 1)]
+    first, second = Tracker(), Tracker()
+    for index in range(20):
+        assert ids(first.update(frames[0][index], FRAME_S)) == expected[0][index]
+        assert ids(second.update(frames[1][index], FRAME_S)) == expected[1][index]
+    assert expected[0][0][0] == expected[1][0][0] == 1
+
+
+def test_what_the_caller_does_with_tracks_does_not_reach_the_tracker() -> None:
+    tracker = Tracker()
+    detections = persons(at(100))
+    tracks = tracker.update(detections, FRAME_S)
+    tracks.xyxy[:] = np.nan
+    tracks.ids[:] = 77
+    detections.embeddings[:] = np.nan
+    tracks = tracker.update(persons(at(100)), FRAME_S)
+    assert ids(tracks) == [1]
+    np.testing.assert_allclose(tracks.xyxy[0], at(100))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (100, 100, 100, 200),  # no width
+        (100, 100, 150, 100),  # no height
+        (150, 200, 100, 100),  # inside out
+        (100, 100, 100.5, 200),  # thinner than a pixel
+        (np.nan, 100, 150, 200),
+        (100, 100, np.inf, 200),
+        (-3e6, 100, 150, 200),  # farther than any picture
+    ],
+)
+def test_boxes_that_nobody_can_have_are_ignored(box: tuple[float, float, float, float]) -> None:
+    tracks = Tracker().update(persons(box, at(300)), FRAME_S)
+    assert (ids(tracks), tracks.detection.tolist()) == ([1], [1])
+
+
+def test_embeddings_that_are_no_numbers_are_ignored() -> None:
+    detections = persons(at(100), at(300), at(500))
+    detections.embeddings[0] = np.nan
+    detections.embeddings[1] = np.inf
+    assert Tracker().update(detections, FRAME_S).detection.tolist() == [2]
+
+
+def test_embeddings_of_another_length_are_refused() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(Detections.empty(64), FRAME_S)  # nobody has no embedding
+    other = replace(persons(at(100)), embeddings=np.ones((1, 8), np.float32))
+    with pytest.raises(ValueError, match="embeddings have 8 numbers, those of this tracker's identities 4"):
+        tracker.update(other, FRAME_S)
+
+
+@pytest.mark.parametrize("dt_s", [-0.1, np.nan, np.inf])
+def test_time_that_runs_backwards_is_refused(dt_s: float) -> None:
+    tracker = Tracker()
+    tracker.update(NOBODY, dt_s)  # the first has no predecessor
+    with pytest.raises(ValueError, match="dt_s must be a finite number of seconds"):
+        tracker.update(NOBODY, dt_s)
+
+
+def test_after_a_long_pause_everybody_is_new() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    assert ids(tracker.update(persons(at(100)), LONGEST_GAP_S + 1)) == [2]
+
+
+weird = st.floats(width=32) | st.floats(-100, 2000, width=32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    frames=st.lists(
+        st.tuples(
+            st.lists(st.tuples(weird, weird, weird, weird), max_size=6),
+            st.floats(0, 3) | st.floats(0, 1e300),
+        ),
+        max_size=8,
+    ),
+    seed=st.integers(0, 99),
+)
+def test_absurd_input_never_gives_absurd_tracks(
+    frames: list[tuple[list[tuple[float, float, float, float]], float]], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    tracker = Tracker(TrackerSettings(smallest_area_px=0, widest_aspect=1e9))
+    for boxes, dt_s in frames:
+        known = [at(100), at(rng.uniform(90, 110), rng.uniform(0, 500))]
+        detections = persons(*boxes[:2], *known, looks=tuple(rng.integers(0, 4, len(boxes[:2]) + 2)))
+        for tracks in (tracker.update(detections, dt_s), tracker.lost(), tracker.predict_boxes(1.0)):
+            for array in (tracks.xyxy, tracks.velocities, tracks.ages_s, tracks.scores):
+                assert np.isfinite(array).all()
+            assert (tracks.xyxy[:, 2:] >= tracks.xyxy[:, :2]).all()
+            assert (np.diff(tracks.ids) > 0).all()
+            assert len(set(tracks.detection[tracks.detection >= 0])) == (tracks.detection >= 0).sum()
+
+
+def test_scores_at_the_threshold_do_not_count() -> None:
+    assert len(Tracker().update(persons(at(100), score=0.4), FRAME_S)) == 0
+    assert len(Tracker(TrackerSettings(score_threshold=0.3)).update(persons(at(100), score=0.4), FRAME_S)) == 1
+
+
+def test_small_and_wide_boxes_are_tracked_but_not_reported() -> None:
+    tracker = Tracker()
+    tracks = tracker.update(persons((0, 0, 9, 10), (100, 100, 261, 200), at(500)), FRAME_S)
+    assert (ids(tracks), tracks.detection.tolist()) == ([3], [2])
+
+
+def test_an_overlap_can_be_asked_for_before_looks_are_believed() -> None:
+    """A match by looks between boxes apart is taken back; the track is lost and the detection a new one."""
+    for confirm, expected in ((0.0, [1]), (0.3, [])):
+        tracker = Tracker(TrackerSettings(iou_confirm=confirm))
+        tracker.update(persons(at(100)), FRAME_S)
+        assert ids(tracker.update(persons(at(130)), FRAME_S)) == expected
+
+
+def test_a_lost_and_a_seen_track_in_one_place_become_one_the_longer_lived() -> None:
+    tracker = Tracker()
+    for _ in range(10):
+        tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(NOBODY, FRAME_S)
+    for _ in range(3):  # comes back looking like someone else: no match by looks, and lost ones get no second chance
+        tracks = tracker.update(persons(at(100), looks=(3,)), FRAME_S)
+    assert len(tracks) == 0
+    assert ids(tracker.lost()) == [1], "the new one never grows older than the lost one"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("score_threshold", 1.5), ("smoothing", -0.1), ("lost_after_s", -1.0), ("gate", float("nan"))]
+)
+def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=name):
+        TrackerSettings(**{name: value})
