@@ -14,15 +14,13 @@ from edge.arrays import F32, I64, U8
 from edge.sources.base import Frame, SourceError, SourceState, StateObserver
 from edge.sources.scene.backdrop import draw_backdrop
 from edge.sources.scene.camera import SceneCamera
-from edge.sources.scene.drawing import Drawing
 from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure
+from edge.sources.scene.shadow import Shadow
 from edge.sources.scene.walk import Crowd, Walk
 from edge.sources.state import StateCell
 
 VISIBILITY_STEP = 4
 """Visibility is counted on every fourth pixel of every fourth row."""
-SHADOW = 0.5
-"""Darkness under the feet, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class SyntheticSource:
         self._backdrop = draw_backdrop(self._camera, seed)
         self._figures: OrderedDict[int, Figure] = OrderedDict()
         self._figures_kept = 2 * people + 1
-        self._shadow = _shadow_drawing()
+        self._shadow = Shadow()
 
     @classmethod
     def from_url(cls, url: str, on_state: StateObserver | None = None) -> Self:
@@ -99,7 +97,7 @@ class SyntheticSource:
         for walk, x, z in self._crowd.walks(time_s):
             scale = self._camera.focal / z * walk.height_m / MODEL_M / PIXELS_PER_M
             column, row = self._camera.project(x, 0.0, z)
-            self._shadow.lay_over(picture, column, row, scale)
+            self._shadow.lay_over(picture, column, row, self._camera.focal / z)
             self._figure(walk).drawing(walk.gait(time_s)).lay_over(picture, column, row, scale)
         return picture
 
@@ -127,15 +125,6 @@ class SyntheticSource:
         while len(self._figures) > self._figures_kept:
             self._figures.popitem(last=False)
         return figure
-
-
-def _shadow_drawing() -> Drawing:
-    """A soft dark spot to lie under a person, in the scale of the figures; longer to the right, away from the light."""
-    height, width = round(0.42 * PIXELS_PER_M), round(1.3 * PIXELS_PER_M)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    distance = np.hypot((x / (width - 1) - 0.5) * 2, (y / (height - 1) - 0.5) * 2)
-    dark = np.asarray(SHADOW * np.clip(1 - distance, 0, 1) ** 1.2, np.float32)
-    return Drawing.make(np.zeros((height, width, 3), np.float32), dark, (0.44 * width, 0.5 * height))
 
 
 def _visibility(xyxy: F32, width: int, height: int) -> F32:

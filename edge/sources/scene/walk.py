@@ -57,13 +57,14 @@ class Crowd:
     def __init__(self, camera: SceneCamera, people: int, seed: int) -> None:
         self._people, self._seed = people, seed
         self._lines = [self._line(camera, slot) for slot in range(people)]
+        self._shifts = [self._shift(slot) for slot in range(people)]
         self._walk = lru_cache(maxsize=8 * max(people, 1))(self._make_walk)
 
     def walks(self, time_s: float) -> list[tuple[Walk, float, float]]:
         """(walk, x, z) of everybody on the way at a time, the farthest first."""
         present = []
         for slot, (_, _, period_s) in enumerate(self._lines):
-            walk = self._walk(slot, math.floor(time_s / period_s + self._shift(slot)))
+            walk = self._walk(slot, math.floor(time_s / period_s + self._shifts[slot]))
             place = walk.place(time_s)
             if place is not None:
                 present.append((walk, *place))
@@ -95,7 +96,7 @@ class Crowd:
         speed = shared.uniform(SLOWEST_M_S, FASTEST_M_S)
         return Walk(
             id=turn * self._people + slot + 1,
-            begin_s=(turn - self._shift(slot)) * period_s,
+            begin_s=(turn - self._shifts[slot]) * period_s,
             duration_s=math.dist(start, end) / speed,
             start_xz=start,
             end_xz=end,
