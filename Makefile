@@ -68,10 +68,12 @@ $(BIN)/python:
 	  { rm -rf .venv; echo "python has no venv module. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
 
 $(RUN_READY): pyproject.toml | $(BIN)/python
+	@echo "setting up .venv: a minute or two, about 200 MB to fetch"
 	$(BIN)/python -m pip install -q -e '.[cpu,service]'
 	@touch $@
 
 $(DEV_READY): pyproject.toml | $(BIN)/python
+	@echo "setting up .venv for development: some minutes, about 500 MB to fetch"
 	@$(BIN)/python -m pip install -q '$(TORCH)' 2>/dev/null || \
 	  $(BIN)/python -m pip install -q '$(TORCH)' --extra-index-url $(TORCH_INDEX)
 	$(BIN)/python -m pip install -q -e '.[dev]'

@@ -71,7 +71,7 @@ def track_sequence(source: SequenceSource, pipelines: dict[Variant, TrackingPipe
     found: dict[Variant, list[TrackedFrame]] = {variant: [] for variant in pipelines}
     for pipeline in pipelines.values():
         pipeline.add_lane(LANE)
-    for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame"):
+    for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame", disable=None):
         for variant, pipeline in pipelines.items():
             found[variant] += pipeline.collect(pipeline.submit({LANE: frame}))
     for pipeline in pipelines.values():
@@ -101,23 +101,15 @@ def evaluate(
     return {variant: score(by_sequence) for variant, by_sequence in events.items()}
 
 
-def milliseconds(pipeline: TrackingPipeline) -> float:
-    """Mean time of one frame in the pipeline, without reading and decoding it."""
-    watches = pipeline.times.stages().values()
-    frames = pipeline.times.association.frames
-    return 1e3 * sum(watch.seconds for watch in watches) / max(frames, 1)
-
-
-def lines(scores: dict[Variant, dict[str, MotScores]], pipelines: dict[Variant, TrackingPipeline]) -> Iterator[str]:
+def lines(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[str]:
     """The table, one block per sequence, pooled last."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ms/frame':>9}"
+        yield f"\n{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5}"
         for variant, by_sequence in scores.items():
             s = by_sequence[sequence]
-            time = f"{milliseconds(pipelines[variant]):9.1f}" if sequence == POOLED else ""
             yield (
                 f"{variant!s:16} {100 * s.mota:6.1f} {100 * s.idf1:6.1f} {100 * s.hota.hota:6.1f} "
-                f"{s.false_positives:6} {s.misses:6} {s.switches:5} {time}"
+                f"{s.false_positives:6} {s.misses:6} {s.switches:5}"
             )
 
 
@@ -138,20 +130,17 @@ def draw(scores: dict[Variant, dict[str, MotScores]], path: Path) -> None:
                 panel.plot(*zip(*points, strict=True), "o-", color=f"C{number}", label=mode)
         panel.set(xlabel="keyframe period K", ylabel=f"{name.upper()}, %")
         panel.grid(alpha=0.3)
+        panel.set_xticks(sorted({v.k for v in scores if v.k is not None}))
     panels[0].legend()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 
 
-def rows(
-    scores: dict[Variant, dict[str, MotScores]], pipelines: dict[Variant, TrackingPipeline]
-) -> Iterator[dict[str, Any]]:
+def rows(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[dict[str, Any]]:
     """One record per variant and sequence."""
     for variant, by_sequence in scores.items():
         for sequence, values in by_sequence.items():
-            head = {"mode": variant.mode, "k": variant.k, "sequence": sequence}
-            time = {"ms_per_frame": round(milliseconds(pipelines[variant]), 2)} if sequence == POOLED else {}
-            yield head | asdict(values) | time
+            yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | asdict(values)
 
 
 def main() -> None:
@@ -171,12 +160,12 @@ def main() -> None:
     folders = [options.data / name for name in options.sequences]
     pipelines = open_pipelines(variants(options.modes, options.k), options.models, options.size)
     scores = evaluate(folders, options.half, pipelines)
-    print("\n".join(lines(scores, pipelines)))
+    print("\n".join(lines(scores)))
 
     width, height = options.size
     files = options.models.glob(f"*-{width}x{height}.onnx")
     result = {"conditions": conditions(files), "half": options.half, "input": f"{width}x{height}"}
-    path = save(options.name, result | {"rows": list(rows(scores, pipelines))}, options.output)
+    path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))
     print(f"\nsaved {path} and its plot")
 

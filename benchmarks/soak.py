@@ -196,7 +196,7 @@ def watch(service: subprocess.Popen[bytes], tracks: str, seconds: float) -> tupl
         sampler = threading.Thread(target=sample)
         sampler.start()
         try:
-            with tqdm(total=round(seconds), unit="s", desc="soak") as bar:
+            with tqdm(total=round(seconds), unit="s", desc="soak", disable=None) as bar:
                 while (elapsed := time.time() - begin) < seconds:
                     message = json.loads(socket_.recv(timeout=START_TIMEOUT_S))
                     arrivals.append(_arrival(message, begin))

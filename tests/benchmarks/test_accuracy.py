@@ -14,7 +14,6 @@ from benchmarks.mot_metrics import POOLED
 from edge.detections import Tracks, TrackState
 from edge.mot_format import read_mot
 from edge.pipeline import TrackedFrame
-from edge.timings import StageTimes
 
 FRAMES = 7
 ALL_MODES = ("teacher", "student", "naive", "no-update", "atttrack")
@@ -25,7 +24,6 @@ class TruthfulPipeline:
 
     def __init__(self, truth: Path, first: int, late: int = 0) -> None:
         self.truth, self.first, self.late = read_mot(truth), first, late
-        self.times = StageTimes()
         self.lanes: list[str] = []
 
     def add_lane(self, lane_id: str) -> None:
@@ -41,16 +39,15 @@ class TruthfulPipeline:
         frame = frames[LANE]
         now = self.truth.where(self.truth.frames == self.first + frame.index - self.late)
         count = len(now)
-        with self.times.association(1):
-            tracks = Tracks(
-                ids=now.ids,
-                xyxy=now.xyxy,
-                scores=np.ones(count, np.float32),
-                states=np.full(count, TrackState.CONFIRMED, np.uint8),
-                velocities=np.zeros((count, 2), np.float32),
-                ages_s=np.zeros(count, np.float32),
-                detection=np.arange(count, dtype=np.int32),
-            )
+        tracks = Tracks(
+            ids=now.ids,
+            xyxy=now.xyxy,
+            scores=np.ones(count, np.float32),
+            states=np.full(count, TrackState.CONFIRMED, np.uint8),
+            velocities=np.zeros((count, 2), np.float32),
+            ages_s=np.zeros(count, np.float32),
+            detection=np.arange(count, dtype=np.int32),
+        )
         return [TrackedFrame(LANE, frame, tracks, "student", 2, 1)]
 
 
@@ -111,10 +108,10 @@ def test_a_folder_without_truth_is_refused_by_name(walk: Path) -> None:
 def test_table_records_and_plot_hold_every_variant(walk: Path, tmp_path: Path) -> None:
     pipelines = {v: TruthfulPipeline(walk / "gt.txt", first=1) for v in variants(ALL_MODES, [2, 6])}
     scores = evaluate([walk], "all", pipelines)
-    table = "\n".join(lines(scores, pipelines))
+    table = "\n".join(lines(scores))
     assert table.count("100.0") == 3 * 2 * len(pipelines)
     assert "atttrack K=6" in table
-    records = list(rows(scores, pipelines))
+    records = list(rows(scores))
     assert len(records) == 2 * len(pipelines)
     assert {"mode", "k", "sequence", "mota", "idf1", "hota"} <= records[0].keys()
     path = save("table", {"conditions": conditions(), "rows": records}, tmp_path)
