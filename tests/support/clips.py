@@ -15,7 +15,9 @@ PAYLOAD_BYTES = 1400
 """Longest RTP payload, as cameras choose it for Ethernet."""
 
 
-def write_clip(path: Path, images: Iterable[U8], frame_rate: float = 25.0, gop: int = 12, codec: str = "libx264") -> Path:
+def write_clip(
+    path: Path, images: Iterable[U8], frame_rate: float = 25.0, gop: int = 12, codec: str = "libx264"
+) -> Path:
     """Encode BGR images (H, W, 3) to a file without B-frames, in order, one key picture every `gop` frames."""
     with av.open(str(path), "w") as container:
         stream = None

@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import re
 import secrets
+import ssl
 import struct
 import threading
 import time
@@ -47,9 +48,10 @@ class RtspServer:
         username: str | None = None,
         password: str = "",
         auth: Literal["digest", "basic"] = "digest",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.clips, self.host, self.port = dict(clips), host, port
-        self.username, self.password, self.auth = username, password, auth
+        self.username, self.password, self.auth, self.tls = username, password, auth, tls
         self.fault: Fault = "none"
         self.pictures_sent = 0
         self.connections = 0
@@ -72,7 +74,7 @@ class RtspServer:
 
     def url(self, path: str = "camera") -> str:
         """URL of one clip, without credentials."""
-        return f"rtsp://{self.host}:{self.port}/{path}"
+        return f"rtsp{'s' if self.tls else ''}://{self.host}:{self.port}/{path}"
 
     @property
     def clients(self) -> int:
@@ -91,7 +93,7 @@ class RtspServer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._serve, self.host, self.port)
+        self._listener = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -94,7 +94,7 @@ class Figure:
         self._cloth = _cloth_noise(self._rng)
         self._yaw = yaw
         self._drawings: dict[int, Drawing] = {}
-        spans = [self._span(2 * math.pi * i / PHASES) for i in range(PHASES)]
+        spans = [self._span(2 * math.pi * i / PHASES) for i in range(0, PHASES, 2)]
         self.left_m, self.right_m = (float(x) for x in np.mean(spans, axis=0))
         """Mean extent to both sides of the body's axis over the step, metres for a person of `MODEL_M`."""
 

@@ -1,0 +1,50 @@
+"""Shared fixtures: real data where it is at hand, clips made on the spot, and a camera that speaks RTSP."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.arrays import U8
+from tests.support.clips import numbered_image, read_clip, write_clip
+from tests.support.rtsp_server import RtspServer
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIP_FRAMES = 100
+"""Pictures in `numbered_clip`; picture i carries the number i."""
+
+ClipFactory = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real sequences, images and videos; skips where there is none."""
+    folder = Path(os.environ.get("ATTTRACK_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "sequences").is_dir():
+        pytest.skip(f"no real data in {folder}; set ATTTRACK_DATA to a folder with sequences/NAME/video.mp4, gt.txt")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
+    """A function: BGR images, and the options of `write_clip`, to the path of a new H.264 file."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(images: Iterable[U8], **options: float) -> Path:
+        return write_clip(folder / f"{len(list(folder.iterdir()))}.mp4", images, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def numbered_clip(make_clip: ClipFactory) -> Path:
+    """Four seconds at 25 frames per second, 320x192; `read_number` reads each picture's position."""
+    return make_clip(numbered_image(number) for number in range(CLIP_FRAMES))
+
+
+@pytest.fixture
+def camera(numbered_clip: Path) -> Iterator[RtspServer]:
+    """A running RTSP camera that loops `numbered_clip` at `camera.url()`; each client starts at picture 0."""
+    with RtspServer({"camera": read_clip(numbered_clip)}) as server:
+        yield server
