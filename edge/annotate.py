@@ -47,6 +47,8 @@ _PALETTE = _palette()
 class _Trail:
     """Where somebody's feet were, oldest first."""
 
+    feet: tuple[float, float]
+    """Where they were last."""
     times_s: deque[float] = field(default_factory=deque)
     points: deque[tuple[float, float]] = field(default_factory=deque)
 
@@ -64,7 +66,7 @@ class Annotator:
         pen = max(1, round(min(image.shape[:2]) / 360))
         self._follow(tracked.tracks, tracked.frame.time_s)
         for track_id, trail in self._trails.items():
-            _draw_trail(image, trail, colour_of(track_id), pen)
+            _draw_trail(image, [*trail.points, trail.feet], colour_of(track_id), pen)
         for track_id, xyxy in zip(tracked.tracks.ids.tolist(), tracked.tracks.xyxy, strict=True):
             _draw_box(image, xyxy, colour_of(track_id), pen)
         for track_id, xyxy in zip(tracked.tracks.ids.tolist(), tracked.tracks.xyxy, strict=True):
@@ -75,10 +77,12 @@ class Annotator:
     def _follow(self, tracks: Tracks, now_s: float) -> None:
         """Lengthen the trails of those who are seen, shorten everybody's to `trail_s`."""
         for track_id, xyxy in zip(tracks.ids.tolist(), tracks.xyxy.astype(float), strict=True):
-            trail = self._trails.setdefault(track_id, _Trail())
+            feet = ((xyxy[0] + xyxy[2]) / 2, xyxy[3])
+            trail = self._trails.setdefault(track_id, _Trail(feet))
+            trail.feet = feet
             if not trail.times_s or not 0 <= now_s - trail.times_s[-1] < _STEP_S:
                 trail.times_s.append(now_s)
-                trail.points.append(((xyxy[0] + xyxy[2]) / 2, xyxy[3]))
+                trail.points.append(feet)
         for track_id, trail in list(self._trails.items()):
             while trail.times_s and not 0 <= now_s - trail.times_s[0] <= self._trail_s:
                 trail.times_s.popleft()
@@ -87,9 +91,9 @@ class Annotator:
                 del self._trails[track_id]
 
 
-def _draw_trail(image: U8, trail: _Trail, colour: Colour, pen: int) -> None:
+def _draw_trail(image: U8, feet: list[tuple[float, float]], colour: Colour, pen: int) -> None:
     """The older half thin, the newer half full."""
-    points = _fixed(np.array(trail.points, np.float32))
+    points = _fixed(np.array(feet, np.float32))
     middle = len(points) // 2
     for part, width in ((points[: middle + 1], pen), (points[middle:], pen + 1)):
         if len(part) > 1:
@@ -103,8 +107,11 @@ def _draw_box(image: U8, xyxy: F32, colour: Colour, pen: int) -> None:
         cv2.rectangle(image, (left, top), (right, bottom), ink, width, cv2.LINE_AA, shift=_SHIFT)
 
 
-def _draw_chip(image: U8, text: str, corner: tuple[int, int], colour: Colour, pen: int) -> None:
-    """Text on a filled ground whose lower left corner is `corner`, moved into the picture where it would stick out."""
+def _draw_chip(image: U8, text: str, corner: tuple[int, int], colour: Colour, pen: int) -> int:
+    """Text on a filled ground whose lower left corner is `corner`, moved into the picture where it would stick out.
+
+    Returns the column right of it.
+    """
     scale = 0.38 + 0.08 * pen
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, 1)
     pad = 2 + pen
@@ -115,16 +122,15 @@ def _draw_chip(image: U8, text: str, corner: tuple[int, int], colour: Colour, pe
     blue, green, red = colour
     dark = 0.114 * blue + 0.587 * green + 0.299 * red < 128
     cv2.putText(image, text, (left + pad, bottom - pad), _FONT, scale, _PAPER if dark else _INK, 1, cv2.LINE_AA)
+    return int(left + width)
 
 
 def _draw_badge(image: U8, tracked: TrackedFrame, pen: int) -> None:
     """Who saw the frame, how long after the teacher, and how many persons there are; top left."""
     name, colour = _BADGES[tracked.kind]
     since = f" +{tracked.since_teacher}" if tracked.since_teacher > 0 else ""
-    _draw_chip(image, f"{name}{since}", (4 * pen, 0), colour, pen + 1)
-    text = f"K {tracked.k}   {len(tracked.tracks)} tracked"
-    (_, height), _ = cv2.getTextSize(name, _FONT, 0.38 + 0.08 * (pen + 1), 1)
-    _draw_chip(image, text, (4 * pen, 2 * height + 8 * (pen + 3)), _INK, pen)
+    right = _draw_chip(image, f"{name}{since}", (0, 0), colour, pen + 1)
+    _draw_chip(image, f"K {tracked.k}  |  {len(tracked.tracks)} tracked", (right, 0), _INK, pen + 1)
 
 
 _SHIFT = 3
