@@ -116,7 +116,8 @@ class SyntheticSource:
         figure = self._figure(walk)
         column, row = self._camera.project(x, 0.0, z)
         metre = self._camera.focal / z * walk.height_m / MODEL_M
-        return column + figure.left_m * metre, row - MODEL_M * metre, column + figure.right_m * metre, row
+        left, right = column + figure.left_m * metre, column + figure.right_m * metre
+        return left, row - figure.top_m * metre, right, row
 
     def _figure(self, walk: Walk) -> Figure:
         """The drawings of a person, kept while they are on the way."""

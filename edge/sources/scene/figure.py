@@ -94,9 +94,9 @@ class Figure:
         self._cloth = _cloth_noise(self._rng)
         self._yaw = yaw
         self._drawings: dict[int, Drawing] = {}
-        spans = [self._span(2 * math.pi * i / PHASES) for i in range(0, PHASES, 2)]
-        self.left_m, self.right_m = (float(x) for x in np.mean(spans, axis=0))
-        """Mean extent to both sides of the body's axis over the step, metres for a person of `MODEL_M`."""
+        extents = [self._extent(2 * math.pi * i / PHASES) for i in range(0, PHASES, 2)]
+        self.left_m, self.right_m, self.top_m = (float(x) for x in np.mean(extents, axis=0))
+        """Mean extent from the body's axis and from the ground over the step, metres for a person of `MODEL_M`."""
 
     def drawing(self, gait: float) -> Drawing:
         """The person at a phase of the step, radians; the anchor is where the body's axis meets the ground."""
@@ -117,12 +117,10 @@ class Figure:
         for limb in limbs:
             yield replace(limb, begin=turn(limb.begin), end=turn(limb.end))
 
-    def _span(self, gait: float) -> tuple[float, float]:
+    def _extent(self, gait: float) -> tuple[float, float, float]:
         limbs = list(self._turned(body(self._outfit, gait)))
-        ends = [(limb.begin[0], limb.begin_radius) for limb in limbs] + [
-            (limb.end[0], limb.end_radius) for limb in limbs
-        ]
-        return min(x - r for x, r in ends), max(x + r for x, r in ends)
+        ends = [(limb.begin, limb.begin_radius) for limb in limbs] + [(limb.end, limb.end_radius) for limb in limbs]
+        return min(p[0] - r for p, r in ends), max(p[0] + r for p, r in ends), max(p[1] + r for p, r in ends)
 
 
 def body(outfit: Outfit, gait: float) -> list[Limb]:
