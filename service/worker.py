@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Any, Protocol
@@ -159,16 +159,17 @@ class Worker:
             else:
                 self._suspects -= batch.keys()
 
-    def _batches(self, frames: dict[str, Frame]) -> Iterator[dict[str, Frame]]:
+    def _batches(self, frames: dict[str, Frame]) -> list[dict[str, Frame]]:
         """All lanes at once, but each suspect alone, so that a lane that breaks the tick breaks only its own."""
         trusted = {lane_id: frame for lane_id, frame in frames.items() if lane_id not in self._suspects}
-        if trusted:
-            yield trusted
-        for lane_id in sorted(frames.keys() & self._suspects):
-            yield {lane_id: frames[lane_id]}
+        alone = [{lane_id: frames[lane_id]} for lane_id in sorted(frames.keys() & self._suspects)]
+        return [trusted, *alone] if trusted else alone
 
     def _blame(self, pipeline: Pipeline, batch: dict[str, Frame]) -> None:
-        """A lane that failed alone is out; of several that failed together, any may be the culprit."""
+        """A lane that failed alone is out; of several that failed together, any may be the culprit.
+
+        Their frames are not tried again: some of the lanes may have seen them already.
+        """
         if len(batch) > 1:
             self._suspects |= batch.keys()
             return

@@ -56,7 +56,7 @@ function showCurrent({ name, url, k, state, stats }) {
   document.title = `${name} · AttTrack`;
   $("stage-name").textContent = name;
   $("stage-url").textContent = url;
-  if (stats.width) $("screen").style.aspectRatio = `${stats.width} / ${stats.height}`;
+  if (stats.width) $("main").style.setProperty("--ratio", stats.width / stats.height);
   if (state.phase !== "running") $("people").textContent = "–";
   number("fps", state.phase === "running" ? stats.fps.toFixed(1) : null);
   number("age", stats.frame_age_p50_ms && Math.round(stats.frame_age_p50_ms), `ms, p95 ${Math.round(stats.frame_age_p95_ms)}`);

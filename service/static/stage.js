@@ -37,7 +37,7 @@ export class Stage {
     const [left, top] = [(width - w) / 2, (height - h) / 2];
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, width, height);
-    context.imageSmoothingQuality = "high";
+    context.imageSmoothingQuality = "medium";
     context.drawImage(picture, left, top, w, h);
     if (!message) return;
     const place = (x, y) => [left + (x / message.width) * w, top + (y / message.height) * h];

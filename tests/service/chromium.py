@@ -1,0 +1,111 @@
+"""A real browser for tests: headless Chromium, driven by the DevTools protocol over one WebSocket."""
+
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.sync.client import connect
+
+from tests.service.waiting import wait_until
+
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--remote-debugging-port=0",
+)
+
+
+class Chromium:
+    """One page of a browser with an empty profile below `folder`."""
+
+    def __init__(self, folder: Path, width: int = 1440, height: int = 900) -> None:
+        assert PROGRAM is not None
+        self.errors: list[str] = []
+        """What the page's scripts threw or logged as errors."""
+        self._numbers = itertools.count(1)
+        self._process = subprocess.Popen(
+            [PROGRAM, *FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        port_file = folder / "DevToolsActivePort"
+        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), 30, "Chromium to start")
+        port = port_file.read_text().split()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+            page = next(target for target in json.load(answer) if target["type"] == "page")
+        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None, compression=None)
+        for domain in ("Page", "Runtime", "Log"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._socket.close()
+        self._process.terminate()
+        self._process.wait(10)
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send one command and return its result."""
+        number = next(self._numbers)
+        self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(self._socket.recv(30))
+            if message.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(message["params"]["exceptionDetails"]["exception"]["description"])
+            if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+                self.errors.append(str(message["params"]["entry"]))
+            if message.get("id") == number:
+                assert "error" not in message, message
+                return dict(message["result"])
+
+    def open(self, url: str) -> None:
+        """Go to a page."""
+        self.call("Page.navigate", url=url)
+
+    def size(self, width: int, height: int, mobile: bool = False) -> None:
+        """Change the window, in CSS pixels."""
+        scale = 2 if mobile else 1
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile)
+
+    def value(self, expression: str) -> Any:
+        """Evaluate JavaScript; promises are awaited."""
+        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str, timeout_s: float = 15.0) -> None:
+        """Wait until JavaScript is truthy."""
+        wait_until(lambda: self.value(expression), timeout_s, expression)
+
+    def press(self, key: str) -> None:
+        """Press and release a key such as 'a', 'Enter' or 'ArrowDown'."""
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        code = {"Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "Escape": 27, "Tab": 9}.get(key, 0)
+        down = "keyDown" if text else "rawKeyDown"
+        self.call("Input.dispatchKeyEvent", type=down, key=key, code=key, text=text, windowsVirtualKeyCode=code)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def screenshot(self, path: Path) -> None:
+        """Save what is to be seen as PNG."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+

@@ -1,0 +1,130 @@
+"""A real service on a free port with the tiny pair, and real cameras for it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from service.__main__ import DrainingServer
+from service.app import build_pipeline, create_app
+from service.runtime import Runtime
+from service.settings import Settings
+from tests.support.clips import read_clip, write_clip
+from tests.support.drawn import Drawn
+from tests.support.rtsp_server import RtspServer
+from tests.support.tiny_pair import write_tiny_pair
+
+SIZE = (320, 192)
+SCENE = Drawn(starts=((120, 120), (320, 250), (500, 150)), velocities=((25, 10), (-20, -8), (10, 30)), frame_rate=15)
+"""Three walkers who keep apart for four seconds."""
+CLIP_FRAMES = 60
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_pair(folder, SIZE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a clip of `SCENE` and a file that is no video."""
+    folder = tmp_path_factory.mktemp("media")
+    write_clip(folder / "walk.mp4", (SCENE.frame(i).image for i in range(CLIP_FRAMES)), SCENE.frame_rate)
+    (folder / "notes.mp4").write_text("this is no video")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def camera(media: Path) -> Iterator[RtspServer]:
+    """A camera that loops the clip."""
+    with RtspServer({"camera": read_clip(media / "walk.mp4")}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def locked_camera(media: Path) -> Iterator[RtspServer]:
+    """The same behind a user name and a password."""
+    with RtspServer({"camera": read_clip(media / "walk.mp4")}, username="viewer", password="correct horse") as server:
+        yield server
+
+
+@dataclass
+class RunningService:
+    """A service in a thread of this process."""
+
+    server: uvicorn.Server
+    runtime: Runtime
+    thread: threading.Thread
+    port: int
+
+    @property
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
+
+    def ws_url(self, stream_id: str) -> str:
+        return f"ws://127.0.0.1:{self.port}/streams/{stream_id}/tracks"
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive(), "the service did not stop"
+
+
+def run_service(settings: Settings) -> RunningService:
+    """Start a service and wait until it accepts connections."""
+    runtime = Runtime(settings, lambda: build_pipeline(settings))
+    config = uvicorn.Config(create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False)
+    server = DrainingServer(config, runtime)
+    started = threading.Event()
+    startup = server.startup
+
+    async def announce(*arguments: Any, **named: Any) -> None:
+        await startup(*arguments, **named)
+        started.set()
+
+    server.startup = announce  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, name="service")
+    thread.start()
+    assert started.wait(30), "the service did not start"
+    return RunningService(server, runtime, thread, server.servers[0].sockets[0].getsockname()[1])
+
+
+@pytest.fixture
+def start_service(models: Path, media: Path) -> Iterator[Callable[..., RunningService]]:
+    """Start services of one's own settings; they stop with the test."""
+    running: list[RunningService] = []
+
+    def start(**settings: Any) -> RunningService:
+        defaults: dict[str, Any] = {"models": models, "pair": "tiny", "size": "320x192", "media_dir": media, "device": "cpu"}
+        running.append(run_service(Settings(**defaults | settings)))
+        return running[-1]
+
+    yield start
+    for service in running:
+        service.stop()
+
+
+@pytest.fixture(scope="module")
+def service(models: Path, media: Path) -> Iterator[RunningService]:
+    """One service for all tests of a file; each removes the streams that it adds."""
+    settings = Settings(models=models, pair="tiny", size="320x192", media_dir=media, device="cpu", k=4, max_streams=4)
+    running = run_service(settings)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[httpx.Client]:
+    """HTTP to `service`; removes all streams afterwards."""
+    with service.http as http:
+        yield http
+        for stream in http.get("/streams").json()["streams"]:
+            http.delete(f"/streams/{stream['id']}")
+

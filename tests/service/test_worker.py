@@ -1,0 +1,201 @@
+"""The device thread with a scripted pipeline: isolation of lanes, commands, start and stop."""
+
+from collections.abc import Iterator, Mapping
+from threading import Event
+
+import numpy as np
+import pytest
+
+from edge.detections import Tracks
+from edge.pipeline import TrackedFrame
+from edge.sources.base import Frame
+from edge.sources.latest import LatestFrame
+from service.worker import Worker
+from tests.service.waiting import wait_until
+
+
+def frame(index: int) -> Frame:
+    return Frame(np.zeros((4, 4, 3), np.uint8), index, index / 25, 0.0, "host")
+
+
+class ScriptedPipeline:
+    """Tracks nothing; breaks on the lanes named in `broken`, the whole tick with them."""
+
+    def __init__(self) -> None:
+        self.lanes: set[str] = set()
+        self.batches: list[tuple[str, ...]] = []
+        self.broken: set[str] = set()
+
+    def add_lane(self, lane_id: str, k: int | None = None) -> None:
+        if lane_id in self.lanes:
+            raise ValueError("twice")
+        self.lanes.add(lane_id)
+
+    def remove_lane(self, lane_id: str) -> None:
+        self.lanes.remove(lane_id)
+
+    def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+        self.batches.append(tuple(sorted(frames)))
+        if self.broken & frames.keys():
+            raise RuntimeError("broken picture")
+        return frames
+
+    def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+        return [TrackedFrame(i, f, Tracks.empty(), "teacher", 1, 0) for i, f in in_flight.items()]
+
+
+class FakeLane:
+    """A lane whose frames the test puts in."""
+
+    k = 6
+
+    def __init__(self, lane_id: str, worker: Worker) -> None:
+        self.id = lane_id
+        self.door = LatestFrame(worker.bell)
+        self.published: list[int] = []
+        self.failed: str | None = None
+        self.seen = Event()
+
+    @property
+    def ready(self) -> bool:
+        return self.door.ready
+
+    def take(self) -> Frame | None:
+        return self.door.take()
+
+    def publish(self, tracked: TrackedFrame) -> None:
+        self.published.append(tracked.frame.index)
+        self.seen.set()
+
+    def fail(self, code: str, message: str) -> None:
+        self.failed = code
+        self.seen.set()
+
+
+@pytest.fixture
+def pipeline() -> ScriptedPipeline:
+    return ScriptedPipeline()
+
+
+@pytest.fixture
+def worker(pipeline: ScriptedPipeline) -> Iterator[Worker]:
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    yield worker
+    worker.stop()
+
+
+def put_together(worker: Worker, index: int, *lanes: FakeLane) -> None:
+    """Give all lanes a frame so that one tick takes them together."""
+    with worker.bell:
+        for lane in lanes:
+            lane.seen.clear()
+            lane.door.put(frame(index))
+
+
+def test_worker_without_lanes_stops() -> None:
+    worker = Worker(ScriptedPipeline)
+    worker.start()
+    assert worker.silent_s < 5
+    worker.stop()
+    assert worker.silent_s == float("inf")
+
+
+def test_error_while_building_is_raised_by_start() -> None:
+    def build() -> ScriptedPipeline:
+        raise FileNotFoundError("no model")
+
+    with pytest.raises(FileNotFoundError, match="no model"):
+        Worker(build).start()
+
+
+def test_frames_that_wait_together_go_through_in_one_tick(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lanes = [FakeLane(name, worker) for name in "ab"]
+    for lane in lanes:
+        worker.add(lane).result(5)
+    put_together(worker, 1, *lanes)
+    assert all(lane.seen.wait(5) for lane in lanes)
+    assert pipeline.batches == [("a", "b")]
+    assert [lane.published for lane in lanes] == [[1], [1]]
+
+
+def test_broken_lane_is_found_and_the_others_go_on(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lanes = {name: FakeLane(name, worker) for name in "abc"}
+    for lane in lanes.values():
+        worker.add(lane).result(5)
+    pipeline.broken = {"b"}
+    put_together(worker, 1, *lanes.values())  # the tick breaks: anybody may be to blame
+    wait_until(lambda: pipeline.batches, 5, "the tick")
+    put_together(worker, 2, *lanes.values())  # each alone: b is found out
+    assert all(lane.seen.wait(5) for lane in lanes.values())
+    assert lanes["b"].failed == "pipeline_error"
+    assert pipeline.lanes == {"a", "c"}
+    put_together(worker, 3, lanes["a"], lanes["c"])
+    assert lanes["a"].seen.wait(5)
+    assert lanes["c"].seen.wait(5)
+    assert pipeline.batches == [("a", "b", "c"), ("a",), ("b",), ("c",), ("a", "c")]
+    assert lanes["a"].published == lanes["c"].published == [2, 3]
+
+
+def test_lane_that_cannot_publish_fails_alone(worker: Worker) -> None:
+    class Mute(FakeLane):
+        def publish(self, tracked: TrackedFrame) -> None:
+            raise RuntimeError("cannot speak")
+
+    mute, good = Mute("a", worker), FakeLane("b", worker)
+    worker.add(mute).result(5)
+    worker.add(good).result(5)
+    put_together(worker, 1, mute)
+    assert mute.seen.wait(5)
+    assert mute.failed == "pipeline_error"
+    put_together(worker, 2, good)
+    assert good.seen.wait(5)
+
+
+def test_nothing_is_published_after_removal(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    worker.remove("a").result(5)
+    worker.remove("never there").result(5)
+    put_together(worker, 1, lane)
+    other = FakeLane("b", worker)
+    worker.add(other).result(5)
+    put_together(worker, 1, other)
+    assert other.seen.wait(5)
+    assert lane.published == []
+    assert pipeline.lanes == {"b"}
+
+
+def test_refusal_of_the_pipeline_reaches_who_adds(worker: Worker) -> None:
+    worker.add(FakeLane("a", worker)).result(5)
+    with pytest.raises(ValueError, match="twice"):
+        worker.add(FakeLane("a", worker)).result(5)
+
+
+def test_command_after_the_end_is_refused() -> None:
+    worker = Worker(ScriptedPipeline)
+    worker.start()
+    worker.stop()
+    with pytest.raises(RuntimeError, match="stopped"):
+        worker.remove("a").result(5)
+
+
+def test_tick_under_way_is_published_before_the_worker_stops() -> None:
+    entered, leave = Event(), Event()
+
+    class Slow(ScriptedPipeline):
+        def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+            entered.set()
+            leave.wait(5)
+            return super().collect(in_flight)
+
+    worker = Worker(Slow)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    assert entered.wait(5)
+    with worker.bell:
+        leave.set()  # while the worker is still inside collect
+    worker.stop()
+    assert lane.published == [1]
