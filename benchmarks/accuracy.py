@@ -8,7 +8,7 @@ turn, each with a tracker that starts fresh at the first frame of its half.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.conditions import RESULTS, conditions, save
-from benchmarks.mot_metrics import POOLED, MotScores, SequenceEvents, compare, score
+from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
 from edge.backend import SHIPPED_MODELS, open_backend
 from edge.config import PipelineSettings, parse_size
 from edge.modes import MODES, Mode
@@ -89,7 +89,7 @@ def evaluate(
     folders: Sequence[Path], half: str, pipelines: dict[Variant, TrackingPipeline]
 ) -> dict[Variant, dict[str, MotScores]]:
     """Scores of each variant: per sequence and pooled."""
-    events: dict[Variant, dict[str, SequenceEvents]] = {variant: {} for variant in pipelines}
+    scores: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
     for folder in folders:
         first, last = half_range(SequenceInfo.read(folder / "seqinfo.ini").length, half)
         source = SequenceSource(folder, first, last)
@@ -97,8 +97,8 @@ def evaluate(
             raise SystemExit(f"{folder} has no gt.txt: nothing to compare with")
         truth = read_mot(source.truth_path)
         for variant, boxes in track_sequence(source, pipelines).items():
-            events[variant][folder.name] = compare(truth, boxes, first, last)
-    return {variant: score(by_sequence) for variant, by_sequence in events.items()}
+            scores[variant][folder.name] = compare(truth, boxes, first, last)
+    return {variant: with_pooled(by_sequence) for variant, by_sequence in scores.items()}
 
 
 def lines(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[str]:
@@ -108,8 +108,8 @@ def lines(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[str]:
         for variant, by_sequence in scores.items():
             s = by_sequence[sequence]
             yield (
-                f"{variant!s:16} {100 * s.mota:6.1f} {100 * s.idf1:6.1f} {100 * s.hota.hota:6.1f} "
-                f"{s.false_positives:6} {s.misses:6} {s.switches:5}"
+                f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
+                f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5}"
             )
 
 
@@ -123,7 +123,7 @@ def draw(scores: dict[Variant, dict[str, MotScores]], path: Path) -> None:
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     for panel, name in zip(panels, ("mota", "idf1"), strict=True):
         for number, mode in enumerate(dict.fromkeys(variant.mode for variant in scores)):
-            points = [(v.k, 100 * getattr(s[POOLED], name)) for v, s in scores.items() if v.mode == mode]
+            points = [(v.k, 100 * s[POOLED].as_record()[name]) for v, s in scores.items() if v.mode == mode]
             if points[0][0] is None:
                 panel.axhline(points[0][1], color=f"C{number}", linestyle="--", label=mode)
             else:
@@ -140,7 +140,7 @@ def rows(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[dict[str, Any]
     """One record per variant and sequence."""
     for variant, by_sequence in scores.items():
         for sequence, values in by_sequence.items():
-            yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | asdict(values)
+            yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | values.as_record()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("numpy", "opencv-python-headless", "av", "lap", "onnxruntime", "onnxruntime-gpu", "motmetrics", "uvicorn")
+PACKAGES = ("numpy", "opencv-python-headless", "av", "lap", "onnxruntime", "onnxruntime-gpu", "uvicorn")
 
 
 def conditions(models: Iterable[Path] = ()) -> dict[str, Any]:

@@ -1,121 +1,64 @@
-"""Scores of a tracker's output against ground truth: MOTA and IDF1 by py-motmetrics, HOTA by `benchmarks.hota`.
+"""Scores of a tracker's output against ground truth: MOTA, IDF1 and HOTA by the rules of MOTChallenge (TrackEval).
 
-The rules are those of MOTChallenge's evaluation kit: every frame of the range counts, also one without any output;
-a match needs IoU >= 0.5; result boxes that lie on a distractor are removed before scoring.
+Every frame of the range counts, also one without any output; a match needs IoU >= 0.5 (HOTA: a range of thresholds).
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
-import motmetrics
-import numpy as np
-from scipy.optimize import linear_sum_assignment
+from benchmarks.clear import ClearCounts, count_clear
+from benchmarks.hota import HotaCounts, count_hota
+from benchmarks.identity import IdentityCounts, count_identity
+from benchmarks.overlaps import measure_overlaps
+from edge.mot_format import MotBoxes
 
-from benchmarks.hota import Hota, HotaCounts, count_hota
-from edge.arrays import F64, I64, Bool
-from edge.boxes import iou_matrix, xywh_to_xyxy
-from edge.mot_format import PEDESTRIAN, MotBoxes
-
-MATCH_IOU = 0.5
-DISTRACTORS = (2, 7, 8, 12)
-"""Person on vehicle, static person, distractor, reflection: finding one is neither right nor wrong."""
 POOLED = "pooled"
 """Name of the row over all sequences: counts are summed, ratios are never averaged."""
 
-_COUNTS = {
-    "mota": "mota",
-    "idf1": "idf1",
-    "idp": "idp",
-    "idr": "idr",
-    "num_objects": "boxes",
-    "num_unique_objects": "identities",
-    "num_false_positives": "false_positives",
-    "num_misses": "misses",
-    "num_switches": "switches",
-    "num_fragmentations": "fragmentations",
-    "mostly_tracked": "mostly_tracked",
-    "mostly_lost": "mostly_lost",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceEvents:
-    """What happened in one sequence; sequences pool by these, not by their scores."""
-
-    accumulator: motmetrics.MOTAccumulator
-    hota: HotaCounts
+Counts = TypeVar("Counts", ClearCounts, IdentityCounts, HotaCounts)
 
 
 @dataclass(frozen=True, slots=True)
 class MotScores:
-    """Scores of one sequence, or of several pooled. Ratios are fractions, not percent."""
+    """Everything counted in one sequence, or in several pooled."""
 
-    mota: float
-    """1 - (misses + false positives + switches) / boxes; may be negative."""
-    idf1: float
-    idp: float
-    idr: float
-    hota: Hota
-    boxes: int
-    """Ground truth boxes."""
-    identities: int
-    """Ground truth identities, summed over sequences."""
-    false_positives: int
-    misses: int
-    switches: int
-    fragmentations: int
-    mostly_tracked: int
-    mostly_lost: int
+    clear: ClearCounts
+    identity: IdentityCounts
+    hota: HotaCounts
 
-
-def compare(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> SequenceEvents:
-    """Match results with ground truth over frames first..last, both included."""
-    accumulator = motmetrics.MOTAccumulator()
-    truth_ids: list[I64] = []
-    result_ids: list[I64] = []
-    overlaps: list[F64] = []
-    frames = zip(_per_frame(truth, first, last), _per_frame(results, first, last), strict=True)
-    for frame, (everyone, found) in enumerate(frames, start=first):
-        found = found.where(~on_distractor(everyone, found))
-        people = everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
-        overlap = _overlap(people, found)
-        accumulator.update(people.ids, found.ids, np.where(overlap >= MATCH_IOU, 1 - overlap, np.nan), frameid=frame)
-        truth_ids.append(people.ids)
-        result_ids.append(found.ids)
-        overlaps.append(overlap)
-    return SequenceEvents(accumulator, count_hota(truth_ids, result_ids, overlaps))
+    def as_record(self) -> dict[str, Any]:
+        """Flat and short, for files; ratios are fractions."""
+        counts = {field.name: getattr(self.clear, field.name) for field in fields(self.clear)}
+        return {
+            "mota": round(self.clear.mota, 5),
+            "idf1": round(self.identity.idf1, 5),
+            "idp": round(self.identity.idp, 5),
+            "idr": round(self.identity.idr, 5),
+            "hota": round(self.hota.hota, 5),
+            "deta": round(self.hota.deta, 5),
+            "assa": round(self.hota.assa, 5),
+            **counts,
+        }
 
 
-def on_distractor(everyone: MotBoxes, found: MotBoxes) -> Bool:
-    """(M,) which found boxes of one frame match a distractor, when people and distractors compete for them."""
-    overlap = _overlap(everyone, found)
-    rows, columns = linear_sum_assignment(np.where(overlap >= MATCH_IOU, overlap, 0), maximize=True)
-    matched = (overlap[rows, columns] >= MATCH_IOU) & np.isin(everyone.classes[rows], DISTRACTORS)
-    mask = np.zeros(len(found), bool)
-    mask[columns[matched]] = True
-    return mask
+def compare(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> MotScores:
+    """Score results over frames first..last, both included."""
+    sequence = measure_overlaps(truth, results, first, last)
+    return MotScores(count_clear(sequence), count_identity(sequence), count_hota(sequence))
 
 
-def score(events: Mapping[str, SequenceEvents]) -> dict[str, MotScores]:
-    """Scores per sequence, then POOLED over all of them."""
-    table = motmetrics.metrics.create().compute_many(
-        [event.accumulator for event in events.values()],
-        names=list(events),
-        metrics=list(_COUNTS),
-        generate_overall=True,
+def with_pooled(scores: Mapping[str, MotScores]) -> dict[str, MotScores]:
+    """The sequences' scores, and POOLED over them all."""
+    pooled = MotScores(
+        _sum([s.clear for s in scores.values()]),
+        _sum([s.identity for s in scores.values()]),
+        _sum([s.hota for s in scores.values()]),
     )
-    hotas = {name: event.hota.scores() for name, event in events.items()}
-    hotas[POOLED] = HotaCounts.pool([event.hota for event in events.values()]).scores()
-    rows = table.rename(index={"OVERALL": POOLED}, columns=_COUNTS).to_dict(orient="index")
-    return {name: MotScores(hota=hotas[name], **row) for name, row in rows.items()}
+    return {**scores, POOLED: pooled}
 
 
-def _per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
-    """The boxes of each frame first..last, also where there are none."""
-    for frame in range(first, last + 1):
-        yield boxes.where(boxes.frames == frame)
-
-
-def _overlap(ours: MotBoxes, theirs: MotBoxes) -> F64:
-    """(N, M) intersection over union."""
-    return iou_matrix(xywh_to_xyxy(ours.xywh), xywh_to_xyxy(theirs.xywh))
+def _sum(counts: Sequence[Counts]) -> Counts:
+    """Field by field; at least one."""
+    kind = type(counts[0])
+    return kind(*(sum(getattr(c, field.name) for c in counts) for field in fields(kind)))

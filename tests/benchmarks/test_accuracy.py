@@ -88,14 +88,15 @@ def test_a_pipeline_that_tells_the_truth_scores_full_marks_on_its_half(walk: Pat
     variant = Variant("atttrack", 2)
     pipeline = TruthfulPipeline(walk / "gt.txt", first=4)
     scores = evaluate([walk], "second", {variant: pipeline})[variant][POOLED]
-    assert (scores.mota, scores.idf1, scores.hota.hota, scores.boxes) == (1, 1, pytest.approx(1), 4)
+    assert (scores.clear.mota, scores.identity.idf1, scores.hota.hota) == (1, 1, pytest.approx(1))
+    assert scores.clear.boxes == 4
     assert pipeline.lanes == []
 
 
 def test_output_one_frame_late_is_noticed(walk: Path) -> None:
     variant = Variant("atttrack", 2)
     scores = evaluate([walk], "all", {variant: TruthfulPipeline(walk / "gt.txt", first=1, late=1)})
-    assert scores[variant][POOLED].misses == FRAMES
+    assert scores[variant][POOLED].clear.misses == FRAMES
 
 
 def test_a_folder_without_truth_is_refused_by_name(walk: Path) -> None:
