@@ -27,11 +27,13 @@ OPTIONS = {
     "analyzeduration": "500000",
     "fpsprobesize": "0",  # the frame rate is not worth waiting for: a third of a second sooner to the first picture
 }
+CUT_LATE = ("h264", "hevc")
+"""FFmpeg knows the end of a picture of these codecs by the begin of the next one: it came when the last one was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A decoded picture and when its last packet came."""
+    """A decoded picture and when it came to this host."""
 
     picture: av.VideoFrame
     monotonic_s: float
@@ -91,8 +93,11 @@ class CameraSession:
 
     def _decode(self, container: av.container.InputContainer, video: av.VideoStream) -> None:
         """Hand over pictures until the camera hangs up or `close` is called; broken packets are skipped."""
+        came = time.monotonic(), time.time()
         for packet in container.demux(video):
-            monotonic_s, unix_s = time.monotonic(), time.time()
+            now = time.monotonic(), time.time()
+            monotonic_s, unix_s = came if video.codec_context.name in CUT_LATE else now
+            came = now
             try:
                 pictures = packet.decode() if packet.size else []
             except av.error.InvalidDataError:

@@ -18,6 +18,7 @@ import ssl
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +55,8 @@ class RtspServer:
         self.username, self.password, self.auth, self.tls = username, password, auth, tls
         self.fault: Fault = "none"
         self.pictures_sent = 0
+        self.sent_at_s: deque[float] = deque(maxlen=1000)
+        """Unix times at which the last pictures were sent."""
         self.connections = 0
         """Connections accepted since the server was made."""
         self._sessions: set[_Session] = set()
@@ -234,6 +237,7 @@ class _Session:
             self.sequence = self.sequence + 1 & 0xFFFF
         self.writer.write(b"".join(parts))
         self.server.pictures_sent += 1
+        self.server.sent_at_s.append(time.time())
 
     def _report(self, stamp: int) -> None:
         """RTCP sender report on channel 1: which wall clock time the RTP time stamp stands for."""

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from edge.sources import SourceError, open_source
 from edge.sources.base import Frame, Source, SourceState
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
+from tests.conftest import ClipFactory
 from tests.support.clips import numbered_image, read_clip, read_number
 from tests.support.rtsp_server import Fault, RtspServer
 
@@ -64,6 +66,22 @@ def test_pictures_come_in_order_from_the_first_one_on(camera: RtspServer, states
     np.testing.assert_allclose(steps[2:], 0.04, atol=1e-3)  # the camera's clock, whatever the arrival
     assert abs(frames[-1].captured_at_s - time.time()) < 5
     assert [state.phase for state in states] == ["running", "ended"]
+
+
+def test_capture_time_is_when_the_picture_came(camera: RtspServer) -> None:
+    frames = list(islice(closing(open_source(camera.url(), settings=QUICK)), 60))[30:]
+    late_s = [frame.captured_at_s - camera.sent_at_s[read_number(frame.image)] for frame in frames]
+    assert -0.005 < np.median(late_s) < 0.025  # less than one picture; a busy machine adds a little
+
+
+def test_large_pictures_arrive_as_the_file_has_them(make_clip: ClipFactory) -> None:
+    """Oracle: the same clip decoded from its file. Noise makes every picture many fragments long."""
+    rng = np.random.default_rng(1)
+    clip = make_clip(rng.integers(0, 256, (192, 320, 3), dtype=np.uint8) for _ in range(20))
+    with RtspServer({"camera": read_clip(clip)}) as server:
+        received = list(islice(closing(open_source(server.url(), settings=QUICK)), 20))
+    for got, expected in zip(received, open_source(clip), strict=True):
+        np.testing.assert_array_equal(got.image, expected.image)
 
 
 def test_camera_that_dies_and_comes_back_is_reconnected(camera: RtspServer, states: list[SourceState]) -> None:
@@ -197,8 +215,6 @@ def test_password_opens_the_camera_and_is_never_shown(
     told: list[str] = []
 
     def attempt(password: str) -> Source:
-        from urllib.parse import quote
-
         url, secrets = camera.url(), {"username": "viewer", "password": password}
         if given == "in the URL":
             url, secrets = url.replace("://", f"://viewer:{quote(password, safe='')}@"), {}
@@ -269,11 +285,11 @@ def test_slow_consumer_gets_the_newest_frame(camera: RtspServer) -> None:
     assert np.median(behind) <= 6  # pictures of 40 ms; most of it is FFmpeg's parser, which waits for the next picture
 
 
-def test_memory_does_not_grow_with_the_frames(make_clip: object) -> None:
+def test_memory_does_not_grow_with_the_frames(make_clip: ClipFactory) -> None:
     def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-    fast = make_clip((numbered_image(i, 640, 384) for i in range(50)), frame_rate=150)  # type: ignore[operator]
+    fast = make_clip((numbered_image(i, 640, 384) for i in range(50)), frame_rate=150)
     with RtspServer({"camera": read_clip(fast)}) as server:
         frames = closing(open_source(server.url(), settings=QUICK))
         for _ in islice(frames, 150):
