@@ -22,7 +22,8 @@ class VideoWriter:
         if path.suffix.lower() not in CODECS:
             raise ValueError(f"a video's name ends in {' or '.join(CODECS)}, got {path.name!r}")
         self._codec = CODECS[path.suffix.lower()]
-        self._container = av.open(str(path), "w")
+        self._file = path.open("wb")  # now, where it can be refused; FFmpeg would open it with the first picture
+        self._container = av.open(self._file, "w", format=path.suffix.lower()[1:])
         self._stream: av.VideoStream | None = None
         self._first_s = 0.0
         self._last_tick = -1
@@ -43,6 +44,7 @@ class VideoWriter:
         if self._stream is not None:
             self._container.mux(self._stream.encode())
         self._container.close()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,8 @@
 """A teacher and two students as hand-made ONNX graphs: they see bright rectangles of one size on dark ground.
 
-Everything is exact and deterministic. A peak stands where a tent-shaped template covers a rectangle best; its score is
-the template's answer (1 for a whole rectangle). The student with a prior sees only half as well by itself: its score is
-0.3 of the template's answer plus 0.7 of the prior within one cell, so it exceeds 0.4 only where the prior is right.
+Everything is exact and deterministic. A peak stands where a tent-shaped template covers a rectangle best, and more than
+half; its score is the template's answer, 1 for a whole rectangle. The student with a prior is weak by itself: its score
+is 0.3 of the template's answer plus 0.7 of the prior within one cell, so it exceeds 0.4 only where the prior is right.
 """
 
 from pathlib import Path
@@ -36,7 +36,8 @@ def tiny_model(sign: Signature, fp16_weights: bool = True) -> onnx.ModelProto:
     """The graph; the template is stored as fp16 behind a Cast, as the shipped models' weights are."""
     w = sign.cells[1]
     width, height = BOX_CELLS
-    tent = np.outer(_tent(height), _tent(width))
+    # A little lopsided: between two cells a symmetric template would answer twice.
+    tent = np.outer(_tent(height), _tent(width)) * (1 + 0.01 * np.arange(width) + 0.005 * np.arange(height)[:, None])
     template = (tent / tent.sum())[None, None].astype(np.float16 if fp16_weights else np.float32)
     half = np.array([-width / 2, -height / 2, width / 2, height / 2], np.float32) * 4
     constants = {
@@ -69,7 +70,9 @@ def tiny_model(sign: Signature, fp16_weights: bool = True) -> onnx.ModelProto:
         node("Conv", ["figure", "template"], ["answer"], pads=[height // 2, width // 2, height // 2, width // 2]),
         node("Clip", ["answer", "zero", "one"], ["seen"]),
         node("MaxPool", ["seen"], ["highest"], kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1]),
-        node("Equal", ["seen", "highest"], ["peak_flag"]),
+        node("Equal", ["seen", "highest"], ["top_flag"]),
+        node("Greater", ["seen", "half_cell"], ["sure_flag"]),
+        node("And", ["top_flag", "sure_flag"], ["peak_flag"]),
         node("Cast", ["peak_flag"], ["peak"], to=TensorProto.FLOAT),
     ]
     constants |= {"zero": np.float32(0), "one": np.float32(1)}

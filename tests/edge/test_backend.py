@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import onnx
+import pytest
+
+from edge.backend import SHIPPED_MODELS, open_backend
+from edge.modes import MODES, Mode
+from engines.errors import DeviceError, ModelFileError, SignatureError
+from tests.support.tiny_pair import signature, tiny_model, write_tiny_pair
+
+SIZE = (128, 96)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_pair(folder, SIZE)
+    write_tiny_pair(folder, (160, 128))
+    return folder
+
+
+def test_an_empty_folder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"no model file yolo-teacher-576x320\.onnx in .*; it has no \.onnx file"):
+        open_backend(tmp_path)
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+def test_a_mode_loads_the_networks_that_it_runs_and_no_others(models: Path, mode: Mode) -> None:
+    backend = open_backend(models, SIZE, mode=mode, pair="tiny", threads=1)
+    assert (backend.teacher is not None) == (mode != "student")
+    student = None if backend.student is None else backend.student.signature.prior
+    assert student == {"teacher": None, "student": False, "naive": False, "no-update": True, "atttrack": True}[mode]
+    assert backend.device.name == "cpu"
+
+
+def test_a_size_that_is_not_there_names_those_that_are(models: Path) -> None:
+    with pytest.raises(ModelFileError, match="this student-plain comes in the sizes 128x96, 160x128"):
+        open_backend(models, (1088, 608), mode="student", pair="tiny")
+
+
+def test_a_pair_that_is_not_there_names_what_is(models: Path) -> None:
+    with pytest.raises(
+        ModelFileError, match=r"no model file dla-teacher-128x96\.onnx in .* it has tiny-student-128x96,"
+    ):
+        open_backend(models, SIZE, pair="dla")
+
+
+def test_networks_of_two_pairs_are_refused(tmp_path: Path) -> None:
+    onnx.save(tiny_model(signature("teacher", SIZE)), tmp_path / "mixed-teacher-128x96.onnx")
+    student = tiny_model(signature("student", SIZE, prior=True, pair="other"))
+    onnx.save(student, tmp_path / "mixed-student-128x96.onnx")
+    with pytest.raises(SignatureError, match="do not fit: pair is 'tiny' in the teacher and 'other' in the student"):
+        open_backend(tmp_path, SIZE, pair="mixed")
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_model_is_read(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        open_backend(tmp_path, device="cuda")
+
+
+def test_the_shipped_models_lie_in_the_project() -> None:
+    assert SHIPPED_MODELS == Path(__file__).parents[2] / "models"

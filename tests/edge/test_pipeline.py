@@ -1,0 +1,342 @@
+"""The pipeline with scripted networks, which say what they were given, and with the tiny pair on a drawn scene."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.arrays import F32
+from edge.backend import Backend, open_backend
+from edge.boxes import iou_matrix
+from edge.config import PipelineSettings
+from edge.modes import Mode
+from edge.ops.host import HostOps
+from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.sources.base import Frame
+from engines.host import HostDevice
+from engines.scripted import Arrays, ScriptedEngine
+from tests.support.drawn import Drawn
+from tests.support.tiny_pair import signature, write_tiny_pair
+
+SIZE = (320, 192)
+SCENE = Drawn(((60, 66), (320, 192), (580, 318)), ((400, 0), (20, 0), (-350, 0)))
+
+
+class Scripted:
+    """A backend of scripted networks: the teacher's heatmap and one detection are set, the student's priors kept."""
+
+    def __init__(self, student_prior: bool = True) -> None:
+        self.heatmap = np.zeros((48, 80), np.float32)
+        self.scores = [0.9]
+        self.priors: list[F32] = []
+        self.images: list[np.ndarray] = []
+        self.point = (10.5, 20.5)
+        teacher = ScriptedEngine(signature("teacher", SIZE), self._teach)
+        student = ScriptedEngine(signature("student", SIZE, prior=student_prior), self._learn)
+        self.backend = Backend(HostDevice(), HostOps(), teacher, student)
+
+    def _teach(self, inputs: Arrays, outputs: Arrays) -> None:
+        outputs["heatmap"][0] = self.heatmap
+        self._decode(inputs, outputs)
+
+    def _learn(self, inputs: Arrays, outputs: Arrays) -> None:
+        if "prior" in inputs:
+            self.priors.append(inputs["prior"][0].copy())
+        self._decode(inputs, outputs)
+
+    def _decode(self, inputs: Arrays, outputs: Arrays) -> None:
+        self.images.append(inputs["image"].copy())
+        x, y = self.point
+        for row, score in enumerate(self.scores):
+            outputs["scores"][row] = score
+            outputs["points"][row] = x, y
+            outputs["boxes"][row] = 4 * x - 14, 4 * y - 30, 4 * x + 14, 4 * y + 30
+            outputs["embeddings"][row] = 1, 0, 0
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny_pair(folder, SIZE)
+    return folder
+
+
+def _frame(index: int, size: tuple[int, int] = (640, 384), time_s: float | None = None) -> Frame:
+    image = np.full((size[1], size[0], 3), index % 200, np.uint8)
+    return Frame(image, index, index / 30 if time_s is None else time_s, 1e9, "media")
+
+
+def _run(pipeline: TrackingPipeline, frames: Iterable[dict[str, Frame]]) -> list[list[TrackedFrame]]:
+    return [pipeline.collect(pipeline.submit(tick)) for tick in frames]
+
+
+def _pipeline(models: Path, mode: Mode = "atttrack", lanes: tuple[str, ...] = ("a",), k: int = 6) -> TrackingPipeline:
+    pipeline = TrackingPipeline(
+        open_backend(models, SIZE, mode=mode, pair="tiny", threads=1), PipelineSettings(mode=mode, k=k)
+    )
+    for lane_id in lanes:
+        pipeline.add_lane(lane_id)
+    return pipeline
+
+
+def test_a_tick_without_frames_has_no_result(models: Path) -> None:
+    pipeline = _pipeline(models, lanes=())
+    assert pipeline.collect(pipeline.submit({})) == []
+    assert pipeline.lane_ids == ()
+
+
+def test_a_frame_without_people_has_no_tracks(models: Path) -> None:
+    (((tracked,),)) = _run(_pipeline(models), [{"a": _frame(0)}])
+    assert len(tracked.tracks) == 0
+    assert (tracked.kind, tracked.since_teacher, tracked.k) == ("teacher", 0, 6)
+
+
+# --- what the networks are given
+
+
+def test_the_student_sees_the_teachers_heatmap_moved_by_its_tracks() -> None:
+    """One person at 80 px/s seen at every frame; the prior's blob must keep up, by the time stamps."""
+    scripted = Scripted()
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=4))
+    pipeline.add_lane("a")
+    scripted.heatmap[:] = 0.01
+    times = np.cumsum([0.0, *([1 / 30, 1 / 15, 1 / 20] * 27)])  # an unsteady camera
+    for index, time_s in enumerate(times):
+        keyframe = index % 4 == 0
+        if keyframe:
+            keyframe_s = time_s
+        scripted.point = (10.5 + 10 * time_s, 20.5)
+        scripted.heatmap[:] = 0.01
+        scripted.heatmap[20, int(scripted.point[0])] = 0.9
+        (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(index, time_s=float(time_s))}))
+        assert tracked.kind == ("teacher" if keyframe else "student")
+        assert tracked.since_teacher == index % 4
+        if keyframe or index < 40:
+            continue  # the Kalman filter needs a while until it has the speed
+        prior = scripted.priors[-1]
+        where = np.argwhere(prior == np.float32(0.9))
+        assert len(where) == 1
+        assert where[0, 0] == 20
+        assert abs(where[0, 1] - int(scripted.point[0])) <= 1, (time_s, keyframe_s)
+    assert len(scripted.priors) == sum(index % 4 != 0 for index in range(len(times)))
+
+
+def test_after_a_keyframe_where_everybody_is_new_the_prior_is_its_heatmap_bit_for_bit() -> None:
+    scripted = Scripted()
+    scripted.heatmap[:] = np.random.default_rng(0).random((48, 80))
+    pipeline = TrackingPipeline(scripted.backend)
+    pipeline.add_lane("a")
+    _run(pipeline, ({"a": _frame(i)} for i in range(6)))
+    assert len(scripted.priors) == 5
+    for prior in scripted.priors:
+        assert prior.tobytes() == scripted.heatmap.tobytes()
+
+
+def test_scores_must_exceed_the_threshold_strictly() -> None:
+    scripted = Scripted()
+    settings = PipelineSettings()
+    settings = replace(settings, tracker=replace(settings.tracker, score_threshold=0.5))
+    for scores, expected in (([0.5], 0), ([np.nextafter(np.float32(0.5), np.float32(1))], 1), ([0.0], 0)):
+        pipeline = TrackingPipeline(scripted.backend, settings)
+        pipeline.add_lane("a")
+        scripted.scores = scores
+        (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(0)}))
+        assert len(tracked.tracks) == expected
+
+
+def test_boxes_come_back_in_source_pixels() -> None:
+    scripted = Scripted()
+    pipeline = TrackingPipeline(scripted.backend)
+    pipeline.add_lane("a")
+    (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(0, (1280, 768))}))
+    assert tracked.tracks.xyxy == pytest.approx(np.array([[112, 208, 224, 448]]))  # 4 source pixels an input pixel
+
+
+def test_a_frame_of_another_size_is_letterboxed_anew_and_is_a_keyframe() -> None:
+    scripted = Scripted()
+    pipeline = TrackingPipeline(scripted.backend)
+    pipeline.add_lane("a")
+    sizes = [(640, 384)] * 3 + [(300, 384)] * 3 + [(640, 384)]
+    ticks = _run(pipeline, ({"a": _frame(i, size)} for i, size in enumerate(sizes)))
+    assert [tick[0].kind for tick in ticks] == ["teacher", "student", "student"] * 2 + ["teacher"]
+    grey = [(image == 128).all(axis=(0, 1)).sum() for image in scripted.images]  # grey columns
+    assert grey == [0, 0, 0, 170, 170, 170, 0]  # 300 x 384 becomes 150 x 192 of 320 x 192
+    assert len(ticks[3][0].tracks) <= 1
+
+
+# --- lanes
+
+
+def test_lanes_get_the_same_results_together_as_alone(models: Path) -> None:
+    scenes = {
+        "a": SCENE,
+        "b": Drawn(((500, 300), (100, 100)), ((-300, -50), (100, 20)), 640, 400),
+        "c": Drawn(((200, 200),), ((60, 0),), 700, 384),
+    }
+    together = _pipeline(models, lanes=tuple(scenes))
+    ticks = _run(together, ({name: scene.frame(i) for name, scene in scenes.items()} for i in range(20)))
+    kinds = {name: [tick[row].kind for tick in ticks] for row, name in enumerate(scenes)}
+    for row, (name, scene) in enumerate(scenes.items()):
+        alone = _pipeline(models, lanes=())
+        alone.add_lane(name)
+        # Alone, a lane has another phase: prescribe the one that it had in company.
+        alone._policy = _Prescribed(kinds[name])
+        for i, tick in enumerate(_run(alone, ({name: scene.frame(i)} for i in range(20)))):
+            ours, theirs = tick[0], ticks[i][row]
+            assert (ours.lane_id, ours.kind) == (theirs.lane_id, theirs.kind)
+            for field in ("ids", "xyxy", "scores", "velocities", "detection"):
+                assert np.array_equal(getattr(ours.tracks, field), getattr(theirs.tracks, field)), (name, i, field)
+    assert any(len(tick[0].tracks) for tick in ticks)
+
+
+class _Prescribed:
+    """Keyframes as listed."""
+
+    def __init__(self, kinds: list[str]) -> None:
+        self.kinds = iter(kinds)
+
+    def select(self, lanes: object) -> frozenset[str]:
+        (lane,) = lanes  # type: ignore[misc, attr-defined]
+        return frozenset({lane.lane_id} if next(self.kinds) == "teacher" else ())
+
+    def forget(self, lane_id: str) -> None: ...
+
+
+def test_keyframes_of_lanes_are_staggered(models: Path) -> None:
+    lanes = tuple("abcdef")
+    ticks = _run(_pipeline(models, lanes=lanes), (dict.fromkeys(lanes, _frame(i)) for i in range(19)))
+    assert all(tracked.kind == "teacher" for tracked in ticks[0])
+    assert [sum(tracked.kind == "teacher" for tracked in tick) for tick in ticks[1:]] == [1] * 18
+    assert [tracked.lane_id for tracked in ticks[5]] == list(lanes)
+
+
+def test_a_lane_may_skip_ticks_and_nobody_notices(models: Path) -> None:
+    pipeline = _pipeline(models, lanes=("a", "b"))
+    ticks = [{"b": SCENE.frame(i)} | ({"a": SCENE.frame(i)} if i % 3 == 0 else {}) for i in range(19)]
+    results = _run(pipeline, ticks)
+    assert [list(tick) for tick in ticks] == [[tracked.lane_id for tracked in result] for result in results]
+    a_kinds = [tracked.kind for result in results for tracked in result if tracked.lane_id == "a"]
+    assert a_kinds[0] == "teacher"
+    assert len(a_kinds) == 7
+    assert len(results[-1][0].tracks) == 3
+
+
+def test_a_lane_that_is_removed_and_added_again_starts_afresh(models: Path) -> None:
+    pipeline = _pipeline(models)
+    first = _run(pipeline, ({"a": SCENE.frame(i)} for i in range(9)))
+    pipeline.remove_lane("a")
+    with pytest.raises(PipelineError, match="no lane 'a'"):
+        pipeline.submit({"a": SCENE.frame(9)})
+    pipeline.add_lane("a")
+    second = _run(pipeline, ({"a": SCENE.frame(i)} for i in range(9)))
+    for (before,), (after,) in zip(first, second, strict=True):
+        assert before.kind == after.kind
+        assert np.array_equal(before.tracks.ids, after.tracks.ids)
+        assert np.array_equal(before.tracks.xyxy, after.tracks.xyxy)
+
+
+def test_each_lane_may_have_a_period_of_its_own(models: Path) -> None:
+    pipeline = _pipeline(models, lanes=())
+    pipeline.add_lane("a", k=2)
+    ticks = _run(pipeline, ({"a": _frame(i)} for i in range(4)))
+    pipeline.set_period("a", 1)
+    ticks += _run(pipeline, ({"a": _frame(i)} for i in range(4, 6)))
+    assert [tick[0].kind for tick in ticks] == ["teacher", "student", "teacher", "student", "teacher", "teacher"]
+    assert [tick[0].k for tick in ticks] == [2, 2, 2, 2, 1, 1]
+
+
+def test_a_clock_that_jumps_back_does_not_stop_the_lane() -> None:
+    pipeline = TrackingPipeline(Scripted().backend)
+    pipeline.add_lane("a")
+    for index, time_s in enumerate((5.0, 5.1, 0.0, 0.1)):
+        (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(index, time_s=time_s)}))
+    assert tracked.tracks.ids.tolist() == [1]
+
+
+# --- misuse
+
+
+def test_misuse_is_refused_with_the_remedy(models: Path) -> None:
+    pipeline = _pipeline(models)
+    in_flight = pipeline.submit({"a": _frame(0)})
+    with pytest.raises(PipelineError, match="cannot submit while a tick is in flight"):
+        pipeline.submit({"a": _frame(1)})
+    with pytest.raises(PipelineError, match="cannot remove a lane while"):
+        pipeline.remove_lane("a")
+    pipeline.collect(in_flight)
+    with pytest.raises(PipelineError, match="not in flight"):
+        pipeline.collect(in_flight)
+    with pytest.raises(PipelineError, match="there is a lane 'a' already"):
+        pipeline.add_lane("a")
+    with pytest.raises(ValueError, match="k must be 1 to 1000"):
+        pipeline.add_lane("b", k=0)
+
+
+def test_no_more_lanes_than_buffers(models: Path) -> None:
+    backend = open_backend(models, SIZE, pair="tiny")
+    pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=1))
+    pipeline.add_lane("a")
+    with pytest.raises(PipelineError, match="all 1 lanes are taken"):
+        pipeline.add_lane("b")
+
+
+def test_a_backend_of_another_mode_is_refused(models: Path) -> None:
+    with pytest.raises(PipelineError, match="open it with mode='atttrack'"):
+        TrackingPipeline(open_backend(models, SIZE, mode="naive", pair="tiny"))
+    with pytest.raises(PipelineError, match="wants teacher: True, student: none"):
+        TrackingPipeline(open_backend(models, SIZE, pair="tiny"), PipelineSettings(mode="teacher"))
+
+
+# --- against the truth of a drawn scene
+
+
+def _found(pipeline: TrackingPipeline, first: int = 0, end: int = 38) -> tuple[float, set[tuple[int, int]]]:
+    """Share of the walkers that are tracked (IoU over 0.5) from frame `first` on, and which id had which walker."""
+    hits, owners = 0, set()
+    for i in range(end):
+        (tracked,) = pipeline.collect(pipeline.submit({"a": SCENE.frame(i)}))
+        truth = SCENE.xyxy(i / 30)
+        overlap = iou_matrix(tracked.tracks.xyxy, truth) > 0.5
+        hits += int(overlap.any(axis=0).sum()) if i >= first else 0
+        owners |= {(int(tracked.tracks.ids[row]), int(walker)) for row, walker in np.argwhere(overlap)}
+    return hits / (3 * (end - first)), owners
+
+
+@pytest.mark.parametrize("mode", ["teacher", "student", "naive"])
+def test_walkers_are_followed_under_one_id_each(models: Path, mode: Mode) -> None:
+    found, owners = _found(_pipeline(models, mode))
+    assert found == 1
+    assert len(owners) == 3
+    assert len({track for track, _ in owners}) == len({walker for _, walker in owners}) == 3
+
+
+def test_the_moved_prior_is_what_lets_a_weak_student_follow_fast_walkers(models: Path) -> None:
+    """The tiny student detects only where its prior is right, so the recall tells how good the priors were."""
+    moved, owners = _found(_pipeline(models, "atttrack"), first=6)
+    unmoved, _ = _found(_pipeline(models, "no-update"), first=6)
+    assert moved == 1, "from the second keyframe on, when velocities are known"
+    assert unmoved < 0.85
+    assert len(owners) == 3
+
+
+def test_the_student_alone_is_never_after_a_teacher(models: Path) -> None:
+    ticks = _run(_pipeline(models, "student"), ({"a": SCENE.frame(i)} for i in range(3)))
+    assert [(tick[0].kind, tick[0].since_teacher) for tick in ticks] == [("student", -1)] * 3
+
+
+def test_stage_times_count_every_frame_once(models: Path) -> None:
+    pipeline = _pipeline(models)
+    _run(pipeline, ({"a": SCENE.frame(i)} for i in range(12)))
+    counted = {name: watch.frames for name, watch in pipeline.times.stages().items()}
+    assert counted == {
+        "letterbox": 12,
+        "extrapolate": 10,
+        "teacher": 2,
+        "student": 10,
+        "wait": 12,
+        "association": 12,
+        "keep": 2,
+    }
+    assert all(watch.seconds > 0 for watch in pipeline.times.stages().values())
