@@ -16,8 +16,6 @@ As polynomials these hold for real n as well: a step of n then one of m equals o
 unchanged height (the noise scales with height). The matrix is positive definite because q > r/12.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from edge.arrays import F64
@@ -34,51 +32,59 @@ _SMALLEST = np.array((1e-3, 1.0))
 """Floor of aspect ratio and height (pixels) in a prediction: a shrinking box must not turn inside out."""
 
 
-@dataclass(frozen=True, slots=True)
-class KalmanFilter:
-    """The motion model. Holds constants only; what it knows of the tracks is in the motion arrays it is given."""
+_INITIAL, _PROCESS, _MEASURED = 1e-4, 1e-4, 1e-2
+"""Variances of the aspect ratio: at first sight, added per frame, of a measurement. Those of x, y, h go with height."""
+_ASPECT_VELOCITY = 1e-10
+"""Variance of the aspect ratio's velocity, at first sight and added per frame."""
 
-    position_weight: float = 1 / 20
-    """Standard deviation of a position per frame, and of a measured one, as a share of the box's height."""
-    velocity_weight: float = 1 / 160
-    """Standard deviation of a velocity per frame, as a share of the box's height."""
+
+class KalmanFilter:
+    """The motion model. Holds constants only; what it knows of the tracks is in the motion arrays it is given.
+
+    A variance (N, 4) is height^2 * scale + offset, each (4,): for x, y, h a share of the height, for a a constant.
+    """
+
+    def __init__(self, position_weight: float = 1 / 20, velocity_weight: float = 1 / 160) -> None:
+        """Weights: standard deviation of a position, and of a velocity per frame, as a share of the box's height."""
+        self._initial = _variance(2 * position_weight, _INITIAL)
+        self._initial_velocity = _variance(10 * velocity_weight, _ASPECT_VELOCITY)
+        self._measured = _variance(position_weight, _MEASURED)
+        process, velocity_process = _variance(position_weight, _PROCESS), _variance(velocity_weight, _ASPECT_VELOCITY)
+        self._process = np.concatenate((process, velocity_process)).reshape(2, 8)  # q and r: scale, offset
 
     def initiate(self, xyah: F64) -> F64:
         """(5, N, 4) motion of N boxes (N, 4) seen for the first time, at rest."""
+        height2 = np.square(xyah[:, 3:])
         motion = np.zeros((5, *xyah.shape))
         motion[POSITION] = xyah
-        motion[VAR_POSITION] = self._variance(xyah, 2 * self.position_weight, 1e-4)
-        motion[VAR_VELOCITY] = self._variance(xyah, 10 * self.velocity_weight, 1e-10)
+        motion[VAR_POSITION] = height2 * self._initial[0] + self._initial[1]
+        motion[VAR_VELOCITY] = height2 * self._initial_velocity[0] + self._initial_velocity[1]
         return motion
 
-    def predict(self, motion: F64, dt_s: float | F64) -> None:
-        """Move `motion` (5, N, 4) on by `dt_s` seconds, in place; a column (N, 1) gives each track its own step."""
-        n = np.asarray(dt_s) / NOMINAL_FRAME_S
+    def predict(self, motion: F64, dt_s: float) -> None:
+        """Move `motion` (5, N, 4) on by `dt_s` seconds, in place."""
+        n = dt_s / NOMINAL_FRAME_S
         position, velocity, var_position, covariance, var_velocity = motion
-        q = self._variance(position, self.position_weight, 1e-4)
-        r = self._variance(position, self.velocity_weight, 1e-10)
+        height2 = np.square(position[:, 3:])
         position += n * velocity
         np.maximum(position[:, 2:], _SMALLEST, out=position[:, 2:])
-        # F P F' first, from the old velocity variance, then the noise.
-        carried = n * var_velocity
-        var_position += n * (2 * covariance + carried + q + ((n - 1) * (2 * n - 1) / 6) * r)
-        covariance += carried + (n * (n - 1) / 2) * r
-        var_velocity += n * r
+        # The covariance carried along by the motion, then the noise of n frames.
+        carried = covariance + n * var_velocity
+        covariance += carried
+        var_position += n * covariance
+        covariance[:] = carried
+        frames = np.array(((n, n * (n - 1) * (2 * n - 1) / 6), (0, n * (n - 1) / 2), (0, n)))
+        scale, offset = (frames @ self._process).reshape(3, 2, 1, 4).swapaxes(0, 1)
+        motion[VAR_POSITION:] += height2 * scale + offset
 
     def update(self, motion: F64, xyah: F64) -> F64:
         """(5, N, 4) motion after row i of it was measured at row i of `xyah` (N, 4); `motion` itself is unchanged."""
-        position, velocity, var_position, covariance, var_velocity = motion
-        innovation_var = var_position + self._measurement_variance(position)
-        innovation = xyah - position
-        gain = var_position / innovation_var
-        velocity_gain = covariance / innovation_var
-        rest = 1 - gain
+        gains = motion[VAR_POSITION:VAR_VELOCITY] / self._innovation_variance(motion)  # of position and velocity
         updated = np.empty_like(motion)
-        updated[POSITION] = position + gain * innovation
-        updated[VELOCITY] = velocity + velocity_gain * innovation
-        updated[VAR_POSITION] = var_position * rest
-        updated[COVARIANCE] = covariance * rest
-        updated[VAR_VELOCITY] = var_velocity - velocity_gain * covariance
+        np.multiply(gains, xyah - motion[POSITION], out=updated[:VAR_POSITION])
+        updated[:VAR_POSITION] += motion[:VAR_POSITION]
+        np.multiply(motion[VAR_POSITION:VAR_VELOCITY], 1 - gains[0], out=updated[VAR_POSITION:VAR_VELOCITY])
+        np.subtract(motion[VAR_VELOCITY], gains[1] * motion[COVARIANCE], out=updated[VAR_VELOCITY])
         return updated
 
     def gating(self, motion: F64, xyah: F64) -> F64:
@@ -89,9 +95,9 @@ class KalmanFilter:
         """
         position = motion[POSITION]
         tracks = np.empty((len(position), 9))
-        tracks[:, :4] = 1 / (motion[VAR_POSITION] + self._measurement_variance(position))
+        np.divide(1, self._innovation_variance(motion), out=tracks[:, :4])
         np.multiply(tracks[:, :4], position, out=tracks[:, 4:8])
-        tracks[:, 8] = np.einsum("nc,nc->n", tracks[:, 4:8], position)
+        np.einsum("nc,nc->n", tracks[:, 4:8], position, out=tracks[:, 8])
         boxes = np.empty((len(xyah), 9))
         np.multiply(xyah, xyah, out=boxes[:, :4])
         np.multiply(xyah, -2, out=boxes[:, 4:8])
@@ -99,13 +105,15 @@ class KalmanFilter:
         distance: F64 = tracks @ boxes.T
         return np.maximum(distance, 0, out=distance)
 
-    def _measurement_variance(self, position: F64) -> F64:
-        return self._variance(position, self.position_weight, 1e-2)
-
-    @staticmethod
-    def _variance(position: F64, weight: float, aspect_variance: float) -> F64:
-        """(N, 4) diagonal of a noise: (weight * height)^2 for x, y and h, a constant for the aspect ratio."""
-        variance = np.empty_like(position)
-        variance[:] = np.square(position[:, 3:] * weight)
-        variance[:, 2] = aspect_variance
+    def _innovation_variance(self, motion: F64) -> F64:
+        """(N, 4) variance of the difference between a measurement and the prediction."""
+        scale, offset = self._measured
+        variance: F64 = np.square(motion[POSITION, :, 3:]) * scale + offset
+        variance += motion[VAR_POSITION]
         return variance
+
+
+def _variance(weight: float, aspect: float) -> F64:
+    """(2, 4) scale and offset: (weight * height)^2 for x, y and h, `aspect` for the aspect ratio."""
+    scale = weight * weight
+    return np.array(((scale, scale, 0, scale), (0, 0, aspect, 0)))

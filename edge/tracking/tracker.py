@@ -131,9 +131,10 @@ class Tracker:
             self._tracklets = Tracklets.empty()
             self._first_frame = True
             return
-        states, motion = self._tracklets.states, self._tracklets.motion
-        motion[VELOCITY, states == _LOST, 3] = 0  # nobody grows while unseen
-        self._kalman.predict(motion, np.where(states == _TENTATIVE, 0.0, dt_s)[:, None])
+        known = self._tracklets.known
+        motion = self._tracklets.motion[:, :known]
+        motion[VELOCITY, self._tracklets.states[:known] == _LOST, 3] = 0  # nobody grows while unseen
+        self._kalman.predict(motion, dt_s)
 
     def _select(self, detections: Detections) -> _Seen:
         """The detections that score high enough and can be boxes; embeddings made unit length."""
@@ -147,12 +148,12 @@ class Tracker:
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
         rows = usable.nonzero()[0]
-        xyxy = xyxy[rows]
+        xyxy = xyxy.take(rows, axis=0)
         return _Seen(
             xyxy=xyxy,
             xyah=xyxy_to_xyah(xyxy),
             scores=detections.scores[rows],
-            embeddings=detections.embeddings[rows] / np.maximum(norms[rows], 1e-12)[:, None],
+            embeddings=detections.embeddings.take(rows, axis=0) / np.maximum(norms[rows], 1e-12)[:, None],
             detection=rows.astype(np.int32),
         )
 
@@ -163,33 +164,32 @@ class Tracker:
         if not len(tracklets) or not len(seen.scores):
             return match
         boxes = xyah_to_xyxy(tracklets.motion[POSITION])
-        free = np.ones(len(seen.scores), np.bool_)
-
-        cost = self._first_cost(seen)
-        rows, columns = assign(cost, settings.appearance_limit)
+        rows, columns = assign(self._first_cost(seen), settings.appearance_limit)
         if settings.iou_confirm > 0:
             overlap = 1 - iou_cost(boxes[rows], seen.xyxy[columns]).diagonal()
             real = overlap >= settings.iou_confirm
             rows, columns = rows[real], columns[real]
         match[rows] = columns
-        free[columns] = False
 
+        rows = ((match < 0) & (tracklets.states != _LOST)).nonzero()[0]
+        columns = _left(match, len(seen.scores))
+        if not len(rows) or not len(columns):
+            return match
+        cost = iou_cost(boxes[rows], seen.xyxy[columns])
+        states = tracklets.states[rows]
         for state, limit in ((_CONFIRMED, settings.iou_limit), (_TENTATIVE, settings.tentative_iou_limit)):
-            rows = ((tracklets.states == state) & (match < 0)).nonzero()[0]
-            columns = free.nonzero()[0]
-            if len(rows) and len(columns):
-                of_rows, of_columns = assign(iou_cost(boxes[rows], seen.xyxy[columns]), limit)
-                match[rows[of_rows]] = columns[of_columns]
-                free[columns[of_columns]] = False
+            group = (states == state).nonzero()[0]
+            of_group, of_columns = assign(cost[group], limit)
+            match[rows[group[of_group]]] = columns[of_columns]
+            cost[:, of_columns] = np.inf  # taken
         return match
 
     def _first_cost(self, seen: _Seen) -> F64:
-        """(N, M) cost of the first association; unconfirmed tracks have no part in it."""
-        tracklets, settings = self._tracklets, self.settings
-        distance = self._kalman.gating(tracklets.motion, seen.xyah)
-        cost = fused_cost(tracklets.embeddings, seen.embeddings, distance, settings.appearance_weight, settings.gate)
-        cost[tracklets.states == _TENTATIVE] = np.inf
-        return cost
+        """(K, M) cost of the first association; unconfirmed tracks have no part in it."""
+        known, settings = self._tracklets.known, self.settings
+        distance = self._kalman.gating(self._tracklets.motion[:, :known], seen.xyah)
+        looks = self._tracklets.embeddings[:known]
+        return fused_cost(looks, seen.embeddings, distance, settings.appearance_weight, settings.gate)
 
     def _correct(self, match: I64, seen: _Seen) -> None:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on."""
@@ -200,11 +200,15 @@ class Tracker:
         if not len(rows):
             return
         columns = match[rows]
-        tracklets.motion[:, rows] = self._kalman.update(tracklets.motion[:, rows], seen.xyah[columns])
+        tracklets.motion[:, rows] = self._kalman.update(
+            tracklets.motion.take(rows, axis=1), seen.xyah.take(columns, axis=0)
+        )
         past = np.float32(self.settings.smoothing)
-        mixed = past * tracklets.embeddings[rows] + (1 - past) * seen.embeddings[columns]
+        mixed = past * tracklets.embeddings.take(rows, axis=0)
+        mixed += (1 - past) * seen.embeddings.take(columns, axis=0)
         norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
-        tracklets.embeddings[rows] = mixed / np.maximum(norms, 1e-12)[:, None]
+        mixed /= np.maximum(norms, 1e-12)[:, None]
+        tracklets.embeddings[rows] = mixed
         tracklets.scores[rows] = seen.scores[columns]
         tracklets.states[rows] = _CONFIRMED
         tracklets.last_seen_s[rows] = self._now_s
@@ -214,9 +218,7 @@ class Tracker:
 
     def _start(self, match: I64, seen: _Seen) -> None:
         """Every detection that is left is a new track: confirmed on the first frame, else when seen once more."""
-        free = np.ones(len(seen.scores), np.bool_)
-        free[match[match >= 0]] = False
-        columns = free.nonzero()[0]
+        columns = _left(match, len(seen.scores))
         count = len(columns)
         state = _CONFIRMED if self._first_frame else _TENTATIVE
         ids = self._new_ids(count) if self._first_frame else np.zeros(count, np.int64)
@@ -282,3 +284,10 @@ class Tracker:
         first = self._next_id
         self._next_id += count
         return np.arange(first, self._next_id)
+
+
+def _left(match: I64, count: int) -> I64:
+    """Which of `count` detections are in nobody's `match`."""
+    free = np.ones(count + 1, np.bool_)  # the last one stands for -1, nobody's
+    free[match] = False
+    return free[:count].nonzero()[0]

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from edge.arrays import F32, F64, I32, I64, U8, Bool
+from edge.detections import TrackState
 
 _COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
 """Fields with one row per identity; `motion` has them on its second axis."""
@@ -13,7 +14,10 @@ _COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_
 
 @dataclass(slots=True)
 class Tracklets:
-    """Identities in the order in which they were first seen. Arrays may be written in place."""
+    """Identities in the order in which they were first seen, so tentative ones, born in the last frame, come last.
+
+    Arrays may be written in place.
+    """
 
     motion: F64  # (5, N, 4) Kalman state as edge.tracking.kalman lays it out, source pixels
     embeddings: F32  # (N, D) smoothed appearance, unit length
@@ -26,6 +30,11 @@ class Tracklets:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def known(self) -> int:
+        """K: number of confirmed and lost identities; they are the first K rows."""
+        return len(self) - int(np.count_nonzero(self.states == TrackState.TENTATIVE))
 
     @classmethod
     def empty(cls) -> Self:
@@ -51,6 +60,7 @@ class Tracklets:
 
     def keep(self, kept: Bool) -> None:
         """Forget the identities where `kept` (N,) is False; the others close ranks and stay in order."""
-        self.motion = self.motion[:, kept]
+        rows = kept.nonzero()[0]
+        self.motion = self.motion.take(rows, axis=1)
         for name in _COLUMNS:
-            setattr(self, name, getattr(self, name)[kept])
+            setattr(self, name, getattr(self, name).take(rows, axis=0))

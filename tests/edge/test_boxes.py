@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -35,6 +35,7 @@ def test_one_box_in_every_format() -> None:
     assert xyxy.tolist() == [[10, 20, 40, 80]], "the argument must stay as it was"
 
 
+@settings(deadline=None)
 @given(boxes())
 def test_conversions_are_undone_by_their_inverse(xyxy: F64) -> None:
     np.testing.assert_allclose(xywh_to_xyxy(xyxy_to_xywh(xyxy)), xyxy, atol=1e-9)
@@ -78,6 +79,7 @@ def test_two_boxes_without_area_do_not_overlap() -> None:
     assert iou_matrix(empty, empty)[0, 0] == 0
 
 
+@settings(deadline=None)
 @given(boxes(), boxes())
 def test_overlap_is_symmetric_and_between_zero_and_one(a: F64, b: F64) -> None:
     overlap = iou_matrix(a, b)

@@ -1,17 +1,14 @@
 """MOTChallenge text: what is written is read back, and a bad line is named."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.detections import Tracks, TrackState
 from edge.mot_format import MotBoxes, MotFormatError, parse_mot, read_mot, result_lines, truth_lines
-
-DATA = Path(os.environ.get("ATTTRACK_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 @st.composite
@@ -106,6 +103,7 @@ def test_tracks_are_written_counted_from_one() -> None:
     assert result_lines(MotBoxes.from_tracks(5, Tracks.empty())) == ""
 
 
+@settings(deadline=None)
 @given(tables())
 def test_ground_truth_survives_being_written_and_read(boxes: MotBoxes) -> None:
     read = parse_mot(truth_lines(boxes).splitlines())
@@ -116,6 +114,7 @@ def test_ground_truth_survives_being_written_and_read(boxes: MotBoxes) -> None:
     assert truth_lines(read) == truth_lines(boxes)
 
 
+@settings(deadline=None)
 @given(tables())
 def test_results_survive_being_written_and_read(boxes: MotBoxes) -> None:
     read = parse_mot(result_lines(boxes).splitlines())
@@ -130,9 +129,8 @@ def test_chosen_rows_keep_their_order() -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real sequences: set ATTTRACK_DATA")
-def test_real_ground_truth_is_read_whole() -> None:
-    boxes = read_mot(DATA / "sequences" / "MOT17-02" / "gt.txt")
+def test_real_ground_truth_is_read_whole(data_dir: Path) -> None:
+    boxes = read_mot(data_dir / "sequences" / "MOT17-02" / "gt.txt")
     assert len(boxes) == 30003
     scored = boxes.where((boxes.classes == 1) & (boxes.flags != 0))
     assert (len(scored), len(np.unique(scored.ids))) == (18581, 62)

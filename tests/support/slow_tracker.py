@@ -57,11 +57,11 @@ class SlowTracker:
             track.kalman.predict()
 
         cost = np.full((len(pool), len(left)), FORBIDDEN)
+        measured = np.array([xyah(boxes[row]) for row in left]).reshape(-1, 4)
         for i, track in enumerate(pool):
-            for j, row in enumerate(left):
-                motion = track.kalman.gating(xyah(boxes[row]))
+            for j, motion in enumerate(track.kalman.gating(measured)):
                 if motion <= 9.4877:
-                    cost[i, j] = 0.98 * max(0.0, 1 - cosine(track.feature, features[row])) + 0.02 * motion
+                    cost[i, j] = 0.98 * max(0.0, 1 - cosine(track.feature, features[left[j]])) + 0.02 * motion
         pool, left = self._match(pool, left, cost, 0.4, boxes, features)
 
         tracked = [track for track in pool if track.state == "tracked"]
@@ -103,7 +103,8 @@ class SlowTracker:
     def _remove_duplicates(self) -> None:
         seen = [track for track in self.tracks if track.frame == self.frame and track.state != "removed"]
         lost = [track for track in self.tracks if track.state == "lost"]
-        doubles = [(a, b) for a in seen for b in lost if 1 - overlap(a.box(), b.box()) < 0.15]
+        boxes = [track.box() for track in lost]
+        doubles = [(a, b) for a in seen for b, box in zip(lost, boxes, strict=True) if 1 - overlap(a.box(), box) < 0.15]
         for a, b in doubles:
             (b if a.frame - a.start_frame > b.frame - b.start_frame else a).state = "removed"
 
@@ -118,7 +119,7 @@ def extension_pairs(cost: F64, limit: float) -> list[tuple[int, int]]:
 
 
 def iou_costs(tracks: list[Track], left: list[int], boxes: F64) -> F64:
-    cost = [[1 - overlap(track.box(), boxes[row]) for row in left] for track in tracks]
+    cost = [[1 - overlap(box, boxes[row]) for row in left] for box in (track.box() for track in tracks)]
     return np.array(cost, np.float64).reshape(len(tracks), len(left))
 
 

@@ -26,10 +26,12 @@ class TextbookFilter:
         self.mean = self.mean + gain @ (xyah - see @ self.mean)
         self.covariance = self.covariance - gain @ innovation @ gain.T
 
-    def gating(self, xyah: F64) -> float:
+    def gating(self, xyah: F64) -> list[float]:
+        """Squared Mahalanobis distance of each box (M, 4)."""
         see, innovation = self._project()
-        difference = xyah - see @ self.mean
-        return float(difference @ np.linalg.inv(innovation) @ difference)
+        inverse = np.linalg.inv(innovation)
+        differences = xyah - see @ self.mean
+        return [float(difference @ inverse @ difference) for difference in differences]
 
     def _project(self) -> tuple[F64, F64]:
         p, _ = self._stds()

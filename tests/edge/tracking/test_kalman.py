@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.arrays import F64
@@ -77,7 +77,7 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         for textbook in textbooks:
             textbook.predict()
         measured = truth + rng.normal(0, 1, truth.shape) * (3, 3, 0.02, 3)
-        expected = [[textbook.gating(box) for box in measured] for textbook in textbooks]
+        expected = [textbook.gating(measured) for textbook in textbooks]
         np.testing.assert_allclose(KALMAN.gating(motion, measured), expected, rtol=1e-7, atol=1e-6)
         seen = rng.random(count) < 0.7
         motion[:, seen] = KALMAN.update(motion[:, seen], measured[seen])
@@ -86,6 +86,7 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         assert_same(motion, textbooks)
 
 
+@settings(deadline=None)
 @given(frames=st.integers(0, 60))
 def test_one_long_step_equals_many_short_ones(frames: int) -> None:
     textbook = TextbookFilter(BOX[0])
@@ -98,6 +99,7 @@ def test_one_long_step_equals_many_short_ones(frames: int) -> None:
     np.testing.assert_allclose(motion[COVARIANCE, 0], textbook.covariance.diagonal(4), rtol=1e-9, atol=1e-18)
 
 
+@settings(deadline=None)
 @given(first=st.floats(0, 2), second=st.floats(0, 2))
 def test_two_steps_equal_one_of_their_sum_for_any_fraction_of_a_frame(first: float, second: float) -> None:
     motion = KALMAN.initiate(BOX)
@@ -109,20 +111,13 @@ def test_two_steps_equal_one_of_their_sum_for_any_fraction_of_a_frame(first: flo
     np.testing.assert_allclose(motion, together, rtol=1e-8, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(step_s=st.floats(0, 60))
 def test_any_step_leaves_a_covariance_that_is_positive_definite(step_s: float) -> None:
     motion = KALMAN.initiate(BOX)
     KALMAN.predict(motion, step_s)
     assert np.isfinite(motion).all()
     assert (motion[VAR_POSITION] * motion[VAR_VELOCITY] > motion[COVARIANCE] ** 2).all()
-
-
-def test_each_track_can_have_its_own_step() -> None:
-    motion = KALMAN.initiate(np.repeat(BOX, 2, axis=0))
-    before = motion.copy()
-    KALMAN.predict(motion, np.array([[0.0], [FRAME]]))
-    np.testing.assert_array_equal(motion[:, 0], before[:, 0])
-    assert motion[VAR_POSITION, 1, 0] == 164.0625
 
 
 def test_a_shrinking_box_never_turns_inside_out() -> None:
