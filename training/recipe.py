@@ -22,7 +22,7 @@ class Recipe:
     learning_rate: float = 5e-4
     """Peak of Adam's learning rate; it rises over the first `warmup` steps and falls along a cosine to 1/50."""
     warmup: int = 200
-    ema: float = 0.998
+    ema: float = 0.99
     """Decay of the averaged weights, which are the ones exported."""
     input_width: int = 576
     input_height: int = 320
