@@ -11,8 +11,8 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
+from edge.pipeline import PipelineError
 from engines.errors import EngineError
-from engines.signature import SignatureError
 from service.app import build_pipeline, create_app
 from service.runtime import Runtime
 from service.settings import Settings
@@ -37,11 +37,7 @@ def main() -> None:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done
-    runtime = Runtime(settings, lambda: build_pipeline(settings))
-    try:
-        runtime.load()
-    except (EngineError, SignatureError, OSError) as error:
-        _exit(BAD_MODELS, str(error))
+    runtime = load_runtime(settings)
     config = uvicorn.Config(
         create_app(settings, runtime),
         host=settings.host,
@@ -53,6 +49,16 @@ def main() -> None:
         timeout_graceful_shutdown=int(settings.shutdown_grace_s) + 5,
     )
     DrainingServer(config, runtime).run()
+
+
+def load_runtime(settings: Settings) -> Runtime:
+    """Runtime with its networks loaded; exits with one line where they cannot be."""
+    runtime = Runtime(settings, lambda: build_pipeline(settings))
+    try:
+        runtime.load()
+    except (EngineError, PipelineError) as error:
+        _exit(BAD_MODELS, str(error))
+    return runtime
 
 
 class DrainingServer(uvicorn.Server):

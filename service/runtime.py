@@ -25,6 +25,7 @@ class Runtime:
     def __init__(self, settings: Settings, build: Callable[[], Pipeline]) -> None:
         self.settings = settings
         self.worker = Worker(build)
+        self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
@@ -40,8 +41,8 @@ class Runtime:
     async def open(self) -> None:
         """Accept streams, and add those of the settings; one that is refused is logged and left out."""
         await asyncio.to_thread(self.load)
-        self._loop = asyncio.get_running_loop()
-        self.hub = TrackHub(self._loop, self.settings.subscriber_queue)
+        self.loop = asyncio.get_running_loop()
+        self.hub = TrackHub(self.loop, self.settings.subscriber_queue)
         self.registry = StreamRegistry(self.settings, self.worker, self._make_stream)
         for number, url in enumerate(self.settings.start_urls):
             demo = self.settings.demo and number == 0
@@ -76,4 +77,4 @@ class Runtime:
         return self.worker.silent_s > STALLED_S
 
     def _make_stream(self, spec: StreamSpec) -> Stream:
-        return Stream(spec, self.hub, self.worker, VideoFeed(self._loop, self._video))
+        return Stream(spec, self.hub, self.worker, VideoFeed(self.loop, self._video))

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,31 +35,37 @@ class Chromium:
     """One page of a browser with an empty profile below `folder`."""
 
     def __init__(self, folder: Path, width: int = 1440, height: int = 900) -> None:
-        assert PROGRAM is not None
         self.errors: list[str] = []
-        """What the page's scripts threw or logged as errors."""
+        """What scripts threw and what the browser complained of; answers such as 404 are the test's own to judge."""
+        self._folder, self._size = folder, (width, height)
         self._numbers = itertools.count(1)
-        self._process = subprocess.Popen(
-            [PROGRAM, *FLAGS, f"--user-data-dir={folder}", f"--window-size={width},{height}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        port_file = folder / "DevToolsActivePort"
-        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), 30, "Chromium to start")
-        port = port_file.read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
-            page = next(target for target in json.load(answer) if target["type"] == "page")
-        self._socket = connect(page["webSocketDebuggerUrl"], max_size=None, compression=None)
-        for domain in ("Page", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
+        assert PROGRAM is not None
+        command = [PROGRAM, *FLAGS, f"--user-data-dir={self._folder}", "about:blank"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with ExitStack() as opening:
+            opening.callback(process.wait, 10)
+            opening.callback(process.terminate)
+            address = self._page_address(self._folder)
+            self._socket = opening.enter_context(connect(address, max_size=None, compression=None))
+            for domain in ("Page", "Runtime", "Log"):
+                self.call(f"{domain}.enable")
+            self.size(*self._size)
+            self._open = opening.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._socket.close()
-        self._process.terminate()
-        self._process.wait(10)
+        self._open.close()
+
+    def _page_address(self, folder: Path) -> str:
+        """Where the DevTools of the browser's one page are."""
+        port_file = folder / "DevToolsActivePort"
+        wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), 60, "Chromium to start")
+        port = port_file.read_text().split()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+            return str(next(target for target in json.load(answer) if target["type"] == "page")["webSocketDebuggerUrl"])
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send one command and return its result."""
@@ -68,7 +75,7 @@ class Chromium:
             message = json.loads(self._socket.recv(30))
             if message.get("method") == "Runtime.exceptionThrown":
                 self.errors.append(message["params"]["exceptionDetails"]["exception"]["description"])
-            if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["level"] == "error":
+            if message.get("method") == "Log.entryAdded" and message["params"]["entry"]["source"] != "network":
                 self.errors.append(str(message["params"]["entry"]))
             if message.get("id") == number:
                 assert "error" not in message, message
@@ -81,7 +88,9 @@ class Chromium:
     def size(self, width: int, height: int, mobile: bool = False) -> None:
         """Change the window, in CSS pixels."""
         scale = 2 if mobile else 1
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile
+        )
 
     def value(self, expression: str) -> Any:
         """Evaluate JavaScript; promises are awaited."""
@@ -90,8 +99,9 @@ class Chromium:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, timeout_s: float = 15.0) -> None:
-        """Wait until JavaScript is truthy."""
-        wait_until(lambda: self.value(expression), timeout_s, expression)
+        """Wait until JavaScript is truthy; errors count as not yet, since a page loads piece by piece."""
+        ready = f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        wait_until(lambda: self.value(ready), timeout_s, expression)
 
     def press(self, key: str) -> None:
         """Press and release a key such as 'a', 'Enter' or 'ArrowDown'."""
@@ -108,4 +118,3 @@ class Chromium:
     def screenshot(self, path: Path) -> None:
         """Save what is to be seen as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
-

@@ -23,6 +23,8 @@ SIZE = (320, 192)
 SCENE = Drawn(starts=((120, 120), (320, 250), (500, 150)), velocities=((25, 10), (-20, -8), (10, 30)), frame_rate=15)
 """Three walkers who keep apart for four seconds."""
 CLIP_FRAMES = 60
+KEY = {"username": "viewer", "password": "correct horse"}
+"""Of the locked camera."""
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +53,8 @@ def camera(media: Path) -> Iterator[RtspServer]:
 @pytest.fixture(scope="session")
 def locked_camera(media: Path) -> Iterator[RtspServer]:
     """The same behind a user name and a password."""
-    with RtspServer({"camera": read_clip(media / "walk.mp4")}, username="viewer", password="correct horse") as server:
+    clips = {"camera": read_clip(media / "walk.mp4")}
+    with RtspServer(clips, username="viewer", password=KEY["password"]) as server:
         yield server
 
 
@@ -102,7 +105,13 @@ def start_service(models: Path, media: Path) -> Iterator[Callable[..., RunningSe
     running: list[RunningService] = []
 
     def start(**settings: Any) -> RunningService:
-        defaults: dict[str, Any] = {"models": models, "pair": "tiny", "size": "320x192", "media_dir": media, "device": "cpu"}
+        defaults: dict[str, Any] = {
+            "models": models,
+            "pair": "tiny",
+            "size": "320x192",
+            "media_dir": media,
+            "device": "cpu",
+        }
         running.append(run_service(Settings(**defaults | settings)))
         return running[-1]
 
@@ -127,4 +136,3 @@ def client(service: RunningService) -> Iterator[httpx.Client]:
         yield http
         for stream in http.get("/streams").json()["streams"]:
             http.delete(f"/streams/{stream['id']}")
-

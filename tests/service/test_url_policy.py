@@ -11,7 +11,7 @@ from service.errors import Refused
 from service.url_policy import Credentials, UrlPolicy, is_loopback
 
 POLICY = UrlPolicy(frozenset({"rtsp", "rtsps", "synthetic"}))
-SECRET = "s3cr3t-c4n4ry"
+CANARY = "s3cr3t-c4n4ry"
 
 
 @pytest.mark.parametrize(
@@ -59,31 +59,31 @@ def test_scheme_can_be_switched_off() -> None:
 
 def test_password_is_opened_but_never_shown() -> None:
     for address in (
-        POLICY.check(f"rtsp://viewer:{SECRET}@10.0.0.1/live"),
-        POLICY.check("rtsp://10.0.0.1/live", Credentials("viewer", SECRET)),
+        POLICY.check(f"rtsp://viewer:{CANARY}@10.0.0.1/live"),
+        POLICY.check("rtsp://10.0.0.1/live", Credentials("viewer", CANARY)),
     ):
-        assert SECRET in address.opened
+        assert CANARY in address.opened
         assert address.has_credentials
-        assert SECRET not in repr(address)
+        assert CANARY not in repr(address)
         assert "viewer" not in repr(address)
 
 
 def test_password_in_the_query_is_not_shown() -> None:
-    address = POLICY.check(f"rtsp://10.0.0.1/live?channel=1&password={SECRET}&subtype=0")
-    assert SECRET in address.opened
-    assert SECRET not in repr(address)
+    address = POLICY.check(f"rtsp://10.0.0.1/live?channel=1&password={CANARY}&subtype=0")
+    assert CANARY in address.opened
+    assert CANARY not in repr(address)
     assert "channel=1" in address.shown
 
 
 def test_user_in_the_url_and_credentials_exclude_each_other() -> None:
     with pytest.raises(Refused) as refused:
-        POLICY.check(f"rtsp://viewer:{SECRET}@10.0.0.1/live", Credentials("viewer", SECRET))
+        POLICY.check(f"rtsp://viewer:{CANARY}@10.0.0.1/live", Credentials("viewer", CANARY))
     assert refused.value.code == "invalid_url"
-    assert SECRET not in refused.value.detail
+    assert CANARY not in refused.value.detail
 
 
 def test_credentials_do_not_show_in_their_repr() -> None:
-    assert SECRET not in repr(Credentials("viewer", SECRET))
+    assert CANARY not in repr(Credentials("viewer", CANARY))
 
 
 @given(st.text(max_size=60))
@@ -132,7 +132,13 @@ def test_file_on_another_host_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("host", "expected"),
-    [("localhost", True), ("LOCALHOST.", True), ("a.localhost", True), ("localhost.example", False), ("10.0.0.1", False)],
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("a.localhost", True),
+        ("localhost.example", False),
+        ("10.0.0.1", False),
+    ],
 )
 def test_loopback_is_known_by_name(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected

@@ -1,0 +1,132 @@
+"""python -m service as a process: settings, exit codes and the end by a signal."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from service.__main__ import load_runtime, read_settings
+from service.messages import TrackMessage
+from service.settings import Settings
+from tests.service.test_tracks_route import receive_all
+from tests.service.waiting import wait_until
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "service"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ATTTRACK_")}
+
+
+class Service:
+    """The program, running."""
+
+    def __init__(self, log: Path, *flags: str) -> None:
+        self.log = log
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                [*COMMAND, "--port", "0", *flags], stdout=out, stderr=out, cwd=PROJECT, env=ENVIRONMENT
+            )
+        wait_until(lambda: self.address or self.process.poll() is not None, 60, "the service to listen")
+        assert self.address, log.read_text()
+
+    @property
+    def address(self) -> str | None:
+        found = re.search(r"running on http://(\S+)", self.log.read_text())
+        return found and found[1]
+
+
+@pytest.fixture
+def demo(tmp_path: Path, models: Path) -> Iterator[Service]:
+    url = "synthetic://?people=3&width=320&height=192&fps=20"
+    service = Service(
+        tmp_path / "log.txt", "--models", str(models), "--pair", "tiny", "--size", "320x192", "--demo", "--cameras", url
+    )
+    yield service
+    service.process.kill()
+    service.process.wait()
+
+
+def test_help_has_examples_and_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(["--help"])
+    assert ended.value.code == 0
+    help_text = capsys.readouterr().out
+    assert "examples:" in help_text
+    for flag in ("--host", "--port", "--demo", "--cameras", "--media-dir", "--models", "--device", "--mode"):
+        assert flag in help_text
+
+
+def test_flag_wins_over_environment_and_environment_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTTRACK_PORT", "9000")
+    monkeypatch.setenv("ATTTRACK_CAMERAS", "rtsp://a/1,rtsp://b/2")
+    monkeypatch.setenv("ATTTRACK_K", "3")
+    settings = read_settings(["--port", "9001", "--schemes", "rtsp"])
+    assert (settings.port, settings.k, settings.host) == (9001, 3, "127.0.0.1")
+    assert settings.cameras == ["rtsp://a/1", "rtsp://b/2"]
+    assert settings.schemes == ["rtsp"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--port", "many"], "port"),
+        (["--port", "70000"], "port"),
+        (["--media-dir", "/no/such/folder"], "not a directory"),
+        (["--size", "big"], "size"),
+        (["--schemes", "exec"], "schemes"),
+    ],
+)
+def test_bad_setting_is_told_in_one_line(flags: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(flags)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 2
+    assert len(lines) == 1
+    assert told in lines[0]
+
+
+def test_models_that_are_not_there_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "yolo-teacher-576x320.onnx" in startup_error(Settings(models=tmp_path), capsys)
+
+
+def test_models_that_do_not_fit_are_told_in_one_line(
+    tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(models=tmp_path, pair="tiny", size="320x192")
+    for file in models.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for given, instead in (("student", "student-plain"), ("teacher", "student")):
+        source = models / f"tiny-{instead}-320x192.onnx"
+        (tmp_path / f"tiny-{given}-320x192.onnx").write_bytes(source.read_bytes())
+        assert "student" in startup_error(settings, capsys)
+    (tmp_path / "tiny-teacher-320x192.onnx").write_text("no model")
+    assert "tiny-teacher-320x192.onnx" in startup_error(settings, capsys)
+
+
+def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that the service ends with, in the exit code's company."""
+    with pytest.raises(SystemExit) as ended:
+        load_runtime(settings)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 3
+    assert len(lines) == 1, lines
+    return str(lines[0])
+
+
+def test_demo_tracks_at_once_and_stops_cleanly_on_sigterm(demo: Service) -> None:
+    with httpx.Client(base_url=f"http://{demo.address}", timeout=20) as http:
+        assert [one["id"] for one in http.get("/streams").json()["streams"]] == ["demo", "camera-1"]
+        with connect(f"ws://{demo.address}/streams/camera-1/tracks") as socket:
+            TrackMessage.model_validate_json(socket.recv(20))
+            demo.process.send_signal(signal.SIGTERM)
+            messages, code = receive_all(socket)
+    assert code == 1001
+    assert demo.process.wait(20) == 0
+    assert [one.seq for one in messages] == list(range(messages[0].seq, messages[0].seq + len(messages)))
+    assert "Traceback" not in demo.log.read_text()
