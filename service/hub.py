@@ -17,7 +17,7 @@ class HubClosed(Exception):
 
 
 class Subscription:
-    """One subscriber's queue; drops the oldest message when full and counts what it dropped. Event loop only."""
+    """One subscriber's queue; drops the oldest message when full and tells how many. Event loop only."""
 
     def __init__(self, size: int) -> None:
         self._queue: deque[bytes] = deque()
@@ -25,15 +25,12 @@ class Subscription:
         self._gap = 0
         self._wake = asyncio.Event()
         self._closed: HubClosed | None = None
-        self.dropped = 0
-        """Messages lost since the subscription began."""
 
     def put(self, encoded: bytes) -> None:
         """Add a message; never waits."""
         if len(self._queue) == self._size:
             self._queue.popleft()
             self._gap += 1
-            self.dropped += 1
         self._queue.append(encoded)
         self._wake.set()
 

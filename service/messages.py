@@ -1,10 +1,12 @@
 """The track message of `/streams/{id}/tracks`, schema tracks/1: one JSON text per processed frame."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
+from edge.arrays import F32
 from edge.detections import TrackState
 from edge.pipeline import TrackedFrame
 
@@ -60,28 +62,35 @@ class TrackMessage(BaseModel):
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
 
-def track_message(tracked: TrackedFrame, stream_id: str, run: str, epoch: int, seq: int, ts_out: float) -> TrackMessage:
-    """Build the message of one frame. `run` names this life of the stream and makes `uid` globally unique."""
+def encode(tracked: TrackedFrame, stream_id: str, run: str, epoch: int, seq: int, ts_out: float) -> bytes:
+    """Return the JSON text of a TrackMessage, once for all subscribers.
+
+    `run` names this life of the stream and makes `uid` globally unique. Built from plain dictionaries in the order of
+    the model's fields, which takes a tenth of the time that models would.
+    """
     frame = tracked.frame
     height, width = frame.image.shape[:2]
-    return TrackMessage.model_construct(
-        stream_id=stream_id,
-        epoch=epoch,
-        seq=seq,
-        frame_id=frame.index,
-        ts_capture=round(frame.captured_at_s, 6),
-        clock=frame.clock,
-        pts=frame.pts,
-        ts_out=round(ts_out, 6),
-        width=width,
-        height=height,
-        k=tracked.k,
-        kind=tracked.kind,
-        tracks=_items(tracked, f"{run}-{epoch}-"),
-    )
+    message = {
+        "schema": "tracks/1",
+        "stream_id": stream_id,
+        "epoch": epoch,
+        "seq": seq,
+        "frame_id": frame.index,
+        "ts_capture": round(frame.captured_at_s, 6),
+        "clock": frame.clock,
+        "pts": frame.pts,
+        "ts_out": round(ts_out, 6),
+        "width": width,
+        "height": height,
+        "k": tracked.k,
+        "kind": tracked.kind,
+        "tracks": _items(tracked, f"{run}-{epoch}-"),
+        "gap": 0,
+    }
+    return to_json(message)
 
 
-def _items(tracked: TrackedFrame, uid_prefix: str) -> list[TrackItem]:
+def _items(tracked: TrackedFrame, uid_prefix: str) -> list[dict[str, object]]:
     tracks = tracked.tracks
     columns = zip(
         tracks.ids.tolist(),
@@ -94,29 +103,26 @@ def _items(tracked: TrackedFrame, uid_prefix: str) -> list[TrackItem]:
         strict=True,
     )
     return [
-        TrackItem.model_construct(
-            id=identity,
-            uid=f"{uid_prefix}{identity}",
-            bbox=tuple(xyxy),
-            score=score,
-            state=_STATE_NAMES[state],
-            age=age,
-            origin=tracked.kind if detection >= 0 else "predicted",
-            since_teacher=tracked.since_teacher,
-            velocity=tuple(velocity),
-        )
+        {
+            "id": identity,
+            "uid": f"{uid_prefix}{identity}",
+            "bbox": xyxy,
+            "score": score,
+            "class": "person",
+            "state": _STATE_NAMES[state],
+            "age": age,
+            "origin": tracked.kind if detection >= 0 else "predicted",
+            "since_teacher": tracked.since_teacher,
+            "velocity": velocity,
+        }
         for identity, xyxy, score, state, age, detection, velocity in columns
     ]
 
 
-def _rounded(values: np.ndarray, decimals: int) -> list:  # type: ignore[type-arg]
+def _rounded(values: F32, decimals: int) -> list[Any]:
     """Lists of doubles with few digits, so that the text is short."""
-    return np.round(values.astype(np.float64), decimals).tolist()  # type: ignore[no-any-return]
-
-
-def encode(message: TrackMessage) -> bytes:
-    """Serialise once per frame, for all subscribers."""
-    return message.__pydantic_serializer__.to_json(message, by_alias=True)
+    rounded: list[Any] = np.round(values.astype(np.float64), decimals).tolist()
+    return rounded
 
 
 def with_gap(encoded: bytes, gap: int) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from edge.sources.base import SourceError
 from service.errors import Conflict, LimitReached, NotReady, Refused, stream_not_found
@@ -11,7 +12,7 @@ from service.settings import Settings
 from service.stream import Stream, StreamSpec
 from service.streams import NewStream
 from service.url_policy import Credentials, UrlPolicy
-from service.worker import Worker
+from service.worker import Worker, WorkerStopped
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class StreamRegistry:
             stream = await asyncio.to_thread(self._make, spec)
         except SourceError as error:
             raise Refused(error.code, str(error)) from None
-        await asyncio.wrap_future(self._worker.add(stream))
+        await _obeyed(self._worker.add(stream))
         self._streams[spec.id] = stream
         stream.start()
         log.info("stream %s added: %s", spec.id, spec.address.shown)
@@ -70,7 +71,7 @@ class StreamRegistry:
     async def remove(self, stream_id: str) -> None:
         """Stop a stream and end its subscriptions. Raises NotFound."""
         stream = self.get(stream_id)
-        await asyncio.wrap_future(self._worker.remove(stream_id))
+        await _obeyed(self._worker.remove(stream_id))
         if self._streams.pop(stream_id, None) is None:
             raise stream_not_found(stream_id)
         await self._close(stream)
@@ -99,3 +100,11 @@ class StreamRegistry:
             k=new.k or self._settings.k,
             mode=self._settings.mode,
         )
+
+
+async def _obeyed(command: "Future[None]") -> None:
+    """Wait until the device thread has done it."""
+    try:
+        await asyncio.wrap_future(command)
+    except WorkerStopped:
+        raise NotReady("shutting_down", "the service is shutting down") from None

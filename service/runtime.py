@@ -68,6 +68,7 @@ class Runtime:
         await asyncio.to_thread(self.worker.stop)
         self.hub.close()
         for stream in self.registry.all():
+            log.info("stream %s: %d frames tracked", stream.id, stream.view().stats.frames)
             stream.feed.close()
         await self.hub.drained(self.settings.shutdown_grace_s)
 

@@ -12,7 +12,7 @@ from edge.sources.base import Frame, SourceState
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from service.hub import TrackHub
-from service.messages import encode, track_message
+from service.messages import encode
 from service.stats import StreamStats
 from service.streams import StateView, StatsView, StreamView
 from service.url_policy import Address
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 SOURCE_SETTINGS = SourceSettings(first_must_connect=False)
 """A service waits for its cameras: one that cannot be reached yet is tried again."""
+EPOCH = 1
+"""Identities outlive a reconnect, as far as the tracker finds them again, so a stream has one epoch in its life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,9 @@ class Stream:
         self.created_at = time.time()
         self._hub = hub
         self._run = secrets.token_hex(4)
-        self._epoch = 1
         self._seq = 0
         self._failure: SourceState | None = None
+        self._logged: tuple[str, str | None] | None = None
         source = open_source(spec.address.opened, settings=SOURCE_SETTINGS, real_time=True, on_state=self._on_state)
         self._door = LatestFrame(worker.bell)
         self._reader = FrameReader(source, self._door, f"reader {spec.id}")
@@ -90,14 +92,14 @@ class Stream:
         height, width = tracked.frame.image.shape[:2]
         self.stats.record(now - tracked.frame.captured_at_s, len(tracked.tracks), (width, height))
         if self._hub.subscribers(self.id):
-            self._hub.publish(self.id, encode(track_message(tracked, self.id, self._run, self._epoch, self._seq, now)))
+            self._hub.publish(self.id, encode(tracked, self.id, self._run, EPOCH, self._seq, now))
         self.feed.offer(self._seq, tracked)
 
     def fail(self, code: str, message: str) -> None:
         """Give up on this stream for good."""
         self._failure = SourceState("failed", time.time(), code, message)
         log.error("stream %s failed: %s: %s", self.id, code, message)
-        self._reader.close()
+        self._reader.close(timeout_s=0)  # the device thread waits for nobody
 
     def view(self) -> StreamView:
         """Return the stream as the API shows it."""
@@ -125,8 +127,12 @@ class Stream:
         )
 
     def _on_state(self, state: SourceState) -> None:
-        why = f": {state.code}: {state.message}" if state.code else ""
-        log.info("stream %s is %s%s", self.id, state.phase, why)
+        """Log changes of phase or cause, and not every attempt again."""
+        phase_and_cause = (state.phase, state.code)
+        if phase_and_cause != self._logged:
+            self._logged = phase_and_cause
+            why = f": {state.code}: {state.message}" if state.code else ""
+            log.info("stream %s is %s%s", self.id, state.phase, why)
 
 
 def _state_view(state: SourceState) -> StateView:

@@ -17,6 +17,10 @@ IDLE_S = 0.25
 """Longest sleep of an idle worker; its heart beats at least this often."""
 
 
+class WorkerStopped(Exception):
+    """A command came after the end of the device thread."""
+
+
 class Pipeline(Protocol):
     """What the worker needs of `edge.pipeline.TrackingPipeline`."""
 
@@ -105,7 +109,7 @@ class Worker:
 
         with self.bell:
             if self._stopping:
-                done.set_exception(RuntimeError("the device thread has stopped"))
+                done.set_exception(WorkerStopped("the device thread has stopped"))
             else:
                 self._commands.append(obey)
                 self.bell.notify_all()
@@ -118,11 +122,19 @@ class Worker:
             self._built.set_exception(error)
             return
         self._built.set_result(None)
-        while self._wait():
-            while self._commands:
-                self._commands.popleft()(pipeline)
-            if frames := self._take():
-                self._tick(pipeline, frames)
+        try:
+            while self._wait():
+                self._obey(pipeline)
+                if frames := self._take():
+                    self._tick(pipeline, frames)
+        except Exception:
+            log.critical("the device thread died", exc_info=True)
+        finally:
+            with self.bell:
+                self._stopping = True
+            self._obey(pipeline)  # nobody shall wait for ever
+
+    def _obey(self, pipeline: Pipeline) -> None:
         while self._commands:
             self._commands.popleft()(pipeline)
 

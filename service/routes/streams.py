@@ -12,7 +12,6 @@ router = APIRouter(tags=["streams"])
 @router.post(
     "/streams",
     status_code=201,
-    response_model_exclude_none=False,
     responses={
         200: {"description": "The very same stream exists already", "model": StreamView},
         **documented(409, 422, 429, 503),

@@ -31,9 +31,9 @@ export class Cards {
       const { phase, cause } = stream.state;
       card.name.textContent = stream.name;
       card.state.className = `state ${phase}`;
-      card.state.textContent = cause && phase !== "stopped" ? `${PHASES[phase]}: ${cause}` : PHASES[phase];
+      card.state.textContent = PHASES[phase];
       card.numbers.textContent =
-        phase === "running" ? `${people(stream.stats.people)} · ${stream.stats.fps.toFixed(1)} fps` : "";
+        phase === "running" ? `${people(stream.stats.people)} · ${stream.stats.fps.toFixed(1)} fps` : words(cause);
       card.button.setAttribute("aria-current", String(stream.id === selected));
       if (stream.stats.frames && Date.now() - card.pictured > THUMBNAIL_EVERY_MS && !document.hidden) {
         card.pictured = Date.now();
@@ -44,11 +44,12 @@ export class Cards {
 
   add(id) {
     const item = document.createElement("li");
-    item.innerHTML = `<button class="card"><img class="thumb" alt=""><div><b></b><span class="state"></span>
+    item.innerHTML = `<button class="card"><span class="thumb"><img alt="" hidden></span><div><b></b><span class="state"></span>
       <span class="numbers"></span></div></button>`;
     const at = (selector) => item.querySelector(selector);
     const card = { item, button: at("button"), thumb: at("img"), name: at("b"), state: at(".state"), numbers: at(".numbers"), pictured: 0 };
     card.button.onclick = () => this.onSelect(id);
+    card.thumb.onload = () => (card.thumb.hidden = false);
     this.cards.set(id, card);
     this.list.append(item);
     return card;
@@ -58,5 +59,7 @@ export class Cards {
     this.cards.get(id)?.button.focus();
   }
 }
+
+const words = (code) => (code ?? "").replaceAll("_", " ");
 
 export const people = (count) => (count === 1 ? "1 person" : `${count} people`);

@@ -34,10 +34,10 @@ export class Rhythm {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context.clearRect(0, 0, width, height);
     const shown = this.bars.slice(-Math.floor(width / pixel / BAR));
-    const top = Math.max(AT_LEAST_MS, ...shown.map(({ ms }) => ms)) * 1.1;
+    const top = Math.max(AT_LEAST_MS, 1.2 * percentile(shown.map(({ ms }) => ms), 0.95)); // higher bars are cut off
     shown.forEach(({ kind, ms }, index) => {
       const x = width - (shown.length - index) * BAR * pixel;
-      const high = Math.max(2 * pixel, (ms / top) * height);
+      const high = Math.min(height, Math.max(2 * pixel, (ms / top) * height));
       context.fillStyle = COLOURS[kind];
       context.beginPath();
       context.roundRect(x, height - high, (BAR - 2) * pixel, high, 1.5 * pixel);
@@ -46,6 +46,8 @@ export class Rhythm {
     context.fillStyle = "#8d97a8";
     context.font = `${11 * pixel}px system-ui, sans-serif`;
     context.textBaseline = "top";
-    context.fillText(`${Math.round(top / 1.1)} ms`, 0, 0);
+    context.fillText(`${Math.round(top)} ms`, 0, 0);
   }
 }
+
+const percentile = (values, share) => values.sort((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? 0;

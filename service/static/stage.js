@@ -55,7 +55,7 @@ export class Stage {
     const { context } = this;
     const points = this.trails.upTo(message, id);
     context.lineWidth = 2.5 * pixel;
-    context.lineCap = "round";
+    context.lineCap = "butt";
     for (let i = 1; i < points.length; i++) {
       context.strokeStyle = colour(id, 0.85 * points[i].fresh ** 1.5);
       context.beginPath();

@@ -68,7 +68,6 @@ def test_slow_subscriber_loses_the_oldest_and_is_told_how_many() -> None:
         await asyncio.sleep(0)
         taken = [json.loads(await slow.get()) for _ in range(3)]
         assert taken == [{"seq": 7, "gap": 7}, {"seq": 8, "gap": 0}, {"seq": 9, "gap": 0}]
-        assert (slow.dropped, fast.dropped) == (7, 0)
 
     run(scene())
 

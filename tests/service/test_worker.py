@@ -10,7 +10,7 @@ from edge.detections import Tracks
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.sources.latest import LatestFrame
-from service.worker import Worker
+from service.worker import Worker, WorkerStopped
 from tests.service.waiting import wait_until
 
 
@@ -176,7 +176,22 @@ def test_command_after_the_end_is_refused() -> None:
     worker = Worker(ScriptedPipeline)
     worker.start()
     worker.stop()
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(WorkerStopped):
+        worker.remove("a").result(5)
+
+
+def test_thread_that_dies_leaves_nobody_waiting() -> None:
+    class Deadly(FakeLane):
+        def take(self) -> Frame | None:
+            raise RuntimeError("a bug")
+
+    worker = Worker(ScriptedPipeline)
+    worker.start()
+    lane = Deadly("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
+    with pytest.raises(WorkerStopped):
         worker.remove("a").result(5)
 
 
