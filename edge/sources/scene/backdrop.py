@@ -11,6 +11,8 @@ HOUSES_M = 31.0
 ROAD_M = (26.0, 30.0)
 """The road runs between these distances."""
 SLAB_M = 0.9
+WALLS = ((132, 154, 178), (160, 174, 184), (144, 156, 162), (122, 138, 164), (168, 178, 180), (138, 144, 160))
+TRIMS = ((86, 80, 128), (112, 94, 70), (80, 108, 84), (84, 84, 88))
 
 
 def draw_backdrop(camera: SceneCamera, seed: int) -> U8:
@@ -62,49 +64,58 @@ def _line(distance: F32, slab_px: F32) -> F32:
 
 
 def _draw_houses(picture: F32, camera: SceneCamera, rng: np.random.Generator) -> None:
-    """A row of facades with windows, shop fronts and awnings, and sky above the lower ones."""
+    """A row of houses in pale colours, and sky above the lower ones.
+
+    Their windows lie in wide bands of little contrast: upright dark windows look like standing people to a detector.
+    """
     ground = int(camera.project(0, 0, HOUSES_M)[1])
     metre = camera.focal / HOUSES_M
     picture[:ground] = np.linspace(235, 214, ground)[:, None, None] * np.array([1.0, 0.95, 0.9])
     left = -rng.uniform(0, 6) * metre
-    walls = ((112, 138, 168), (150, 168, 182), (128, 142, 150), (98, 116, 150), (160, 172, 176), (120, 128, 148))
     while left < camera.width:
-        right = left + rng.uniform(7, 12) * metre
-        roof = ground - rng.uniform(7.5, 13.0) * metre
-        wall = _colour(*walls[rng.integers(len(walls))])
+        right = left + rng.uniform(9, 16) * metre
+        roof = ground - rng.uniform(7.4, 12.5) * metre
+        wall = _colour(*WALLS[rng.integers(len(WALLS))])
         _draw_house(picture, (left, max(roof, -1.0), right, float(ground)), metre, wall, rng)
         left = right
-    picture[:ground] *= (1 + 0.05 * _cloud(rng, (ground, camera.width), 40))[..., None]
+    haze = _colour(206, 204, 200)
+    picture[:ground] = (0.82 * picture[:ground] + 0.18 * haze) * (1 + 0.05 * _cloud(rng, (ground, camera.width), 40))[
+        ..., None
+    ]
 
 
 def _draw_house(
     picture: F32, box: tuple[float, float, float, float], metre: float, wall: F32, rng: np.random.Generator
 ) -> None:
-    """One facade inside box (left, top, right, bottom) pixels."""
+    """One facade inside box (left, top, right, bottom) pixels: shops on the ground, bands of windows above."""
     left, top, right, bottom = box
     _fill(picture, left, top, right, bottom, wall)
-    _fill(picture, left, top, left + 0.12 * metre, bottom, wall * 0.72)
-    _fill(picture, left, top, right, top + 0.35 * metre, wall * 0.82)
-    shop_top = bottom - 3.3 * metre
-    floor = shop_top - 0.6 * metre
-    while floor - 2.0 * metre > top:
-        x = left + 0.9 * metre
-        while x + 1.1 * metre < right - 0.4 * metre:
-            glass = _colour(120, 104, 92) * rng.uniform(0.55, 1.15)
-            _fill(picture, x - 0.1 * metre, floor - 1.8 * metre, x + 1.2 * metre, floor + 0.12 * metre, wall * 1.18)
-            _fill(picture, x, floor - 1.7 * metre, x + 1.1 * metre, floor, glass)
-            _fill(picture, x + 0.5 * metre, floor - 1.7 * metre, x + 0.58 * metre, floor, wall * 1.1)
-            x += 2.3 * metre
-        floor -= 3.0 * metre
-    trim = _colour(*((70, 60, 120), (96, 78, 50), (60, 92, 66), (60, 60, 64))[rng.integers(4)])
-    _fill(picture, left, shop_top, right, shop_top + 0.5 * metre, trim)
-    x = left + 0.5 * metre
-    while x + 2.4 * metre < right:
-        light = rng.uniform(0.6, 1.25)
-        _fill(picture, x, shop_top + 0.6 * metre, x + 2.2 * metre, bottom - 0.45 * metre, _colour(96, 100, 104) * light)
-        _fill(picture, x, bottom - 1.5 * metre, x + 2.2 * metre, bottom - 0.45 * metre, _colour(60, 66, 76) * light)
-        x += 2.5 * metre
-    _fill(picture, left, bottom - 0.45 * metre, right, bottom, wall * 0.55)
+    _fill(picture, left, top, right, top + 0.3 * metre, wall * 0.86)
+    _fill(picture, left, top, left + 0.15 * metre, bottom, wall * 0.88)
+    shop_top = bottom - 3.1 * metre
+    floor = shop_top - 0.7 * metre
+    while floor - 1.6 * metre > top:
+        glass = 0.45 * wall + 0.55 * _colour(150, 138, 126) * rng.uniform(0.9, 1.08)
+        _draw_band(picture, (left + 0.6 * metre, floor - 1.3 * metre, right - 0.5 * metre, floor), metre, glass)
+        _fill(picture, left + 0.5 * metre, floor, right - 0.4 * metre, floor + 0.12 * metre, wall * 1.08)
+        floor -= 2.9 * metre
+    trim = 0.5 * wall + 0.5 * _colour(*TRIMS[rng.integers(len(TRIMS))])
+    _fill(picture, left + 0.15 * metre, shop_top, right, shop_top + 0.55 * metre, trim)
+    front = (left + 0.5 * metre, shop_top + 0.65 * metre, right - 0.4 * metre, bottom - 0.5 * metre)
+    _draw_band(picture, front, metre, 0.35 * wall + 0.65 * _colour(122, 120, 116))
+    _fill(picture, left, bottom - 0.5 * metre, right, bottom, wall * 0.74)
+
+
+def _draw_band(picture: F32, box: tuple[float, float, float, float], metre: float, glass: F32) -> None:
+    """A row of panes inside box pixels, darker towards the top, with thin frames between them."""
+    left, top, right, bottom = box
+    for step in range(8):
+        y = top + (bottom - top) * step / 8
+        _fill(picture, left, y, right, bottom, glass * (0.93 + 0.02 * step))
+    x = left + 2.4 * metre
+    while x < right - metre:
+        _fill(picture, x, top, x + 0.08 * metre, bottom, glass * 1.12)
+        x += 2.4 * metre
 
 
 def _colour(blue: float, green: float, red: float) -> F32:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.sources.scene.camera import SceneCamera
 
-NEAR_M, FAR_M = 7.0, 24.0
+NEAR_M, FAR_M = 6.8, 19.0
 SLOWEST_M_S, FASTEST_M_S = 1.05, 1.5
 MARGIN_M = 0.7
 """People appear and leave this far outside the picture."""
@@ -78,7 +78,7 @@ class Crowd:
         slant = rng.uniform(0.9, 1.12) if rng.random() < 0.6 else rng.choice([0.45, 2.2])
         z1 = float(np.clip(z0 * slant, NEAR_M, FAR_M))
         if slot % 4 == 3:
-            z0, z1 = z0 + 0.55, z1 + 0.55
+            z0, z1 = z0 + 0.7, z1 + 0.7
         start, end = (-camera.edge_x(z0, MARGIN_M), z0), (camera.edge_x(z1, MARGIN_M), z1)
         return start, end, math.dist(start, end) / SLOWEST_M_S + 1.0
 
