@@ -7,6 +7,7 @@ SIZE ?= 576x320
 BIN := .venv/bin
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
+PIP := $(BIN)/python -m pip install -q --no-compile
 EXPORT = $(BIN)/python -m export.to_onnx --size $(SIZE)
 
 # PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
@@ -69,12 +70,12 @@ $(BIN)/python:
 
 $(RUN_READY): pyproject.toml | $(BIN)/python
 	@echo "setting up .venv: a minute or two, about 200 MB to fetch"
-	$(BIN)/python -m pip install -q -e '.[cpu,service]'
+	$(PIP) -e '.[cpu,service]'
 	@touch $@
 
 $(DEV_READY): pyproject.toml | $(BIN)/python
 	@echo "setting up .venv for development: some minutes, about 500 MB to fetch"
-	@$(BIN)/python -m pip install -q '$(TORCH)' 2>/dev/null || \
-	  $(BIN)/python -m pip install -q '$(TORCH)' --extra-index-url $(TORCH_INDEX)
-	$(BIN)/python -m pip install -q -e '.[dev]'
+	@$(PIP) '$(TORCH)' 2>/dev/null || \
+	  $(PIP) '$(TORCH)' --extra-index-url $(TORCH_INDEX)
+	$(PIP) -e '.[dev]'
 	@touch $@ $(RUN_READY)
