@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edge.arrays import F32
+from edge.arrays import F32, F64
 from edge.backend import Backend, open_backend
 from edge.boxes import iou_matrix
 from edge.config import PipelineSettings
@@ -18,6 +20,7 @@ from edge.sources.base import Frame
 from engines.host import HostDevice
 from engines.scripted import Arrays, ScriptedEngine
 from tests.support.drawn import Drawn
+from tests.support.reference_prior import reference_prior
 from tests.support.tiny_pair import signature, write_tiny_pair
 
 SIZE = (320, 192)
@@ -54,6 +57,28 @@ class Scripted:
             outputs["points"][row] = x, y
             outputs["boxes"][row] = 4 * x - 14, 4 * y - 30, 4 * x + 14, 4 * y + 30
             outputs["embeddings"][row] = 1, 0, 0
+
+
+class Crowd(Scripted):
+    """People in straight lines, each with an embedding of their own."""
+
+    def __init__(self, starts: F64, speeds: F64, sides: F64) -> None:
+        super().__init__()
+        self.starts, self.speeds, self.sides = starts, speeds, sides  # cells, cells per second, cells
+        self.time_s = 0.0
+
+    def points(self) -> F32:
+        """Where everybody is now, cells."""
+        return (self.starts + self.time_s * self.speeds).astype(np.float32)
+
+    def _decode(self, inputs: Arrays, outputs: Arrays) -> None:
+        points = self.points()
+        for row, (point, side) in enumerate(zip(points, self.sides, strict=True)):
+            outputs["scores"][row] = 0.9 - 0.01 * row
+            outputs["points"][row] = point
+            outputs["boxes"][row] = 4 * np.concatenate((point - side / 2, point + side / 2))
+            angle = 2 * np.pi * row / len(points)
+            outputs["embeddings"][row] = np.cos(angle), np.sin(angle), 0
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +148,41 @@ def test_the_student_sees_the_teachers_heatmap_moved_by_its_tracks() -> None:
     assert len(scripted.priors) == sum(index % 4 != 0 for index in range(len(times)))
 
 
+def _reference_radius(width: float, height: float) -> int:
+    """FairMOT's Gaussian radius of a box in cells, at overlap 0.7."""
+    total, area = np.ceil(width) + np.ceil(height), np.ceil(width) * np.ceil(height)
+    b, c = -2 * 0.7 * total, -0.3 * area
+    return max(1, int((b + np.sqrt(b * b - 16 * 0.7 * c)) / 2))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+@settings(max_examples=12, deadline=None)
+def test_every_prior_is_the_specifications_for_crowds_that_cross_and_leave(seed: int, people: int) -> None:
+    rng = np.random.default_rng(seed)
+    starts, speeds = rng.uniform((5, 5), (75, 43), (people, 2)), rng.uniform(-25, 25, (people, 2))  # cells, cells/s
+    sides = rng.uniform((3, 6), (9, 20), (people, 2))  # cells
+    scripted = Crowd(starts, speeds, sides)
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=4))
+    pipeline.add_lane("a")
+    for index in range(16):
+        time_s = index / 20
+        scripted.time_s = time_s
+        if index % 4 == 0:
+            scripted.heatmap[:] = rng.random(scripted.heatmap.shape)
+        (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(index, (1280, 768), time_s)}))
+        if tracked.kind == "teacher":
+            keyframe_s, heatmap = time_s, scripted.heatmap.copy()
+            centres = scripted.points().astype(np.float64)
+            velocities = np.zeros((people, 2))
+            seen = tracked.tracks.detection >= 0
+            velocities[tracked.tracks.detection[seen]] = tracked.tracks.velocities[seen] / 16  # 4 input px, ratio 1/4
+            velocities = np.clip(velocities, -30 * sides, 30 * sides)
+            continue
+        radii = np.array([_reference_radius(*side) for side in sides], np.int32)
+        expected = reference_prior(heatmap, centres, radii, velocities, time_s - keyframe_s)
+        assert np.array_equal(scripted.priors[-1].astype(np.float64), expected), index
+
+
 def test_after_a_keyframe_where_everybody_is_new_the_prior_is_its_heatmap_bit_for_bit() -> None:
     scripted = Scripted()
     scripted.heatmap[:] = np.random.default_rng(0).random((48, 80))
@@ -136,10 +196,10 @@ def test_after_a_keyframe_where_everybody_is_new_the_prior_is_its_heatmap_bit_fo
 
 def test_scores_must_exceed_the_threshold_strictly() -> None:
     scripted = Scripted()
-    settings = PipelineSettings()
-    settings = replace(settings, tracker=replace(settings.tracker, score_threshold=0.5))
+    chosen = PipelineSettings()
+    chosen = replace(chosen, tracker=replace(chosen.tracker, score_threshold=0.5))
     for scores, expected in (([0.5], 0), ([np.nextafter(np.float32(0.5), np.float32(1))], 1), ([0.0], 0)):
-        pipeline = TrackingPipeline(scripted.backend, settings)
+        pipeline = TrackingPipeline(scripted.backend, chosen)
         pipeline.add_lane("a")
         scripted.scores = scores
         (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(0)}))

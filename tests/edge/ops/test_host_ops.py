@@ -11,6 +11,7 @@ from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps, extrapolate, own
 from engines.host import HostDevice
+from tests.support.reference_prior import reference_prior
 
 STREAM = HostDevice().cuda_stream()
 
@@ -27,29 +28,6 @@ def area_resize(image: U8, width: int, height: int) -> F64:
 
     rows, columns = weights(image.shape[0], height), weights(image.shape[1], width)
     return np.stack([rows @ plane @ columns.T for plane in image.astype(np.float64).transpose(2, 0, 1)], axis=2)
-
-
-def reference_prior(heatmap: F32, centres: F64, radii: I32, velocities: F64, elapsed_s: float) -> F64:
-    """AttTrack's Phi as a forward scatter, cell by cell in float64."""
-    h, w = heatmap.shape
-    prior = np.zeros((h, w), np.float64)
-    for y in range(h):
-        for x in range(w):
-            best, shift = np.inf, (0, 0)
-            for centre, radius, velocity in zip(centres, radii, velocities, strict=True):
-                cx, cy = int(np.floor(centre[0])), int(np.floor(centre[1]))
-                if max(abs(x - cx), abs(y - cy)) > radius:
-                    continue
-                sigma = (2 * radius + 1) / 6
-                distance = round(((x - cx) ** 2 + (y - cy) ** 2) / sigma**2, 9)
-                if distance < best:
-                    best = distance
-                    there = np.floor(centre + elapsed_s * velocity)
-                    shift = int(there[0]) - cx, int(there[1]) - cy
-            tx, ty = x + shift[0], y + shift[1]
-            if 0 <= tx < w and 0 <= ty < h:
-                prior[ty, tx] = max(prior[ty, tx], float(heatmap[y, x]))
-    return prior
 
 
 def _prior(heatmap: F32, centres: F64, radii: I32, shifts: I32) -> F32:
