@@ -24,8 +24,10 @@ class Crowd:
         miss_rate: float = 0.03,
         false_alarm_rate: float = 0.02,
         embedding_dim: int = 64,
+        look_noise: float = 0.04,
     ) -> None:
-        """`miss_rate` of the people are overlooked in each frame, `false_alarm_rate` as many are seen that are not."""
+        """`miss_rate` of the people are overlooked in each frame, `false_alarm_rate` as many are seen that are not;
+        `look_noise` is the deviation of each number of a unit embedding."""
         self.dt_s = 1 / frame_rate
         self._rng = np.random.default_rng(seed)
         self._size = size
@@ -33,6 +35,7 @@ class Crowd:
         self._false_alarm_rate = false_alarm_rate
         self._names = np.arange(people)
         self._next_name = people
+        self._look_noise = look_noise
         self._looks = self._new_looks(people, embedding_dim)
         # Feet between the horizon and the lower edge; the lower the nearer the larger.
         self._feet = self._rng.uniform((0, 0.3 * size[1]), size, (people, 2))
@@ -49,7 +52,7 @@ class Crowd:
         xyxy, names = xyxy[seen], self._names[seen]
         height = (xyxy[:, 3] - xyxy[:, 1])[:, None]
         xyxy = xyxy + self._rng.normal(0, 0.015, xyxy.shape) * height
-        looks = self._looks[seen] + self._rng.normal(0, 0.04, self._looks[seen].shape)
+        looks = self._looks[seen] + self._rng.normal(0, self._look_noise, self._looks[seen].shape)
         scores = self._rng.uniform(0.45, 0.95, len(xyxy) + false_alarms)
         dim = looks.shape[1]
         corner = self._rng.uniform(0, self._size, (false_alarms, 2))

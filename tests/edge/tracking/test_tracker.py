@@ -108,6 +108,19 @@ def test_an_identity_is_remembered_for_a_time_not_for_a_number_of_frames(
     assert ids(tracks) == ([1] if same else [2])
 
 
+@pytest.mark.parametrize("frame_rate", [7, 14, 25, 30, 60])
+def test_the_last_frame_of_the_memory_counts_however_times_are_rounded(frame_rate: int) -> None:
+    for frames_before in range(1, 20):
+        tracker = Tracker()
+        for _ in range(frames_before):
+            tracker.update(persons(at(100)), 1 / frame_rate)
+        for _ in range(frame_rate):
+            tracker.update(NOBODY, 1 / frame_rate)
+        assert len(tracker.lost()) == 1
+        tracker.update(NOBODY, 1 / frame_rate)
+        assert len(tracker.lost()) == 0
+
+
 def test_lost_people_are_where_they_were_heading() -> None:
     tracker = Tracker()
     for frame in range(30):
@@ -133,7 +146,10 @@ def test_prediction_moves_boxes_and_leaves_the_tracker_alone() -> None:
 
 @pytest.mark.parametrize(("people", "seed"), [(1, 1), (6, 2), (15, 3), (30, 4), (30, 5), (60, 6)])
 def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int) -> None:
-    crowd = Crowd(people, seed=seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16)
+    # Looks so noisy that the distance to one's own past is often at the limit.
+    crowd = Crowd(
+        people, seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16, look_noise=0.25
+    )
     every = TrackerSettings(smallest_area_px=0, widest_aspect=100)
     tracker, slow = Tracker(every), SlowTracker()
     for _ in range(100 if people < 60 else 40):
