@@ -41,8 +41,9 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV_READY) ## measure the parts that need no data
+bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
 	$(BIN)/python -m benchmarks.association
+	$(BIN)/python -m benchmarks.fps
 
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
