@@ -96,10 +96,10 @@ class Tracker:
         """The people seen in this frame; those seen for the first time appear in the next one, if seen again.
 
         `dt_s` is the time since the previous update, ignored on the first; 0 or more. Raises ValueError when it is not
-        or when embeddings have another length than before.
+        or when embeddings have another length than before; the tracker is then as it was.
         """
-        self._advance(dt_s)
         seen = self._select(detections)
+        self._advance(dt_s)
         match = self._associate(seen)
         self._correct(match, seen)
         self._start(match, seen)
