@@ -53,7 +53,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     )
     app.state.runtime = runtime
     install_handlers(app)
-    for routes in (health, streams, tracks, video):
+    for routes in (streams, tracks, video, health):
         app.include_router(routes.router)
     _add_page(app)
     _document_messages(app)

@@ -28,6 +28,7 @@ export class Follower {
     url.protocol = url.protocol.replace("http", "ws");
     this.socket = new WebSocket(url);
     this.socket.onmessage = ({ data }) => {
+      if (!this.stillHere()) return;
       const message = JSON.parse(data);
       this.messages.set(message.seq, message);
       if (this.messages.size > KEEP_MESSAGES) this.messages.delete(this.messages.keys().next().value);
@@ -42,7 +43,7 @@ export class Follower {
     while (this.stillHere()) {
       try {
         for await (const { seq, picture } of pictures(`${streamPath(this.id)}/video?boxes=false`, this.ended.signal)) {
-          this.onPicture(picture, this.messages.get(seq));
+          if (this.stillHere()) this.onPicture(picture, this.messages.get(seq));
           picture.close();
         }
       } catch {

@@ -54,10 +54,10 @@ export class Stage {
   drawTrail(message, { id }, place, pixel) {
     const { context } = this;
     const points = this.trails.upTo(message, id);
-    context.lineWidth = 2.5 * pixel;
+    context.lineWidth = 3 * pixel;
     context.lineCap = "butt";
     for (let i = 1; i < points.length; i++) {
-      context.strokeStyle = colour(id, 0.85 * points[i].fresh ** 1.5);
+      context.strokeStyle = colour(id, 0.9 * points[i].fresh);
       context.beginPath();
       context.moveTo(...place(points[i - 1].x, points[i - 1].y));
       context.lineTo(...place(points[i].x, points[i].y));
