@@ -16,7 +16,7 @@ COLOURS = {"atttrack": "#0072B2", "no-update": "#009E73", "naive": "#E69F00"}
 
 def plot(result: dict[str, Any], path: Path) -> None:
     """Write the picture of a result of `benchmarks.fps` to `path` (.png or .svg)."""
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 4.6), layout="constrained")
     runs = result["runs"]
     for mode, law in result["laws"].items():
         points = sorted((run["k"], run["fps"], run["fps_of_repeats"]) for run in runs if run["mode"] == mode)
@@ -24,9 +24,10 @@ def plot(result: dict[str, Any], path: Path) -> None:
         below = [rate - min(repeats) for _, rate, repeats in points]
         above = [max(repeats) - rate for _, rate, repeats in points]
         colour = COLOURS[mode]
-        axes.errorbar(periods, rates, (below, above), fmt="o", ms=4, capsize=2, color=colour, label=mode)
+        axes.errorbar(periods, rates, (below, above), fmt="o", ms=4, capsize=2, color=colour)
         expected = SpeedLaw(result["fps_teacher"], result["fps_student"], law["c_ms"])
-        label = f"law with c = {law['c_ms']:.2f} ms, off by {law['worst_residual']:.1%} at most"
+        label = f"{mode}; law with c = {law['c_ms']:.2f} ms, off by {law['worst_residual']:.1%} at most"
+        axes.set_xticks(periods)
         axes.plot(periods, [expected.fps(k) for k in periods], color=colour, lw=1, label=label)
     for name, style in (("teacher", ":"), ("student", "--")):
         axes.axhline(result[f"fps_{name}"], color="0.4", ls=style, lw=1, label=f"{name} alone")
@@ -34,6 +35,6 @@ def plot(result: dict[str, Any], path: Path) -> None:
     machine = result["conditions"]
     axes.set_title(f"{result['size']}, {machine['cores']} cores of {machine['cpu']}", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=130)
     plt.close(figure)
