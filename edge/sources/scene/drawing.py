@@ -28,12 +28,13 @@ class Drawing:
         rows, columns = np.flatnonzero(opacity.any(axis=1)), np.flatnonzero(opacity.any(axis=0))
         window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         solid = opacity[window][..., None]
-        full = np.concatenate([np.clip(colour[window], 0, 255) * solid, 255 * (1 - solid)], axis=2)
+        seen = np.clip(colour[window], 0, 255) * solid
+        full = np.round(np.concatenate([seen, 255 * (1 - solid)], axis=2)).astype(np.uint8)
         levels = []
-        for level in range(LEVELS):
-            size = (max(2, full.shape[1] >> level), max(2, full.shape[0] >> level))
-            small = np.round(cv2.resize(full, size, interpolation=cv2.INTER_AREA)).astype(np.uint8)
-            levels.append((small[..., :3].copy(), np.repeat(small[..., 3:], 3, axis=2)))
+        for _ in range(LEVELS):
+            levels.append((np.ascontiguousarray(full[..., :3]), np.repeat(full[..., 3:], 3, axis=2)))
+            size = (max(2, full.shape[1] // 2), max(2, full.shape[0] // 2))
+            full = np.asarray(cv2.resize(full, size, interpolation=cv2.INTER_AREA), np.uint8)
         return cls(tuple(levels), (anchor[0] - float(columns[0]), anchor[1] - float(rows[0])))
 
     def lay_over(self, picture: U8, column: float, row: float, scale: float) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from edge.arrays import F32
+from edge.arrays import F32, U8
 from edge.sources.scene.drawing import Drawing
 
-PIXELS_PER_M = 112
+PIXELS_PER_M = 104
 """Resolution of the drawings."""
 CANVAS_M = (1.36, 2.06)
 """Width and height of a drawing, metres; feet stand 0.06 m above its lower edge."""
@@ -191,17 +191,36 @@ def _lifted(limb: Limb, by: float) -> Limb:
 def _render(limbs: list[Limb], cloth: F32) -> Drawing:
     """Draw limbs (view coordinates) with a depth buffer and one light."""
     width, height = (round(side * PIXELS_PER_M) for side in CANVAS_M)
-    colour, depth = np.zeros((height, width, 3), np.float32), np.full((height, width), -9.0, np.float32)
-    opacity = np.zeros((height, width), np.float32)
-    for limb in limbs:
-        _render_limb(limb, colour, depth, opacity)
-    colour *= cloth[..., None]
-    return Drawing.make(colour, opacity, (width / 2, height - GROUND_M * PIXELS_PER_M))
+    canvas = Canvas(
+        depth=np.full((height, width), -9.0, np.float32),
+        light=np.zeros((height, width), np.float32),
+        opacity=np.zeros((height, width), np.float32),
+        limb=np.zeros((height, width), np.uint8),
+    )
+    for number, limb in enumerate(limbs):
+        _render_limb(limb, number, canvas)
+    up_m = (height - np.arange(height, dtype=np.float32)) / PIXELS_PER_M - GROUND_M
+    sky = 0.78 + 0.22 * np.clip(up_m / 0.9, 0, 1)  # less of it reaches the legs
+    colours = np.array([limb.colour for limb in limbs], np.float32)
+    colour = colours[canvas.limb] * (canvas.light * cloth * sky[:, None])[..., None]
+    return Drawing.make(
+        colour.astype(np.float32, copy=False), canvas.opacity, (width / 2, height - GROUND_M * PIXELS_PER_M)
+    )
 
 
-def _render_limb(limb: Limb, colour: F32, depth: F32, opacity: F32) -> None:
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Buffers of one drawing, each (h, w)."""
+
+    depth: F32  # towards the viewer, metres
+    light: F32
+    opacity: F32
+    limb: U8  # number of the limb that is seen
+
+
+def _render_limb(limb: Limb, number: int, canvas: Canvas) -> None:
     """Draw one limb into the buffers where it is nearest."""
-    height, width = depth.shape
+    height, width = canvas.depth.shape
     (x0, y0, z0), (x1, y1, z1) = limb.begin, limb.end
     reach = max(limb.begin_radius, limb.end_radius) + 0.02
     left = max(0, int((min(x0, x1) - reach + CANVAS_M[0] / 2) * PIXELS_PER_M))
@@ -214,19 +233,17 @@ def _render_limb(limb: Limb, colour: F32, depth: F32, opacity: F32) -> None:
     share = np.clip(along / max((x1 - x0) ** 2 + (y1 - y0) ** 2, 1e-6), 0, 1)
     radius = limb.begin_radius + share * (limb.end_radius - limb.begin_radius)
     off_x, off_y = xs - x0 - share * (x1 - x0), ys - y0 - share * (y1 - y0)
-    bulge2 = radius**2 - off_x**2 - off_y**2
-    bulge = np.sqrt(np.maximum(bulge2, 0))
+    off2 = off_x**2 + off_y**2
+    bulge = np.sqrt(np.maximum(radius**2 - off2, 0))
     front = z0 + share * (z1 - z0) + bulge
+    cover = np.clip((radius - np.sqrt(off2)) * PIXELS_PER_M + 0.5, 0, 1) * (ys > limb.hem)
     window = np.s_[top:bottom, left:right]
-    cover = np.clip((radius - np.hypot(off_x, off_y)) * PIXELS_PER_M + 0.5, 0, 1)
-    cover *= ys > limb.hem
-    opacity[window] = np.maximum(opacity[window], cover)
-    nearest = (cover > 0) & (front > depth[window])
-    depth[window] = np.where(nearest, front, depth[window])
-    light = np.maximum((off_x * LIGHT[0] + off_y * LIGHT[1] + bulge * LIGHT[2]) / radius, 0)
-    ground_shade = 0.78 + 0.22 * np.clip(ys / 0.9, 0, 1)  # less sky light reaches the legs
-    shade = (AMBIENT + (1.12 - AMBIENT) * light) * ground_shade
-    colour[window] = np.where(nearest[..., None], shade[..., None] * np.array(limb.colour, np.float32), colour[window])
+    np.maximum(canvas.opacity[window], cover, out=canvas.opacity[window])
+    nearest = (cover > 0) & (front > canvas.depth[window])
+    shine = np.maximum((off_x * LIGHT[0] + off_y * LIGHT[1] + bulge * LIGHT[2]) / radius, 0)
+    np.copyto(canvas.depth[window], front, where=nearest)
+    np.copyto(canvas.light[window], AMBIENT + (1.12 - AMBIENT) * shine, where=nearest)
+    np.copyto(canvas.limb[window], np.uint8(number), where=nearest)
 
 
 def _cloth_noise(rng: np.random.Generator) -> F32:
