@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engines.signature import PRIOR, Signature
-from export.deployed import fold
+from export.deployed import Folded
 from export.half_weights import halve_weights
 from export.to_onnx import export, main, restore
 from export.verify import verify
@@ -35,11 +35,12 @@ def saved(network: YoloFairMot) -> dict[str, object]:
     return {"recipe": recipe, "network": network.state_dict(), "commit": "abc"}
 
 
-def test_folding_changes_nothing_but_the_range_of_pixels() -> None:
-    network = trained()
+@pytest.mark.parametrize("prior", [None, torch.linspace(0, 1, 384).reshape(1, 1, 16, 24)], ids=["plain", "prior"])
+def test_folding_changes_nothing_but_the_range_of_pixels(prior: torch.Tensor | None) -> None:
+    network = trained(prior=prior is not None)
     pixels = torch.randint(0, 256, (1, 3, 64, 96)).float()
     with torch.inference_mode():
-        ours, folded = network(pixels / 255), fold(network)(pixels)
+        ours, folded = network(pixels / 255, prior), Folded(network)(pixels, prior)
     for name, value in ours.items():
         torch.testing.assert_close(folded[name], value, atol=1e-4, rtol=1e-3)
 
