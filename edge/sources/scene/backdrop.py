@@ -48,7 +48,7 @@ def _draw_ground(picture: F32, camera: SceneCamera, rng: np.random.Generator) ->
     across_px, along_px = SLAB_M * camera.focal / z, SLAB_M * camera.focal * ABOVE_GROUND_M / z**2
     joint = np.maximum(_line(across, across_px), _line(along, along_px))
     shape = rows.shape
-    grey = 156 + 7 * tint + 9 * _cloud(rng, shape, 9) + 6 * _cloud(rng, shape, 60) - 34 * joint
+    grey = 176 + 7 * tint + 9 * _cloud(rng, shape, 9) + 6 * _cloud(rng, shape, 60) - 34 * joint
     grey *= 0.86 + 0.14 * np.clip((rows - top) / (camera.height - top), 0, 1)
     road = (z > ROAD_M[0]) & (z < ROAD_M[1])
     grey = np.where(road, 92 + 5 * _cloud(rng, shape, 90), grey)

@@ -28,10 +28,11 @@ Colour = tuple[int, int, int]  # BGR
 SKINS: tuple[Colour, ...] = ((150, 180, 224), (120, 152, 205), (90, 118, 170), (62, 84, 128), (42, 58, 92))
 HAIRS: tuple[Colour, ...] = ((24, 26, 30), (36, 46, 66), (50, 76, 108), (90, 132, 168), (120, 120, 124))
 TOPS: tuple[Colour, ...] = (
-    (52, 44, 40), (96, 62, 36), (60, 60, 150), (205, 205, 205), (120, 132, 140), (70, 96, 74), (150, 110, 62),
-    (110, 150, 190), (48, 48, 52), (84, 52, 92), (60, 140, 200), (176, 160, 130),
+    (34, 29, 26), (63, 41, 24), (40, 40, 99), (135, 135, 135), (79, 87, 92), (46, 63, 49), (99, 73, 41),
+    (73, 99, 125), (32, 32, 34), (55, 34, 61), (40, 92, 132), (116, 106, 86),
 )  # fmt: skip
-LEGS: tuple[Colour, ...] = ((92, 66, 44), (40, 38, 38), (74, 70, 68), (110, 126, 142), (120, 86, 58), (52, 58, 66))
+LEGS: tuple[Colour, ...] = ((61, 44, 29), (26, 25, 25), (49, 46, 45), (73, 83, 94), (79, 57, 38), (34, 38, 44))
+BAGS: tuple[Colour, ...] = ((46, 42, 40), (70, 52, 40), (44, 48, 96), (52, 74, 62))
 SHOES: tuple[Colour, ...] = ((32, 32, 34), (48, 58, 80), (210, 210, 210), (70, 70, 72))
 
 
@@ -62,7 +63,7 @@ class Outfit:
     bag: Colour | None
     coat: bool
     long_hair: bool
-    girth: float  # 1 = average
+    girth: float  # 1 = slim
 
     @classmethod
     def draw_lots(cls, rng: np.random.Generator) -> "Outfit":
@@ -78,10 +79,10 @@ class Outfit:
             legs=legs,
             shin=skin if shorts else legs,
             shoes=SHOES[rng.integers(len(SHOES))],
-            bag=TOPS[rng.integers(len(TOPS))] if rng.random() < 0.35 else None,
+            bag=BAGS[rng.integers(len(BAGS))] if rng.random() < 0.3 else None,
             coat=bool(warm and rng.random() < 0.35),
             long_hair=bool(rng.random() < 0.4),
-            girth=float(rng.uniform(0.9, 1.15)),
+            girth=float(rng.uniform(1.02, 1.3)),
         )
 
 
@@ -152,14 +153,14 @@ def body(outfit: Outfit, gait: float) -> list[Limb]:
 
 def _leg(outfit: Outfit, side: float, phase: float) -> list[Limb]:
     """Thigh, shin and shoe; the knee bends while the leg swings forward."""
-    swing, bend = 0.42 * math.sin(phase), 0.10 + 0.85 * max(0.0, math.cos(phase)) ** 2
+    swing, bend = 0.33 * math.sin(phase), 0.08 + 0.75 * max(0.0, math.cos(phase)) ** 2
     g = outfit.girth
     hip: Point = (side * 0.09, 0.92, 0.0)
     knee: Point = (side * 0.085, hip[1] - 0.42 * math.cos(swing), 0.42 * math.sin(swing))
     lower = swing - bend
     ankle: Point = (side * 0.08, knee[1] - 0.41 * math.cos(lower), knee[2] + 0.41 * math.sin(lower))
     tilt = -0.25 + 0.5 * lower
-    toe: Point = (side * 0.095, ankle[1] - 0.05 + 0.17 * math.sin(tilt + 0.25), ankle[2] + 0.17)
+    toe: Point = (side * 0.095, ankle[1] - 0.05 + 0.17 * math.sin(tilt + 0.25), ankle[2] + 0.14)
     return [
         Limb(hip, knee, 0.098 * g, 0.066 * g, outfit.legs),
         Limb(knee, ankle, 0.064 * g, 0.045, outfit.shin),
@@ -169,8 +170,8 @@ def _leg(outfit: Outfit, side: float, phase: float) -> list[Limb]:
 
 def _arm(outfit: Outfit, side: float, phase: float) -> list[Limb]:
     """Upper arm, forearm and hand, swinging against the leg of the same side."""
-    swing = 0.36 * math.sin(phase)
-    fore = swing + 0.28 + 0.12 * math.sin(phase)
+    swing = 0.27 * math.sin(phase)
+    fore = swing + 0.22 + 0.10 * math.sin(phase)
     g = outfit.girth
     shoulder: Point = (side * 0.185 * g, 1.40, 0.0)
     elbow: Point = (side * 0.225 * g, 1.40 - 0.28 * math.cos(swing), 0.28 * math.sin(swing))

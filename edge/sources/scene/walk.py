@@ -12,7 +12,7 @@ NEAR_M, FAR_M = 6.8, 19.0
 SLOWEST_M_S, FASTEST_M_S = 1.05, 1.5
 MARGIN_M = 0.7
 """People appear and leave this far outside the picture."""
-STRIDE_M = 1.45
+STRIDE_M = 1.25
 """Ground covered by one cycle of two steps, for a person of 1.75 m."""
 
 
