@@ -16,13 +16,13 @@ import onnx
 import torch
 from torch import Tensor
 
-from engines.signature import IMAGE, PRIOR, Signature
+from engines.signature import IMAGE, PRIOR, Role, Signature
 from export.deployed import Deployed
 from export.half_weights import halve_weights
 from export.verify import verify
-from training.checkpoint import load_checkpoint
 from training.models.decode import PEAKS
 from training.models.yolo import HEADS, YoloFairMot
+from training.weights import load_network
 
 OPSET = 18
 
@@ -37,11 +37,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
 
-    saved = load_checkpoint(args.weights)
-    if saved is None:
-        parser.error(f"no such file: {args.weights}; train first, or name the weights.pt of a run")
     width, height = (int(side) for side in args.size.split("x"))
-    network, signature = restore(saved, args.role, (width, height), args.peaks)
+    try:
+        network, record = load_network(args.weights)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    signature = sign(record, network.has_prior, args.role, (width, height), args.peaks)
     export(network, signature, args.output)
     report = verify(network, signature, args.output)
     print(report.table())
@@ -49,17 +50,10 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(1)
 
 
-def restore(
-    saved: dict[str, Any], role: Any, input_wh: tuple[int, int], peaks: int = PEAKS
-) -> tuple[YoloFairMot, Signature]:
-    """The network of a weights.pt and the signature its export will carry."""
-    recipe, state = saved["recipe"], saved["network"]
-    width = recipe["width"]
-    plain = YoloFairMot(width)
-    prior = state["hm.0.weight"].shape != plain.state_dict()["hm.0.weight"].shape
-    network = YoloFairMot(width, prior=True) if prior else plain
-    network.load_state_dict(state)
-    signature = Signature(
+def sign(record: dict[str, Any], prior: bool, role: Role, input_wh: tuple[int, int], peaks: int = PEAKS) -> Signature:
+    """What the export of a weights.pt will say of itself; `prior`: whether its network has that input."""
+    recipe = record["recipe"]
+    return Signature(
         role=role,
         height=input_wh[1],
         width=input_wh[0],
@@ -69,9 +63,8 @@ def restore(
         network=recipe["network"],
         mapping=recipe["mapping"] if prior else "none",
         prior=prior,
-        commit=saved["commit"],
+        commit=record["commit"],
     )
-    return network.eval(), signature
 
 
 def export(network: YoloFairMot, signature: Signature, path: Path) -> None:

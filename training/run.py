@@ -18,6 +18,7 @@ from tqdm import tqdm
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.losses import IdentityClassifier
 from training.recipe import Recipe
+from training.weights import halved
 
 SAVE_EVERY_S = 60.0
 
@@ -95,8 +96,8 @@ class Run:
         }
         save_checkpoint(self.out / "checkpoint.pt", state)
         weights = {
-            "network": self.average.module.state_dict(),
-            "classifier": self.classifier.state_dict(),
+            "network": halved(self.average.module.state_dict()),
+            "classifier": halved(self.classifier.state_dict()),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
             "commit": commit(),
             "step": self.step,

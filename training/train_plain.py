@@ -1,6 +1,6 @@
 """Train one network alone: the teacher, or a smaller net as baseline and as the student's start.
 
-python -m training.train_plain training/recipes/yolo-teacher.toml --data ../shared/data --out runs/yolo-teacher
+python -m training.train_plain training/recipes/yolo-teacher.toml --data /path/to/data --out runs/yolo-teacher
 """
 
 import argparse
@@ -17,6 +17,7 @@ from training.losses import tracking_losses
 from training.models.yolo import YoloFairMot
 from training.recipe import Recipe
 from training.run import Run
+from training.weights import load_network
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,6 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
     parser.add_argument("--data", type=Path, required=True, help="folder with sequences/ and images/")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
+    parser.add_argument("--start", type=Path, help="weights.pt to begin with, such as models/weights/yolo-teacher.pt")
     parser.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
     args = parser.parse_args(argv)
 
@@ -34,7 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     photos = read_images([args.data / "images" / name for name in recipe.images])
     samples: ConcatDataset[Sample] = ConcatDataset(_phases(recipe, frames, photos))
-    run = Run(recipe, YoloFairMot(recipe.width), identities, args.out)
+    network = load_network(args.start)[0] if args.start else YoloFairMot(recipe.width)
+    run = Run(recipe, network, identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
         started = time.perf_counter()

@@ -1,26 +1,25 @@
 """Train the student with prior beside a frozen teacher (AttTrack sections 4.2 and 4.3).
 
-python -m training.train_student training/recipes/yolo-student.toml --data ../shared/data \\
+python -m training.train_student training/recipes/yolo-student.toml --data /path/to/data \\
     --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
 """
 
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from training.checkpoint import load_checkpoint
 from training.data.labelled import read_sequences
 from training.data.samples import Pairs
 from training.losses import mimic_loss, tracking_losses
 from training.models.decode import PEAKS, decode
-from training.models.yolo import YoloFairMot, with_prior
+from training.models.yolo import with_prior
 from training.priors import make_priors
 from training.recipe import Recipe
 from training.run import Run
+from training.weights import load_network
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -42,9 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     samples = Pairs(
         frames, recipe.input_wh, recipe.steps * recipe.batch, recipe.seed, scale, recipe.zoom, recipe.max_gap
     )
-    teacher = _load(args.teacher).eval().requires_grad_(False)
-    teacher = teacher.to(memory_format=torch.channels_last)
-    run = Run(recipe, with_prior(_load(args.start), recipe.width), identities, args.out)
+    teacher = load_network(args.teacher)[0].requires_grad_(False)
+    teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = Run(recipe, with_prior(load_network(args.start)[0], recipe.width), identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
         started = time.perf_counter()
@@ -67,15 +66,6 @@ def main(argv: list[str] | None = None) -> None:
         if run.step == args.steps:
             run.save()
             break
-
-
-def _load(path: Path) -> Any:
-    saved = load_checkpoint(path)
-    if saved is None:
-        raise FileNotFoundError(f"{path} does not exist; train it first with python -m training.train_plain")
-    network = YoloFairMot(saved["recipe"]["width"])
-    network.load_state_dict(saved["network"])
-    return network
 
 
 def _pixels(image: torch.Tensor) -> torch.Tensor:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from engines.signature import PRIOR, Signature
+from engines.signature import PRIOR, Role, Signature
 from export.deployed import Folded
 from export.half_weights import halve_weights
-from export.to_onnx import export, main, restore
+from export.to_onnx import export, main, sign
 from export.verify import verify
 from training.models.yolo import YoloFairMot
 
@@ -30,7 +30,7 @@ def trained(width: float = 0.125, prior: bool = False) -> YoloFairMot:
     return network.eval()
 
 
-def saved(network: YoloFairMot) -> dict[str, object]:
+def record(network: YoloFairMot) -> dict[str, object]:
     recipe = {"width": 0.125, "pair": "test", "network": "yolo-1/8", "mapping": "ifm"}
     return {"recipe": recipe, "network": network.state_dict(), "commit": "abc"}
 
@@ -46,8 +46,9 @@ def test_folding_changes_nothing_but_the_range_of_pixels(prior: torch.Tensor | N
 
 
 @pytest.mark.parametrize(("role", "prior"), [("teacher", False), ("student", True), ("student", False)])
-def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role: str, prior: bool) -> None:
-    network, signature = restore(saved(trained(prior=prior)), role, (96, 64), peaks=40)
+def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role: Role, prior: bool) -> None:
+    network = trained(prior=prior)
+    signature = sign(record(network), prior, role, (96, 64), peaks=40)
     path = tmp_path / "model.onnx"
     export(network, signature, path)
     report = verify(network, signature, path)
@@ -63,15 +64,16 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
 
 
 def test_parity_notices_another_network(tmp_path: Path) -> None:
-    network, signature = restore(saved(trained()), "teacher", (96, 64), peaks=40)
+    network = trained()
+    signature = sign(record(network), False, "teacher", (96, 64), peaks=40)
     export(network, signature, tmp_path / "model.onnx")
     other = YoloFairMot(0.125).eval()
     assert not verify(other, signature, tmp_path / "model.onnx").passed
 
 
 def test_metadata_names_mapping_only_where_it_was_learnt() -> None:
-    assert restore(saved(trained(prior=True)), "student", (96, 64))[1].mapping == "ifm"
-    assert restore(saved(trained()), "teacher", (96, 64))[1].mapping == "none"
+    assert sign(record(trained()), True, "student", (96, 64)).mapping == "ifm"
+    assert sign(record(trained()), False, "teacher", (96, 64)).mapping == "none"
 
 
 def test_a_weight_beyond_half_precision_is_refused() -> None:
@@ -85,4 +87,4 @@ def test_a_missing_weights_file_is_a_usage_error(tmp_path: Path, capsys: pytest.
     with pytest.raises(SystemExit) as caught:
         main([str(tmp_path / "no.pt"), "--role", "teacher", "--output", str(tmp_path / "x.onnx")])
     assert caught.value.code == 2
-    assert "train first" in capsys.readouterr().err
+    assert "train them first" in capsys.readouterr().err
