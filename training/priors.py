@@ -18,8 +18,6 @@ from training.targets import draw_gaussian
 
 SCORE_THRESHOLD = 0.4
 """As in service: peaks above it are objects that move, the rest of the map stays."""
-UNSEEN_VELOCITY = 0.1
-"""Share of objects whose velocity is unknown."""
 GONE = 1 << 20
 """A shift that takes a blob off any map."""
 
@@ -49,8 +47,9 @@ def make_priors(
         sides = (boxes[:, 2:] - boxes[:, :2]) / STRIDE
         count = key_count[row]
         velocity = match_velocities(boxes, key_xyxy[row, :count], key_velocity[row, :count])
-        velocity[rng.random(len(velocity)) < UNSEEN_VELOCITY] = 0
-        moved = points + gap[row] * velocity + rng.normal(0, recipe.jitter, sides.shape) * sides
+        velocity[rng.random(len(velocity)) < recipe.still] = 0
+        noise = rng.normal(0, recipe.jitter * np.sqrt(gap[row]), sides.shape) * sides
+        moved = points + gap[row] * velocity + noise
         shifts = (np.floor(moved) - np.floor(points)).astype(np.int32)
         shifts[rng.random(len(shifts)) < recipe.drop] = GONE
         radii = window_radii(sides)

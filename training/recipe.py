@@ -42,13 +42,15 @@ class Recipe:
     """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3)."""
     max_gap: int = 11
     """Largest distance in frames from a keyframe to the target frame."""
-    drop: float = 0.15
+    drop: float = 0.3
     """Probability that a teacher's blob is missing from the prior."""
-    jitter: float = 0.05
-    """Standard deviation of a blob's displacement, in box sides."""
-    spurious: float = 0.1
+    jitter: float = 0.06
+    """Standard deviation of a blob's displacement after one frame, in box sides; it grows with the root of the gap."""
+    still: float = 0.35
+    """Probability that a person's velocity is unknown, so that the blob stays where it was."""
+    spurious: float = 0.25
     """Probability per blob that a false one is added."""
-    blank: float = 0.1
+    blank: float = 0.15
     """Probability that the whole prior is zero."""
     seed: int = 1
 

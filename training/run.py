@@ -36,7 +36,7 @@ class Run:
         parameters = [*network.parameters(), *self.classifier.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=recipe.learning_rate)
         self.history: list[dict[str, float]] = []
-        self._saved_at = time.monotonic()
+        self._saved_at, self._learnt_at = time.monotonic(), time.perf_counter()
         state = load_checkpoint(out / "checkpoint.pt")
         if state is not None:
             self.network.load_state_dict(state["network"])
@@ -50,10 +50,11 @@ class Run:
         batch = self.recipe.batch
         todo = range(self.step * batch, self.recipe.steps * batch)
         loader: Iterable[dict[str, Tensor]] = DataLoader(samples, batch, sampler=todo, num_workers=1, prefetch_factor=4)
+        self._learnt_at = time.perf_counter()
         self.bar = tqdm(loader, total=self.recipe.steps, initial=self.step, desc=self.recipe.network, unit="step")
         return iter(self.bar)
 
-    def learn(self, losses: dict[str, Tensor], seconds: float) -> None:
+    def learn(self, losses: dict[str, Tensor]) -> None:
         """One optimiser step on losses["total"]; saves about once a minute."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
@@ -63,7 +64,9 @@ class Run:
         self.optimizer.step()
         self.average.update_parameters(self.network)
         self.step += 1
-        self.seconds += seconds
+        now = time.perf_counter()
+        self.seconds += now - self._learnt_at
+        self._learnt_at = now
         values = {name: float(loss.detach()) for name, loss in losses.items()}
         if not math.isfinite(values["total"]):
             raise FloatingPointError(f"loss is {values} at step {self.step}; lower learning_rate in the recipe")

@@ -4,7 +4,6 @@ python -m training.train_plain training/recipes/yolo-teacher.toml --data /path/t
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     run = Run(recipe, network, identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
-        started = time.perf_counter()
         image = (batch["image"].float() / 255).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             maps = run.network(image)
-        run.learn(tracking_losses(maps, batch, run.classifier), time.perf_counter() - started)
+        run.learn(tracking_losses(maps, batch, run.classifier))
         if run.step == args.steps:
             run.save()
             break

@@ -5,7 +5,6 @@ python -m training.train_student training/recipes/yolo-student.toml --data /path
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +45,6 @@ def main(argv: list[str] | None = None) -> None:
     run = Run(recipe, with_prior(load_network(args.start)[0], recipe.width), identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
-        started = time.perf_counter()
         image, key_image = _pixels(batch["image"]), _pixels(batch["key_image"])
         rng = np.random.default_rng((recipe.seed, run.step))
         with torch.autocast("cpu", torch.bfloat16):
@@ -62,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
                     example = teacher(image)["id"]
                 losses["mimic"] = mimic_loss(maps["id"], example, batch["cells"], batch["mask"])
                 losses["total"] = losses["total"] + losses["mimic"]
-        run.learn(losses, time.perf_counter() - started)
+        run.learn(losses)
         if run.step == args.steps:
             run.save()
             break

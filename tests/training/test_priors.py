@@ -12,7 +12,7 @@ from training.priors import make_priors, match_velocities
 from training.recipe import Recipe
 from training.targets import draw_gaussian
 
-CALM = Recipe("p", "n", 0.125, 1, drop=0, jitter=0, spurious=0, blank=0)
+CALM = Recipe("p", "n", 0.125, 1, drop=0, jitter=0, still=0, spurious=0, blank=0)
 BOXES = np.array([[20, 20, 44, 60]], np.float32)  # input pixels; centre (8, 10) in cells
 
 
@@ -51,7 +51,14 @@ def test_without_persons_the_prior_is_the_heatmap() -> None:
 
 
 def test_a_blob_moves_by_gap_times_velocity_unless_its_velocity_counts_as_unknown() -> None:
-    assert 0.75 < seeds_where(CALM, (1.5, -0.5), 4, (14, 8)) < 1  # floor(8.3 + 6), floor(10.2 - 2)
+    assert seeds_where(CALM, (1.5, -0.5), 4, (14, 8)) == 1  # floor(8.3 + 6), floor(10.2 - 2)
+    assert 0.2 < seeds_where(replace(CALM, still=0.5), (1.5, -0.5), 4, (14, 8)) < 0.8
+    assert seeds_where(replace(CALM, still=1), (1.5, -0.5), 4, (8, 10)) == 1
+
+
+def test_noise_grows_with_the_gap() -> None:
+    near, far = (seeds_where(replace(CALM, jitter=0.1), (0, 0), gap, (8, 10)) for gap in (1, 11))
+    assert far < near < 1
 
 
 def test_drops_and_blanks_and_false_blobs_come_as_often_as_asked() -> None:
