@@ -51,14 +51,16 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; days on a CPU; goes on where it stopped)
+train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
 	$(BIN)/python -m training.train_plain training/recipes/yolo-teacher.toml --data $(DATA) --out runs/yolo-teacher
 	$(BIN)/python -m training.train_plain training/recipes/yolo-small.toml --data $(DATA) --out runs/yolo-small
+	$(BIN)/python -m training.train_plain training/recipes/yolo-small-tuned.toml --data $(DATA) --out runs/yolo-small-tuned \
+	  --start runs/yolo-small/weights.pt
 	$(BIN)/python -m training.train_student training/recipes/yolo-student.toml --data $(DATA) \
 	  --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
 	$(EXPORT) --role teacher runs/yolo-teacher/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
 	$(EXPORT) --role student runs/yolo-student/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-small/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
+	$(EXPORT) --role student runs/yolo-small-tuned/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -23,6 +23,7 @@ from edge.modes import MODES, Mode
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
+from edge.tracking.tracker import TrackerSettings
 
 LANE = "sequence"
 HALVES = ("first", "second", "all")
@@ -55,12 +56,15 @@ def half_range(length: int, half: str) -> tuple[int, int]:
     return {"first": (1, middle), "second": (middle + 1, length), "all": (1, length)}[half]
 
 
-def open_pipelines(chosen: Sequence[Variant], models: Path, size: tuple[int, int]) -> dict[Variant, TrackingPipeline]:
+def open_pipelines(
+    chosen: Sequence[Variant], models: Path, size: tuple[int, int], tracker: TrackerSettings | None = None
+) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant; those of one mode share its networks."""
+    tracker = tracker or TrackerSettings()
     backends = {mode: open_backend(models, size, mode=mode) for mode in dict.fromkeys(v.mode for v in chosen)}
     return {
         variant: TrackingPipeline(
-            backends[variant.mode], PipelineSettings(mode=variant.mode, k=variant.k or 1, max_lanes=1)
+            backends[variant.mode], PipelineSettings(mode=variant.mode, k=variant.k or 1, max_lanes=1, tracker=tracker)
         )
         for variant in chosen
     }
@@ -153,18 +157,21 @@ def main() -> None:
     parser.add_argument("--k", nargs="+", type=int, default=[2, 4, 6], help="keyframe periods")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
+    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     options = parser.parse_args()
 
     folders = [options.data / name for name in options.sequences]
-    pipelines = open_pipelines(variants(options.modes, options.k), options.models, options.size)
+    tracker = TrackerSettings(score_threshold=options.threshold)
+    pipelines = open_pipelines(variants(options.modes, options.k), options.models, options.size, tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
 
     width, height = options.size
     files = options.models.glob(f"*-{width}x{height}.onnx")
     result = {"conditions": conditions(files), "half": options.half, "input": f"{width}x{height}"}
+    result["threshold"] = options.threshold
     path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))
     print(f"\nsaved {path} and its plot")

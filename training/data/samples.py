@@ -76,7 +76,7 @@ class Pairs(Dataset[Sample]):
         key = self.frames[image.sequence, image.frame - gap]
         warp = Warp.draw(rng, self.scale, self.zoom)
         pixels, targets, _ = view(image, warp, self.input_wh)
-        key_pixels, _, matrix = view(key, warp.brighter(rng), self.input_wh)
+        key_pixels, _, matrix = view(key, warp.recoloured(rng), self.input_wh)
         key_xyxy = np.zeros((MAX_OBJECTS, 4), np.float32)
         velocity = np.zeros((MAX_OBJECTS, 2), np.float32)
         count = len(key.ids)

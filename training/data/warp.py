@@ -39,7 +39,7 @@ class Warp:
             value=rng.uniform(0.5, 1.5),
         )
 
-    def brighter(self, rng: np.random.Generator) -> Self:
+    def recoloured(self, rng: np.random.Generator) -> Self:
         """The same geometry with fresh colours."""
         return replace(self, saturation=rng.uniform(0.5, 1.5), value=rng.uniform(0.5, 1.5))
 
