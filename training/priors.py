@@ -1,8 +1,9 @@
 """The student's second input in training: the frozen teacher's heatmap, moved as in service, and then disturbed.
 
 In service the heatmap comes from `edge.heatmap_memory`; here motion comes from the labels instead of the tracker, with
-noise, and blobs go missing or appear, so that a late, absent or false peak of the teacher does not become a ghost.
-The teacher has seen these very frames, which makes its maps cleaner than they will be: the disturbances make up for it.
+noise, and blobs fade, go missing or appear, so that a late, absent or false peak of the teacher makes no ghost.
+The teacher has seen these very frames, which makes its maps cleaner and surer than they will be: the disturbances make
+up for it.
 """
 
 import numpy as np
@@ -55,11 +56,14 @@ def make_priors(
         radii = window_radii(sides)
         owners = np.empty((height, width), np.int32)
         own(np.floor(points).astype(np.int32), radii, owners)
-        extrapolate(heatmaps[row, 0], owners, shifts, priors[row, 0])
+        strength = np.append(1 - recipe.fade * rng.random(len(points)), 1).astype(
+            np.float32
+        )  # last: cells without owner
+        extrapolate(heatmaps[row, 0] * strength[owners], owners, shifts, priors[row, 0])
         for blob in np.flatnonzero(rng.random(len(points)) < recipe.spurious):
             x, y = np.floor(points[blob] + rng.normal(0, 1, 2) * sides[blob]).astype(int)
             if 0 <= x < width and 0 <= y < height:
-                draw_gaussian(priors[row, 0], x, y, int(radii[blob]))
+                draw_gaussian(priors[row, 0], x, y, int(radii[blob]), 1 - recipe.fade * rng.random())
     return priors
 
 

@@ -50,6 +50,8 @@ class Recipe:
     """Probability that a person's velocity is unknown, so that the blob stays where it was."""
     spurious: float = 0.25
     """Probability per blob that a false one is added."""
+    fade: float = 0.6
+    """A blob, true or false, loses up to this share of its height."""
     blank: float = 0.15
     """Probability that the whole prior is zero."""
     seed: int = 1

@@ -45,9 +45,9 @@ def gaussian(radius: int) -> F32:
     return kernel.astype(np.float32)
 
 
-def draw_gaussian(heatmap: F32, x: int, y: int, radius: int) -> None:
-    """Composite a Gaussian into heatmap (h, w) by maximum, cropped at the borders."""
-    kernel = gaussian(radius)
+def draw_gaussian(heatmap: F32, x: int, y: int, radius: int, peak: float = 1.0) -> None:
+    """Composite a Gaussian of height `peak` into heatmap (h, w) by maximum, cropped at the borders."""
+    kernel = gaussian(radius) * np.float32(peak)
     h, w = heatmap.shape
     left, right = max(0, x - radius), min(w, x + radius + 1)
     top, bottom = max(0, y - radius), min(h, y + radius + 1)

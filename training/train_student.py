@@ -14,6 +14,7 @@ from training.data.labelled import read_sequences
 from training.data.samples import Pairs
 from training.losses import mimic_loss, tracking_losses
 from training.models.decode import PEAKS, decode
+from training.models.folded import Folded
 from training.models.yolo import with_prior
 from training.priors import make_priors
 from training.recipe import Recipe
@@ -40,12 +41,13 @@ def main(argv: list[str] | None = None) -> None:
     samples = Pairs(
         frames, recipe.input_wh, recipe.steps * recipe.batch, recipe.seed, scale, recipe.zoom, recipe.max_gap
     )
-    teacher = load_network(args.teacher)[0].requires_grad_(False)
+    teacher = Folded(load_network(args.teacher)[0]).requires_grad_(False).bfloat16()
     teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(recipe, with_prior(load_network(args.start)[0], recipe.width), identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
-        image, key_image = _pixels(batch["image"]), _pixels(batch["key_image"])
+        image = batch["image"].float().contiguous(memory_format=torch.channels_last)
+        key_image = batch["key_image"].bfloat16().contiguous(memory_format=torch.channels_last)
         rng = np.random.default_rng((recipe.seed, run.step))
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
@@ -53,21 +55,17 @@ def main(argv: list[str] | None = None) -> None:
             gaps, counts = batch["gap"].tolist(), batch["key_count"].tolist()
             boxes, velocity = batch["key_xyxy"].numpy(), batch["key_velocity"].numpy()
             prior = torch.from_numpy(make_priors(decoded, boxes, velocity, counts, gaps, recipe, rng))
-            maps = run.network(image, prior)
+            maps = run.network(image / 255, prior)
             losses = tracking_losses(maps, batch, run.classifier)
             if recipe.mapping == "ifm":
                 with torch.no_grad():
-                    example = teacher(image)["id"]
+                    example = teacher(image.bfloat16())["id"]
                 losses["mimic"] = mimic_loss(maps["id"], example, batch["cells"], batch["mask"])
                 losses["total"] = losses["total"] + losses["mimic"]
         run.learn(losses)
         if run.step == args.steps:
             run.save()
             break
-
-
-def _pixels(image: torch.Tensor) -> torch.Tensor:
-    return (image.float() / 255).contiguous(memory_format=torch.channels_last)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from engines.signature import PRIOR, Role, Signature
-from export.deployed import Folded
 from export.half_weights import halve_weights
 from export.to_onnx import export, main, sign
 from export.verify import verify
@@ -33,16 +32,6 @@ def trained(width: float = 0.125, prior: bool = False) -> YoloFairMot:
 def record(network: YoloFairMot) -> dict[str, object]:
     recipe = {"width": 0.125, "pair": "test", "network": "yolo-1/8", "mapping": "ifm"}
     return {"recipe": recipe, "network": network.state_dict(), "commit": "abc"}
-
-
-@pytest.mark.parametrize("prior", [None, torch.linspace(0, 1, 384).reshape(1, 1, 16, 24)], ids=["plain", "prior"])
-def test_folding_changes_nothing_but_the_range_of_pixels(prior: torch.Tensor | None) -> None:
-    network = trained(prior=prior is not None)
-    pixels = torch.randint(0, 256, (1, 3, 64, 96)).float()
-    with torch.inference_mode():
-        ours, folded = network(pixels / 255, prior), Folded(network)(pixels, prior)
-    for name, value in ours.items():
-        torch.testing.assert_close(folded[name], value, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("role", "prior"), [("teacher", False), ("student", True), ("student", False)])

@@ -12,7 +12,7 @@ from training.priors import make_priors, match_velocities
 from training.recipe import Recipe
 from training.targets import draw_gaussian
 
-CALM = Recipe("p", "n", 0.125, 1, drop=0, jitter=0, still=0, spurious=0, blank=0)
+CALM = Recipe("p", "n", 0.125, 1, drop=0, jitter=0, still=0, spurious=0, fade=0, blank=0)
 BOXES = np.array([[20, 20, 44, 60]], np.float32)  # input pixels; centre (8, 10) in cells
 
 
@@ -67,6 +67,13 @@ def test_drops_and_blanks_and_false_blobs_come_as_often_as_asked() -> None:
     extra = [np.count_nonzero(prior(replace(CALM, spurious=1), seed=seed) == 1) for seed in range(20)]
     assert max(extra) == 2
     assert 0.05 < np.mean([prior(replace(CALM, blank=0.2), seed=seed).max() == 0 for seed in range(200)]) < 0.35
+
+
+def test_blobs_fade_by_no_more_than_asked_and_the_rest_of_the_map_stays() -> None:
+    priors = [prior(replace(CALM, fade=0.5), seed=seed) for seed in range(40)]
+    peaks = [values.max() for values in priors]
+    assert 0.5 <= min(peaks) < 0.65 < 0.85 < max(peaks) <= 1
+    assert all(values[0, 0] == np.float32(0.01) for values in priors)
 
 
 def test_velocities_come_from_the_overlapping_truth_only() -> None:

@@ -1,0 +1,77 @@
+"""A trained network with norms and pixel scaling folded into its weights: for export and for frozen teachers."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from training.models.blocks import ConvBlock, Focus
+from training.models.yolo import HEADS, YoloBody, YoloFairMot
+
+
+class Folded(nn.Module):
+    """An equal network in eval mode that takes pixels 0..255: fewer and faster operations, same function."""
+
+    def __init__(self, network: YoloFairMot) -> None:
+        super().__init__()
+        network = copy.deepcopy(network).float().eval()
+        self.body = fold_body(network.backbone)
+        heads = {name: network.get_submodule(name) for name in HEADS}
+        if network.has_prior:
+            for head in heads.values():
+                head[0] = SplitConv(head[0])  # type: ignore[index,operator]
+        self.heads = nn.ModuleDict(heads)
+
+    def forward(self, pixels: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """As `YoloFairMot`, but for the range of the pixels."""
+        feature = self.body(pixels)
+        inputs = feature if prior is None else (feature, prior)
+        return {name: head(inputs) for name, head in self.heads.items()}
+
+
+class SplitConv(nn.Module):
+    """A convolution over [feature, prior] as the sum of one over each.
+
+    Concatenated, the odd channel takes the student's four largest convolutions out of ONNX Runtime's blocked memory
+    layout: about 1.5 ms a frame at 576x320 on one core, against 0.2 ms for the sum.
+    """
+
+    def __init__(self, joint: nn.Conv2d) -> None:
+        super().__init__()
+        channels = joint.in_channels - 1
+        self.feature = nn.Conv2d(channels, joint.out_channels, joint.kernel_size, padding=joint.padding)  # type: ignore[arg-type]
+        self.prior = nn.Conv2d(1, joint.out_channels, joint.kernel_size, padding=joint.padding, bias=False)  # type: ignore[arg-type]
+        self.feature.weight = nn.Parameter(joint.weight[:, :channels].detach().clone())
+        self.feature.bias = joint.bias
+        self.prior.weight = nn.Parameter(joint.weight[:, channels:].detach().clone())
+
+    def forward(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        feature, prior = inputs
+        return self.feature(feature) + self.prior(prior)  # type: ignore[no-any-return]
+
+
+def fold_body(body: YoloBody) -> YoloBody:
+    """Fold in place what need not be computed per picture.
+
+    Batch norms go into their convolutions. Focus followed by its 3x3 convolution is one 6x6 convolution of stride 2,
+    into which the division by 255 goes as well, so that a runtime has one Cast between the picture and the network.
+    """
+    for module in body.modules():
+        if isinstance(module, ConvBlock):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()  # type: ignore[assignment]
+    focus = body.model[0]
+    if not isinstance(focus, Focus):
+        raise TypeError(f"expected Focus as the first layer, got {type(focus).__name__}")
+    inner = focus.conv.conv
+    stem = nn.Conv2d(3, inner.out_channels, 6, 2, 2)
+    with torch.no_grad():
+        weight = torch.zeros_like(stem.weight)
+        for part, (row, column) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+            weight[:, :, row::2, column::2] = inner.weight[:, 3 * part : 3 * part + 3]
+        stem.weight.copy_(weight / 255)
+        if inner.bias is not None and stem.bias is not None:
+            stem.bias.copy_(inner.bias)
+    body.model[0] = nn.Sequential(stem, nn.SiLU())
+    return body
