@@ -56,9 +56,7 @@ def make_priors(
         radii = window_radii(sides)
         owners = np.empty((height, width), np.int32)
         own(np.floor(points).astype(np.int32), radii, owners)
-        strength = np.append(1 - recipe.fade * rng.random(len(points)), 1).astype(
-            np.float32
-        )  # last: cells without owner
+        strength = np.append(1 - recipe.fade * rng.random(len(points)), 1).astype(np.float32)  # last: owner is -1
         extrapolate(heatmaps[row, 0] * strength[owners], owners, shifts, priors[row, 0])
         for blob in np.flatnonzero(rng.random(len(points)) < recipe.spurious):
             x, y = np.floor(points[blob] + rng.normal(0, 1, 2) * sides[blob]).astype(int)

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
     parser.add_argument("--data", type=Path, required=True, help="folder with sequences/")
     parser.add_argument("--teacher", type=Path, required=True, help="weights.pt of the teacher's run")
-    parser.add_argument("--start", type=Path, required=True, help="weights.pt of the plain network of the same width")
+    parser.add_argument("--start", type=Path, required=True, help="weights.pt of the same width, plain or with prior")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
     parser.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
     args = parser.parse_args(argv)
@@ -43,7 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     teacher = Folded(load_network(args.teacher)[0]).requires_grad_(False).bfloat16()
     teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = Run(recipe, with_prior(load_network(args.start)[0], recipe.width), identities, args.out)
+    start = load_network(args.start)[0]
+    student = start if start.has_prior else with_prior(start, recipe.width)
+    run = Run(recipe, student, identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
         image = batch["image"].float().contiguous(memory_format=torch.channels_last)
