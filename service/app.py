@@ -15,9 +15,11 @@ from pydantic.json_schema import models_json_schema
 from edge.backend import open_backend
 from edge.config import PipelineSettings
 from edge.pipeline import TrackingPipeline
+from service.auth.guard import Guard
 from service.errors import Problem, install_handlers
 from service.messages import TrackMessage
 from service.routes import health, streams, tracks, video
+from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import Runtime
 from service.settings import Settings
 from service.worker import Pipeline
@@ -30,6 +32,8 @@ Post a stream, then follow its tracks by WebSocket at `/streams/{stream_id}/trac
 Schemas) per frame, as JSON text. The service closes a subscription with code 1000 when the stream is removed and with
 1001 when it shuts down itself. Errors are problems (RFC 9457) with a stable `code`.
 """
+PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect")
+"""Made by FastAPI, which asks for no dependency; they tell nothing that the source does not tell."""
 PAGE_POLICY = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
 
 
@@ -52,11 +56,13 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.runtime = runtime
+    app.state.guard = Guard(settings)
     install_handlers(app)
     for routes in (streams, tracks, video, health):
         app.include_router(routes.router)
     _add_page(app)
     _document_messages(app)
+    _refuse_undeclared(app)
     return app
 
 
@@ -67,11 +73,18 @@ def build_pipeline(settings: Settings) -> Pipeline:
 
 
 def _add_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, dependencies=[PUBLIC])
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
 
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _refuse_undeclared(app: FastAPI) -> None:
+    """Deny by default: no service starts with a route that forgot to say who may call it."""
+    forgotten = [str(route.path) for route in undeclared(app.routes) if route.path not in PUBLIC_PATHS]
+    if forgotten:
+        raise RuntimeError(f"declare Needs(...) or PUBLIC (service/routes/dependencies.py) on: {', '.join(forgotten)}")
 
 
 def _document_messages(app: FastAPI) -> None:

@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problems: one JSON shape, a stable `code`, and never the caller's secrets.
 
 ApiError
+  Unauthorized    401  key_missing, key_refused
+  Forbidden       403  scope_too_small, key_limited
   NotFound        404  stream_not_found, no_frame_yet
   Conflict        409  stream_exists
   Refused         422  invalid_url, scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
@@ -17,6 +19,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocket
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -43,6 +47,7 @@ class ApiError(Exception):
     """An answer other than success. `code` is stable; `detail` says what to do."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -52,6 +57,19 @@ class ApiError(Exception):
     def problem(self) -> Problem:
         """Return the body to send."""
         return Problem(title=self.status.phrase, status=self.status.value, code=self.code, detail=self.detail)
+
+
+class Unauthorized(ApiError):
+    """Nobody knows who asks."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(ApiError):
+    """Known, and not allowed to do this."""
+
+    status = HTTPStatus.FORBIDDEN
 
 
 class NotFound(ApiError):
@@ -110,8 +128,12 @@ def install_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem: ours, the validator's, the router's and the unforeseen."""
 
     @app.exception_handler(ApiError)
-    async def on_api_error(_: Request, error: ApiError) -> JSONResponse:
-        return problem_response(error.problem())
+    async def on_api_error(connection: HTTPConnection, error: ApiError) -> JSONResponse | None:
+        answer = problem_response(error.problem(), error.headers)
+        if not isinstance(connection, WebSocket):
+            return answer
+        await connection.send_denial_response(answer)
+        return None
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:

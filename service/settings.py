@@ -4,8 +4,8 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from edge.modes import Mode
 from service.url_policy import UrlPolicy
@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         default=None, description="allow cameras on this machine; unset: only when listening on loopback alone"
     )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
+
+    api_key: CliSuppress[SecretStr | None] = Field(
+        default=None, min_length=32, description="key with scope admin to begin with; by environment or file only"
+    )
+    api_key_file: Path | None = Field(default=None, description="file that holds that key instead")
 
     subscriber_queue: int = Field(
         default=64, ge=1, description="messages kept for a slow WebSocket before the oldest drops"
@@ -92,6 +97,13 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    @property
+    def bootstrap_key(self) -> str | None:
+        """The key of `api_key` or `api_key_file`; reads the file."""
+        if self.api_key_file is not None:
+            return self.api_key_file.read_text().strip()
+        return self.api_key.get_secret_value() if self.api_key else None
 
     @property
     def start_urls(self) -> list[str]:

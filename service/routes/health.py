@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from service.errors import NotReady, documented
-from service.routes.dependencies import RuntimeDependency
+from service.routes.dependencies import PUBLIC, RuntimeDependency
 
 router = APIRouter(tags=["health"])
 
@@ -18,7 +18,7 @@ class Health(BaseModel):
     streams: int
 
 
-@router.get("/healthz", responses=documented(503))
+@router.get("/healthz", dependencies=[PUBLIC], responses=documented(503))
 async def healthz(runtime: RuntimeDependency) -> Health:
     """Answer 200 while the device thread shows signs of life, 503 otherwise."""
     if runtime.stalled:

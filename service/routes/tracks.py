@@ -8,12 +8,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.errors import NotFound, problem_response
 from service.hub import HubClosed, Subscription
-from service.routes.dependencies import RuntimeDependency
+from service.routes.dependencies import Needs, RuntimeDependency
 
 router = APIRouter(tags=["tracks"])
 
 
-@router.websocket("/streams/{stream_id}/tracks")
+@router.websocket("/streams/{stream_id}/tracks", dependencies=[Needs("read")])
 async def tracks(socket: WebSocket, stream_id: str, runtime: RuntimeDependency) -> None:
     """Send every message of the stream from now on; what a slow client misses is told in `gap`."""
     try:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from service.errors import NotFound, documented
-from service.routes.dependencies import RegistryDependency
+from service.routes.dependencies import Needs, RegistryDependency
 from service.video import FeedClosed, Picture, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
@@ -19,6 +19,7 @@ Boxes = Annotated[bool, Query(description="Draw boxes, ids and trails into the p
 @router.get(
     "/streams/{stream_id}/video",
     response_class=StreamingResponse,
+    dependencies=[Needs("read")],
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
 )
 async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> StreamingResponse:
@@ -34,6 +35,7 @@ async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = Tru
 @router.get(
     "/streams/{stream_id}/frame.jpg",
     response_class=Response,
+    dependencies=[Needs("read")],
     responses={200: {"content": {"image/jpeg": {}}}, **documented(404)},
 )
 async def frame(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> Response:
