@@ -18,7 +18,7 @@ from edge.backend import Backend
 from edge.config import PipelineSettings, check_period
 from edge.detections import Tracks
 from edge.heatmap_memory import HeatmapMemory, Memory, NoMemory
-from edge.lane import Lane
+from edge.lane import IdentityPolicy, Lane
 from edge.letterbox import Letterbox
 from edge.modes import MODES
 from edge.network import Network
@@ -48,6 +48,10 @@ class TrackedFrame:
     """The lane's keyframe period at this frame."""
     since_teacher: int
     """Frames since the lane's keyframe: 0 on one, -1 where there was none (mode `student`)."""
+    epoch: int = 1
+    """Grows when the lane's identities start anew, which a reconnect does where the lane's policy is `reset`."""
+    discontinuity: bool = False
+    """Whether this is the first frame after a reconnect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,10 @@ class TrackingPipeline:
         """Lanes in the order in which they were added."""
         return tuple(self._lanes)
 
-    def add_lane(self, lane_id: str, k: int | None = None) -> None:
+    def add_lane(self, lane_id: str, k: int | None = None, *, identity: IdentityPolicy = "keep") -> None:
         """Start a stream; `k` is its keyframe period, None for the settings'. Its first frame is a keyframe.
+
+        `identity` says what becomes of identities when the source reconnects.
 
         Raises ValueError for a bad period, PipelineError for a lane that exists or one too many.
         """
@@ -110,6 +116,7 @@ class TrackingPipeline:
             tracker=Tracker(self.settings.tracker),
             memory=self._new_memory(),
             letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
+            identity=identity,
         )
 
     def remove_lane(self, lane_id: str) -> None:
@@ -123,6 +130,10 @@ class TrackingPipeline:
         """Change a lane's keyframe period: a shorter one holds at once, a longer one from the next keyframe on."""
         check_period(k)
         self._lane(lane_id).k = k
+
+    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None:
+        """Change what becomes of a lane's identities at its source's next reconnect."""
+        self._lane(lane_id).identity = identity
 
     def submit(self, frames: Mapping[str, Frame]) -> InFlight:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
@@ -165,13 +176,13 @@ class TrackingPipeline:
         network = self._networks[kind]
         with self.times.association(1):
             detections = network.detections(row, lane.letterbox, self.settings.tracker.score_threshold)
-            tracks = lane.associate(detections, frame.time_s)
+            tracks = lane.associate(detections, frame)
         if kind == "teacher":
             with self.times.keep(1):
                 heatmap = network.heatmap(row)
                 lane.memory.keep(heatmap, detections, tracks, lane.letterbox, frame.time_s, self._cuda_stream)
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return TrackedFrame(lane.lane_id, frame, tracks, kind, lane.k, since)
+        return TrackedFrame(lane.lane_id, frame, tracks, kind, lane.k, since, lane.epoch, lane.discontinuity)
 
     def _new_memory(self) -> Memory:
         if self._plan.motion is None:

@@ -9,7 +9,9 @@ from edge.arrays import U8
 Clock = Literal["camera", "host", "media"]
 """Who stamped a frame: the camera, this host on arrival, or the file's own time line."""
 
-Phase = Literal["connecting", "running", "reconnecting", "failed", "ended"]
+Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "ended"]
+"""pending: nobody reads it yet; connecting: the first attempt is under way; degraded: frames come, but see the code;
+reconnecting: waiting for the next attempt, or in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Frame:
     clock: Clock
     pts: int | None = None
     """Presentation time stamp as the container has it, in its own units."""
+    session: int = 0
+    """Grows, from 0, with every reconnect of the source; a file has only one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class SourceState:
     since_s: float
     """Unix time of the change to this state."""
     code: str | None = None
-    """Why it is reconnecting or failed; one of `SourceError.code`."""
+    """Why it is reconnecting, failed or degraded; one of `SourceError.code`, or frozen_picture."""
     message: str | None = None
     """The same for people."""
     attempts: int = 0

@@ -12,14 +12,19 @@ def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weigh
     `appearance` (N, D) and `embeddings` (M, D) are of unit length, `distance` (N, M) is squared Mahalanobis. The cost
     is appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where distance <= gate.
     """
-    cosine: F32 = appearance @ embeddings.T
-    np.subtract(1, cosine, out=cosine)
-    np.maximum(cosine, 0, out=cosine)
+    cosine = appearance_cost(appearance, embeddings)
     cosine *= np.float32(appearance_weight)
     cost = distance * (1 - appearance_weight)
     cost += cosine
     cost[distance > gate] = np.inf
     return cost
+
+
+def appearance_cost(appearance: F32, embeddings: F32) -> F32:
+    """(N, M) cosine distance, not below 0, of `appearance` (N, D) and `embeddings` (M, D), both of unit length."""
+    cosine: F32 = appearance @ embeddings.T
+    np.subtract(1, cosine, out=cosine)
+    return np.maximum(cosine, 0, out=cosine)
 
 
 def iou_cost(tracks: F64, detections: F64) -> F64:

@@ -4,6 +4,9 @@
 time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
 was lost for too long is gone at once (there it could still be matched one frame later), and boxes that no camera
 can have made are ignored.
+
+After an interruption of the stream (`Tracker.interrupt`), where motion says nothing any more, an id that would be given
+to a newcomer goes to the absent person who looks like it, if there is one.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from edge.arrays import F32, F64, I32, I64, Bool
 from edge.boxes import xyah_to_xyxy, xyxy_to_xyah
 from edge.detections import Detections, Tracks, TrackState
 from edge.tracking.assignment import assign
-from edge.tracking.costs import fused_cost, iou_cost
+from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
 from edge.tracking.tracklets import Tracklets
 
@@ -37,6 +40,8 @@ class TrackerSettings:
     """Detections must score higher; 0 to 1."""
     lost_after_s: float = 1.0
     """Seconds for which an unseen person is remembered."""
+    relink_s: float = 30.0
+    """Seconds for which somebody seen before an interruption is remembered by appearance."""
     appearance_limit: float = 0.4
     """First association: limit of the fused appearance and motion cost."""
     appearance_weight: float = 0.98
@@ -63,7 +68,7 @@ class TrackerSettings:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in (
-            *("lost_after_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
+            *("lost_after_s", "relink_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
             *("duplicate_distance", "smallest_area_px", "widest_aspect"),
         ):
             if not getattr(self, name) >= 0:
@@ -88,6 +93,8 @@ class Tracker:
         self.settings = settings or TrackerSettings()
         self._kalman = KalmanFilter()
         self._tracklets = Tracklets.empty()
+        self._absent = Tracklets.empty()
+        """Who was known when the stream broke off and was not found again yet; their motion means nothing."""
         self._now_s = 0.0
         self._next_id = 1
         self._first_frame = True
@@ -103,8 +110,23 @@ class Tracker:
         match = self._associate(seen)
         self._correct(match, seen)
         self._start(match, seen)
+        self._identify()
         self._forget()
         return self._report(_CONFIRMED)
+
+    def interrupt(self, gap_s: float) -> None:
+        """Nothing was seen for `gap_s` seconds and the next update starts afresh, but for whom it knows by sight.
+
+        Nobody is reported until seen again. Whoever looks like somebody last seen at most `relink_s` ago gets the old
+        id; motion starts at rest. Raises ValueError unless `gap_s` is a finite number, 0 or more.
+        """
+        _check_time("gap_s", gap_s)
+        self._now_s += gap_s
+        self._tracklets.keep(self._tracklets.states != _TENTATIVE)
+        if len(self._tracklets):
+            self._absent.append(self._tracklets)
+        self._tracklets = Tracklets.empty()
+        self._first_frame = True
 
     def lost(self) -> Tracks:
         """The people not seen in the last frame but remembered, where the motion model expects them."""
@@ -124,8 +146,7 @@ class Tracker:
         """Let time pass: predict where everybody is now. Unconfirmed tracks stay where they were, as in FairMOT."""
         if self._first_frame:
             return
-        if not 0 <= dt_s < np.inf:
-            raise ValueError(f"dt_s must be a finite number of seconds, 0 or more, got {dt_s}")
+        _check_time("dt_s", dt_s)
         self._now_s += dt_s
         if dt_s > LONGEST_GAP_S:
             self._tracklets = Tracklets.empty()
@@ -138,8 +159,9 @@ class Tracker:
 
     def _select(self, detections: Detections) -> _Seen:
         """The detections that score high enough and can be boxes; embeddings made unit length."""
-        dim, expected = detections.embeddings.shape[1], self._tracklets.embeddings.shape[1]
-        if len(detections) and len(self._tracklets) and dim != expected:
+        dim = detections.embeddings.shape[1]
+        expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
+        if len(detections) and expected not in (0, dim):
             raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
         xyxy = detections.xyxy.astype(np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
@@ -203,25 +225,22 @@ class Tracker:
         tracklets.motion[:, rows] = self._kalman.update(
             tracklets.motion.take(rows, axis=1), seen.xyah.take(columns, axis=0)
         )
-        past = np.float32(self.settings.smoothing)
-        mixed = past * tracklets.embeddings.take(rows, axis=0)
-        mixed += (1 - past) * seen.embeddings.take(columns, axis=0)
-        norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
-        mixed /= np.maximum(norms, 1e-12)[:, None]
-        tracklets.embeddings[rows] = mixed
+        tracklets.embeddings[rows] = self._smoothed(
+            tracklets.embeddings.take(rows, axis=0), seen.embeddings.take(columns, axis=0)
+        )
         tracklets.scores[rows] = seen.scores[columns]
         tracklets.states[rows] = _CONFIRMED
         tracklets.last_seen_s[rows] = self._now_s
         tracklets.detection[rows] = seen.detection[columns]
-        confirmed = rows[tracklets.ids[rows] == 0]
-        tracklets.ids[confirmed] = self._new_ids(len(confirmed))
 
     def _start(self, match: I64, seen: _Seen) -> None:
-        """Every detection that is left is a new track: confirmed on the first frame, else when seen once more."""
+        """Every detection that is left is a new track: confirmed on the first frame, else when seen once more.
+
+        Its id is 0 until `_identify`.
+        """
         columns = _left(match, len(seen.scores))
         count = len(columns)
         state = _CONFIRMED if self._first_frame else _TENTATIVE
-        ids = self._new_ids(count) if self._first_frame else np.zeros(count, np.int64)
         self._first_frame = False
         if not count:
             return
@@ -229,7 +248,7 @@ class Tracker:
             Tracklets(
                 motion=self._kalman.initiate(seen.xyah[columns]),
                 embeddings=seen.embeddings[columns],
-                ids=ids,
+                ids=np.zeros(count, np.int64),
                 states=np.full(count, state),
                 scores=seen.scores[columns],
                 first_seen_s=np.full(count, self._now_s),
@@ -237,6 +256,32 @@ class Tracker:
                 detection=seen.detection[columns],
             )
         )
+
+    def _identify(self) -> None:
+        """Give an id to everybody who was just confirmed: that of an absent person who looks alike, or a new one."""
+        tracklets = self._tracklets
+        rows = ((tracklets.ids == 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
+        if len(self._absent):
+            self._absent.keep(self._now_s - self._absent.last_seen_s <= self.settings.relink_s + TIME_TOLERANCE_S)
+            rows = self._relink(rows)
+        tracklets.ids[rows] = np.arange(self._next_id, self._next_id + len(rows))
+        self._next_id += len(rows)
+
+    def _relink(self, rows: I64) -> I64:
+        """Give the ids of absent people to the tracklets `rows` that look like them; returns the other rows."""
+        tracklets, absent = self._tracklets, self._absent
+        if not len(rows) or not len(absent):
+            return rows
+        cost = appearance_cost(absent.embeddings, tracklets.embeddings[rows]).astype(np.float64)
+        found, columns = assign(cost, self.settings.appearance_limit)
+        again = rows[columns]
+        tracklets.ids[again] = absent.ids[found]
+        tracklets.first_seen_s[again] = absent.first_seen_s[found]
+        tracklets.embeddings[again] = self._smoothed(absent.embeddings[found], tracklets.embeddings[again])
+        still_absent = np.ones(len(absent), np.bool_)
+        still_absent[found] = False
+        absent.keep(still_absent)
+        return np.delete(rows, columns)
 
     def _forget(self) -> None:
         """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person."""
@@ -269,6 +314,7 @@ class Tracker:
         wanted &= aspect * height * height > settings.smallest_area_px
         wanted &= aspect <= settings.widest_aspect
         rows = wanted.nonzero()[0]
+        rows = rows[np.argsort(tracklets.ids[rows])]  # in order already, but for those found again
         velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
         return Tracks(
             ids=tracklets.ids[rows],
@@ -280,10 +326,19 @@ class Tracker:
             detection=tracklets.detection[rows],
         )
 
-    def _new_ids(self, count: int) -> I64:
-        first = self._next_id
-        self._next_id += count
-        return np.arange(first, self._next_id)
+    def _smoothed(self, past: F32, present: F32) -> F32:
+        """(N, D) appearance, unit length, of `past` (N, D) after a look at `present` (N, D)."""
+        share = np.float32(self.settings.smoothing)
+        mixed = share * past
+        mixed += (1 - share) * present
+        norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
+        mixed /= np.maximum(norms, 1e-12)[:, None]
+        return mixed
+
+
+def _check_time(name: str, seconds: float) -> None:
+    if not 0 <= seconds < np.inf:
+        raise ValueError(f"{name} must be a finite number of seconds, 0 or more, got {seconds}")
 
 
 def _left(match: I64, count: int) -> I64:
