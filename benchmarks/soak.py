@@ -154,7 +154,7 @@ def _await_health(service: subprocess.Popen[bytes], base: str, log: Path) -> Non
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and service.poll() is None:
         try:
-            with urllib.request.urlopen(f"{base}/healthz", timeout=5):  # noqa: S310  (our own http URL)
+            with urllib.request.urlopen(f"{base}/readyz", timeout=5):  # noqa: S310  (our own http URL)
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)

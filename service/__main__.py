@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
+from importlib import import_module
 from socket import socket
 from typing import NoReturn
 
@@ -30,14 +32,27 @@ Every setting can be given as a flag or as the environment variable ATTTRACK_<NA
 """
 BAD_SETTINGS, BAD_MODELS = 2, 3
 
+COMMANDS = {
+    "config": "service.config_command",
+    "doctor": "service.doctor",
+}
+"""First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
+
 
 def main() -> None:
+    """Run the command that the first word names, or the service."""
+    command, *arguments = sys.argv[1:] or ["serve"]
+    if command in COMMANDS:
+        sys.exit(import_module(COMMANDS[command]).main(arguments))
+    serve(read_settings(arguments if command == "serve" else sys.argv[1:]))
+
+
+def serve(settings: Settings) -> None:
     """Run the service until it is told to stop. Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models."""
-    settings = read_settings(sys.argv[1:])
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done
-    runtime = load_runtime(settings)
+    runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     config = uvicorn.Config(
         create_app(settings, runtime),
         host=settings.host,
@@ -48,25 +63,32 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.shutdown_grace_s) + 5,
     )
-    DrainingServer(config, runtime).run()
-
-
-def load_runtime(settings: Settings) -> Runtime:
-    """Runtime with its networks loaded; exits with one line where they cannot be."""
-    runtime = Runtime(settings, lambda: build_pipeline(settings))
+    code = 0
     try:
-        runtime.load()
-    except (EngineError, PipelineError) as error:
-        _exit(BAD_MODELS, str(error))
-    return runtime
+        DrainingServer(config, runtime).run()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    if runtime.worker.building:  # native code that loads a network survives no orderly end of the interpreter
+        logging.shutdown()
+        os._exit(code)
+    if isinstance(runtime.failure, EngineError | PipelineError):
+        _exit(BAD_MODELS, str(runtime.failure))
+    if runtime.failure is not None:
+        raise runtime.failure
+    sys.exit(code)
 
 
 class DrainingServer(uvicorn.Server):
-    """Lets the runtime say goodbye to its subscribers (1001) before uvicorn cuts them off (1012)."""
+    """Ends when the runtime cannot start; lets it say goodbye to its subscribers (1001) before uvicorn cuts them off
+    (1012)."""
 
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
         self._runtime = runtime
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether it is time to stop."""
+        return await super().on_tick(counter) or self._runtime.failure is not None
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Drain, then close all connections."""

@@ -18,6 +18,7 @@ from edge.pipeline import TrackingPipeline
 from service.auth.guard import Guard
 from service.errors import Problem, install_handlers
 from service.messages import TrackMessage
+from service.readiness import Progress
 from service.routes import health, streams, tracks, video
 from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import Runtime
@@ -38,8 +39,8 @@ PAGE_POLICY = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
-    """Return the application. Nothing is loaded before its lifespan begins, unless `runtime` already is."""
-    runtime = runtime or Runtime(settings, lambda: build_pipeline(settings))
+    """Return the application. Nothing is loaded before its lifespan begins; it listens while the networks load."""
+    runtime = runtime or Runtime(settings, lambda progress: build_pipeline(settings, progress))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -66,8 +67,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     return app
 
 
-def build_pipeline(settings: Settings) -> Pipeline:
+def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
     """Load the networks of `settings` and put a pipeline around them."""
+    progress("loading_models", f"loading the networks of the pair {settings.pair!r}", None)
     backend = open_backend(settings.models, settings.input_size, settings.device, settings.mode, settings.pair)
     return TrackingPipeline(backend, PipelineSettings(settings.mode, settings.k, settings.max_streams))
 

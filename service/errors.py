@@ -8,7 +8,7 @@ ApiError
   Refused         422  invalid_url, scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams
-  NotReady        503  shutting_down, worker_stalled
+  NotReady        503  not_ready, shutting_down, worker_stalled
 """
 
 from http import HTTPStatus
@@ -100,6 +100,7 @@ class NotReady(ApiError):
     """The service cannot do this now."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 def stream_not_found(stream_id: str) -> NotFound:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from service.errors import ApiError
 from service.hub import TrackHub
+from service.readiness import Progress, Readiness
 from service.registry import StreamRegistry
 from service.settings import Settings
 from service.stream import Stream, StreamSpec
@@ -20,30 +21,43 @@ STALLED_S = 30.0
 
 
 class Runtime:
-    """Starts with `load` (any thread) and `open` (event loop), ends with `drain`."""
+    """Starts with `open`, takes streams once `readiness` says so, ends with `drain`. Belongs to the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[], Pipeline]) -> None:
+    def __init__(self, settings: Settings, build: Callable[[Progress], Pipeline]) -> None:
+        """`build` loads the networks, on the device thread, and may report how far it is."""
         self.settings = settings
-        self.worker = Worker(build)
+        self.readiness = Readiness()
+        self.worker = Worker(lambda: build(self.readiness.report))
+        self.failure: Exception | None = None
+        """What ended the start; the process should end with it."""
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
-        self._loaded = False
+        self._starting: asyncio.Task[None]
         self._draining: asyncio.Task[None] | None = None
 
-    def load(self) -> None:
-        """Load the networks. Raises what `edge.backend.open_backend` raises; does nothing the second time."""
-        if not self._loaded:
-            self.worker.start()
-            self._loaded = True
-
     async def open(self) -> None:
-        """Accept streams, and add those of the settings; one that is refused is logged and left out."""
-        await asyncio.to_thread(self.load)
+        """Begin to load the networks and return at once: health and readiness answer meanwhile."""
         self.loop = asyncio.get_running_loop()
         self.hub = TrackHub(self.loop, self.settings.subscriber_queue)
         self.registry = StreamRegistry(self.settings, self.worker, self._make_stream)
+        self._starting = asyncio.create_task(self._start())
+
+    async def _start(self) -> None:
+        self.readiness.report("loading_models", "loading the networks")
+        try:
+            await asyncio.wrap_future(self.worker.launch())
+            await self._add_first_streams()
+        except Exception as error:
+            self.failure = error
+            self.readiness.report("load_failed", str(error))
+        else:
+            self.readiness.start()
+            log.info("ready")
+
+    async def _add_first_streams(self) -> None:
+        """Add those of the settings; one that is refused is logged and left out."""
         for number, url in enumerate(self.settings.start_urls):
             demo = self.settings.demo and number == 0
             new = NewStream(
@@ -64,6 +78,8 @@ class Runtime:
 
     async def _drain(self) -> None:
         log.info("draining")
+        self._starting.cancel()
+        self.readiness.end("draining", "the service is shutting down")
         await self.registry.close()
         await asyncio.to_thread(self.worker.stop)
         self.hub.close()
@@ -74,8 +90,8 @@ class Runtime:
 
     @property
     def stalled(self) -> bool:
-        """Whether the device thread gives no sign of life."""
-        return self.worker.silent_s > STALLED_S
+        """Whether the device thread gives no sign of life, though it has nothing left to load."""
+        return self.worker.silent_s > STALLED_S and not self.worker.building
 
     def _make_stream(self, spec: StreamSpec) -> Stream:
         return Stream(spec, self.hub, self.worker, VideoFeed(self.loop, self._video))

@@ -72,16 +72,26 @@ class Worker:
 
     def start(self) -> None:
         """Build the pipeline on the device thread; raises what building raised."""
+        self.launch().result()
+
+    def launch(self) -> "Future[None]":
+        """Start the device thread; the future is done when the pipeline is built, or has what building raised."""
+        self._built.set_running_or_notify_cancel()  # whoever waits may go, the building goes on
         self._thread.start()
-        self._built.result()
+        return self._built
 
     def stop(self) -> None:
-        """Finish the tick under way, publish it and end the thread."""
+        """Finish the tick under way, publish it and end the thread. A pipeline being built is not waited for."""
         with self.bell:
             self._stopping = True
             self.bell.notify_all()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not self.building:
             self._thread.join()
+
+    @property
+    def building(self) -> bool:
+        """Whether the device thread still builds the pipeline; its heart does not beat meanwhile."""
+        return self._thread.is_alive() and not self._built.done()
 
     @property
     def silent_s(self) -> float:

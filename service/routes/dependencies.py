@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
-from service.errors import Forbidden, stream_not_found
+from service.errors import Forbidden, NotReady, stream_not_found
 from service.registry import StreamRegistry
 from service.runtime import Runtime
 
@@ -80,6 +80,15 @@ def _runtime(connection: HTTPConnection) -> Runtime:
 def _registry(connection: HTTPConnection) -> StreamRegistry:
     return _runtime(connection).registry
 
+
+async def _started(connection: HTTPConnection) -> None:
+    readiness = _runtime(connection).readiness
+    if not readiness.started:
+        raise NotReady("not_ready", "; ".join(reason.detail for reason in readiness.reasons))
+
+
+STARTED = Depends(_started)
+"""For routes that need the networks. Raises NotReady while they load."""
 
 RuntimeDependency = Annotated[Runtime, Depends(_runtime)]
 RegistryDependency = Annotated[StreamRegistry, Depends(_registry)]

@@ -1,26 +1,72 @@
-"""/healthz: is the service alive."""
+"""/healthz, /startupz, /readyz: alive, started, ready; for process supervisors, load balancers and people.
+
+A supervisor restarts what is not alive, waits for what has not started, and sends no streams to what is not ready.
+"""
 
 from typing import Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from service.errors import NotReady, documented
+from service.readiness import Reason
 from service.routes.dependencies import PUBLIC, RuntimeDependency
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
 
 class Health(BaseModel):
     """Alive."""
 
     status: Literal["ok"] = "ok"
-    streams: int
 
 
-@router.get("/healthz", dependencies=[PUBLIC], responses=documented(503))
+class ReasonView(BaseModel):
+    """One thing that stands in the way."""
+
+    code: str = Field(description="Stable and machine-readable.", examples=["building_engines"])
+    detail: str = Field(description="For people.", examples=["building engines 40%"])
+
+
+class ReadinessView(BaseModel):
+    """Whether the service takes streams, and what stands in the way."""
+
+    ready: bool
+    reasons: list[ReasonView] = Field(default_factory=list, description="Empty when ready.")
+
+
+_NOT_YET = {503: {"description": "Not yet, or no more; Retry-After tells when to ask again", "model": ReadinessView}}
+
+
+@router.get("/healthz", responses=documented(503))
+@router.get("/v2/health/live", responses=documented(503), include_in_schema=False)
 async def healthz(runtime: RuntimeDependency) -> Health:
-    """Answer 200 while the device thread shows signs of life, 503 otherwise."""
+    """Answer 200 while the device thread shows signs of life, also while it loads networks; 503 otherwise."""
     if runtime.stalled:
         raise NotReady("worker_stalled", "the device thread gives no sign of life; restart the service")
-    return Health(streams=len(runtime.registry.all()))
+    return Health()
+
+
+@router.get("/startupz", responses={**_NOT_YET})
+async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
+    """Answer 200 once the networks are loaded and the first streams added, and from then on; 503 before."""
+    if runtime.readiness.started:
+        return ReadinessView(ready=True)
+    return _view(runtime.readiness.reasons, response)
+
+
+@router.get("/readyz", responses={**_NOT_YET})
+@router.get("/v2/health/ready", responses={**_NOT_YET}, include_in_schema=False)
+async def readyz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
+    """Answer 200 while streams are taken; 503 with the reasons while networks load, while draining, or when stalled."""
+    reasons = runtime.readiness.reasons
+    if runtime.stalled:
+        reasons.append(Reason("worker_stalled", "the device thread gives no sign of life"))
+    return _view(reasons, response)
+
+
+def _view(reasons: list[Reason], response: Response) -> ReadinessView:
+    if reasons:
+        response.status_code = NotReady.status
+        response.headers.update(NotReady.headers)
+    return ReadinessView(ready=not reasons, reasons=[ReasonView(code=one.code, detail=one.detail) for one in reasons])

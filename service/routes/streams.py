@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from service.errors import documented
-from service.routes.dependencies import Needs, RegistryDependency
+from service.routes.dependencies import STARTED, Needs, RegistryDependency
 from service.streams import NewStream, StreamList, StreamView
 
 router = APIRouter(tags=["streams"])
@@ -12,7 +12,7 @@ router = APIRouter(tags=["streams"])
 @router.post(
     "/streams",
     status_code=201,
-    dependencies=[Needs("write")],
+    dependencies=[Needs("write"), STARTED],
     responses={
         200: {"description": "The very same stream exists already", "model": StreamView},
         **documented(409, 422, 429, 503),

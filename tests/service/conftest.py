@@ -14,6 +14,7 @@ from service.__main__ import DrainingServer
 from service.app import build_pipeline, create_app
 from service.runtime import Runtime
 from service.settings import Settings
+from tests.service.waiting import wait_until
 from tests.support.clips import read_clip, write_clip
 from tests.support.drawn import Drawn
 from tests.support.rtsp_server import RtspServer
@@ -81,8 +82,8 @@ class RunningService:
 
 
 def run_service(settings: Settings) -> RunningService:
-    """Start a service and wait until it accepts connections."""
-    runtime = Runtime(settings, lambda: build_pipeline(settings))
+    """Start a service and wait until it takes streams."""
+    runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     config = uvicorn.Config(create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False)
     server = DrainingServer(config, runtime)
     started = threading.Event()
@@ -96,6 +97,7 @@ def run_service(settings: Settings) -> RunningService:
     thread = threading.Thread(target=server.run, name="service")
     thread.start()
     assert started.wait(30), "the service did not start"
+    wait_until(lambda: runtime.readiness.started, 30, "the networks to load")
     return RunningService(server, runtime, thread, server.servers[0].sockets[0].getsockname()[1])
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from service.__main__ import load_runtime, read_settings
+from service.__main__ import read_settings, serve
 from service.messages import TrackMessage
 from service.settings import Settings
 from tests.service.test_tracks_route import receive_all
@@ -32,8 +32,13 @@ class Service:
             self.process = subprocess.Popen(
                 [*COMMAND, "--port", "0", *flags], stdout=out, stderr=out, cwd=PROJECT, env=ENVIRONMENT
             )
-        wait_until(lambda: self.address or self.process.poll() is not None, 60, "the service to listen")
+        wait_until(lambda: self.ready or self.process.poll() is not None, 60, "the service to take streams")
         assert self.address, log.read_text()
+
+    @property
+    def ready(self) -> bool:
+        address = self.address
+        return address is not None and httpx.get(f"http://{address}/readyz").is_success
 
     @property
     def address(self) -> str | None:
@@ -112,7 +117,7 @@ def test_models_that_do_not_fit_are_told_in_one_line(
 def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that the service ends with, in the exit code's company."""
     with pytest.raises(SystemExit) as ended:
-        load_runtime(settings)
+        serve(settings)
     lines = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == 3
     assert len(lines) == 1, lines
