@@ -1,0 +1,252 @@
+"""ZoneCounter: from the tracks of each frame to who is in which zone, what happened, and the counts. READ THIS FIRST.
+
+The rules, which the tests hold it to:
+
+- A box counts by its anchor, by default the foot point: the middle of the lower edge, clipped to the picture.
+- Only observed boxes move anybody. A predicted one (`Tracks.detection` is -1) changes nothing at all.
+- A person enters a polygon as soon as the anchor is inside, and leaves it when the anchor is outside by more than the
+  margin, `MARGIN` of the box's height: who jitters on the border does not come and go.
+- A person crosses a line when the way between two observed anchors crosses it, and counts as soon as the anchor is
+  farther than the margin from it: who steps across and back within the margin has not crossed.
+- A track that is not seen for a while has not moved. One that has ended, as the tracker ends it, leaves where it was.
+- Who is first seen inside enters: enters - leaves = occupancy, always.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from edge.arrays import F32, F64, I64, Bool
+from edge.detections import Tracks
+from edge.pipeline import TrackedFrame
+from edge.tracking.tracker import TIME_TOLERANCE_S, TrackerSettings
+from service.store import StoreError
+from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
+from service.zones.presence import Presence
+from service.zones.totals import Totals
+from service.zones.zone import Line, Polygon
+from service.zones.zone_map import ZoneMap, anchor_points
+
+log = logging.getLogger(__name__)
+
+MARGIN = 0.1
+"""Hysteresis, as part of the box's height: 17 cm of a person 1.7 m tall, however far from the camera."""
+
+
+class CountStore(Protocol):
+    """Where counts outlive the process: `service.store.Store`."""
+
+    def counts(self, stream_id: str) -> dict[str, Any]: ...
+    def put_counts(self, stream_id: str, counts: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneEvent:
+    """Something that happened in one frame."""
+
+    type: Literal["enter", "leave", "cross"]
+    zone: str
+    track: int
+    """Id of the person."""
+    epoch: int
+    """Of that id."""
+    direction: Literal["forward", "backward"] | None = None
+    """Of a crossing."""
+    dwell_s: float | None = None
+    """Of a leave: seconds inside."""
+
+
+class ZoneCounter:
+    """The zones of one stream. `observe` and `events` are for the device thread, the rest for any."""
+
+    def __init__(
+        self,
+        stream_id: str,
+        zones: Sequence[Polygon | Line],
+        store: CountStore,
+        tracker: TrackerSettings | None = None,
+    ) -> None:
+        """Go on with the counts in `store`; who was inside then has left. Raises StoreError where it cannot be read."""
+        self.events: list[ZoneEvent] = []
+        """Of the frame last observed."""
+        self._stream_id = stream_id
+        self._store = store
+        self._tracker = tracker or TrackerSettings()
+        self._lock = Lock()
+        self._zones = tuple(zones)
+        self._map = ZoneMap.of(zones)
+        self._totals = Totals.restored(store.counts(stream_id), zones)
+        self._presence = Presence.empty(len(self._map.polygons), len(self._map.lines))
+        self._now_s = 0.0
+        self._last_time_s: float | None = None
+        self._epoch = 1
+        self._unsaved = False
+        self._store_fails = False
+
+    def observe(self, tracked: TrackedFrame, time_s: float) -> list[list[str]]:
+        """Count one frame taken at `time_s` (the source's own clock); returns the ids of each track's polygons."""
+        with self._lock:
+            self.events = []
+            if not self._zones:
+                return [[] for _ in range(len(tracked.tracks))]
+            self._advance(tracked, time_s)
+            self._end((self._presence.ends_s < self._now_s).nonzero()[0])
+            seen = (tracked.tracks.detection >= 0).nonzero()[0]
+            if len(seen):
+                height, width = tracked.frame.image.shape[:2]
+                self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], (width, height))
+            self._save(changed=bool(self.events))
+            return self._polygons_of(tracked.tracks)
+
+    def set_zones(self, zones: Sequence[Polygon | Line]) -> None:
+        """Replace the zones. One with the id and type of an old one goes on with its counts, wherever it is now."""
+        with self._lock:
+            old, new = self._map, ZoneMap.of(zones)
+            self._presence.rezone(_columns(old.polygons, new.polygons), _columns(old.lines, new.lines))
+            self._zones, self._map, self._totals = tuple(zones), new, Totals.of(zones, self._totals)
+            self._save(changed=True)
+
+    def reset(self) -> Counts:
+        """Begin to count anew and return the counts until now. Who is inside enters again with the next frame."""
+        with self._lock:
+            until_now = self._counts()
+            self._totals = Totals.of(self._zones)
+            self._presence.start_anew()
+            self._save(changed=True)
+            return until_now
+
+    def counts(self) -> Counts:
+        """Return the counts as the API shows them."""
+        with self._lock:
+            return self._counts()
+
+    def _advance(self, tracked: TrackedFrame, time_s: float) -> None:
+        """Let time pass; a clock that jumps back stands still. Identities last as long as the tracker's do."""
+        self._now_s += 0.0 if self._last_time_s is None else max(0.0, time_s - self._last_time_s)
+        self._last_time_s = time_s
+        presence = self._presence
+        if tracked.epoch != self._epoch:
+            self._end(np.arange(len(presence)))
+            self._epoch = tracked.epoch
+        elif tracked.discontinuity:
+            presence.ends_s[:] = presence.seen_s + self._tracker.relink_s + 2 * TIME_TOLERANCE_S
+
+    def _end(self, rows: I64) -> None:
+        """Let the tracks in `rows` leave where they were last seen, and forget them."""
+        if not len(rows):
+            return
+        presence = self._presence
+        for row, column in np.argwhere(presence.inside[rows]):
+            self._leave(rows[row], column, presence.seen_s[rows[row]], vanished=True)
+        kept = np.ones(len(presence), np.bool_)
+        kept[rows] = False
+        presence.keep(kept)
+
+    def _move(self, ids: I64, xyxy: F32, size: tuple[int, int]) -> None:
+        """Take the people `ids`, observed in the boxes `xyxy` of a picture of `size`, to where they are now."""
+        presence, polygons = self._presence, len(self._map.polygons)
+        points = anchor_points(xyxy, size)
+        away = self._map.distances_px(points, size) > MARGIN * (xyxy[:, 3] - xyxy[:, 1])[:, None]
+        rows = presence.rows(ids, points)
+        self._cross(rows, points, away[:, polygons:])
+        presence.points[rows] = points
+        presence.seen_s[rows] = self._now_s
+        presence.ends_s[rows] = self._now_s + self._tracker.lost_after_s + 2 * TIME_TOLERANCE_S
+        self._enter_and_leave(rows, points, away[:, :polygons])
+
+    def _enter_and_leave(self, rows: I64, points: F64, away: Bool) -> None:
+        presence = self._presence
+        was = presence.inside[rows]
+        now = self._map.inside(points) | (was & ~away)
+        appeared = ~presence.judged[rows]
+        presence.judged[rows] = True
+        for row, column in np.argwhere(was & ~now):
+            self._leave(rows[row], column, self._now_s, vanished=False)
+        for row, column in np.argwhere(now & ~was):
+            zone = self._map.polygons[column].id
+            presence.since_s[rows[row], column] = self._now_s
+            self._totals.polygons[zone].enter(bool(appeared[row, column]))
+            self.events.append(ZoneEvent("enter", zone, int(presence.ids[rows[row]]), self._epoch))
+        presence.inside[rows] = now
+
+    def _leave(self, row: int, column: int, at_s: float, vanished: bool) -> None:
+        zone = self._map.polygons[column].id
+        dwell_s = float(at_s - self._presence.since_s[row, column])
+        self._totals.polygons[zone].leave(dwell_s, vanished)
+        self.events.append(ZoneEvent("leave", zone, int(self._presence.ids[row]), self._epoch, dwell_s=dwell_s))
+
+    def _cross(self, rows: I64, points: F64, away: Bool) -> None:
+        presence = self._presence
+        pending = presence.pending[rows] + self._map.crossings(presence.points[rows], points)
+        presence.pending[rows] = np.where(away, 0, pending)
+        for row, column in np.argwhere(away & (pending != 0)):
+            line, net = self._map.lines[column].id, int(pending[row, column])
+            self._totals.lines[line].cross(net)
+            event = ZoneEvent(
+                "cross", line, int(presence.ids[rows[row]]), self._epoch, "forward" if net > 0 else "backward"
+            )
+            self.events += [event] * abs(net)
+
+    def _polygons_of(self, tracks: Tracks) -> list[list[str]]:
+        found: list[list[str]] = [[] for _ in range(len(tracks))]
+        rows, known = self._presence.find(tracks.ids)
+        if known.any():
+            for row, column in np.argwhere(self._presence.inside[rows] & known[:, None]):
+                found[row].append(self._map.polygons[column].id)
+        return found
+
+    def _save(self, changed: bool) -> None:
+        """Write the counts if they changed. A store that fails costs nothing but the counts: tried again, said once."""
+        self._unsaved |= changed
+        if not self._unsaved:
+            return
+        try:
+            self._store.put_counts(self._stream_id, self._totals.to_json())
+        except StoreError as error:
+            if not self._store_fails:
+                log.error("stream %s: zone counts are not saved: %s", self._stream_id, error)
+            self._store_fails = True
+            return
+        self._unsaved = self._store_fails = False
+
+    def _counts(self) -> Counts:
+        return Counts(stream_id=self._stream_id, zones=[self._zone_counts(zone) for zone in self._zones])
+
+    def _zone_counts(self, zone: Polygon | Line) -> PolygonCounts | LineCounts:
+        name = zone.name or zone.id
+        if isinstance(zone, Line):
+            crossed = self._totals.lines[zone.id]
+            return LineCounts(
+                id=zone.id, name=name, since=crossed.since, forward=crossed.forward, backward=crossed.backward
+            )
+        totals, column = self._totals.polygons[zone.id], self._map.polygons.index(zone)
+        here = self._presence.inside[:, column]
+        so_far = (self._presence.seen_s - self._presence.since_s[:, column])[here]
+        return PolygonCounts(
+            id=zone.id,
+            name=name,
+            since=totals.since,
+            occupancy=totals.occupancy,
+            enters=totals.enters,
+            leaves=totals.leaves,
+            appeared=totals.appeared,
+            vanished=totals.vanished,
+            dwell_now=_dwell(len(so_far), so_far.sum(), so_far.max(initial=0)),
+            dwell=_dwell(totals.stays, totals.dwell_sum_s, totals.dwell_max_s),
+        )
+
+
+def _columns(old: Sequence[Polygon] | Sequence[Line], new: Sequence[Polygon] | Sequence[Line]) -> list[int]:
+    """Which column of `old` each zone of `new` continues, -1 for a zone that is new."""
+    columns = {zone.id: column for column, zone in enumerate(old)}
+    return [columns.get(zone.id, -1) for zone in new]
+
+
+def _dwell(people: int, total_s: float, longest_s: float) -> Dwell:
+    if not people:
+        return Dwell(people=0, mean_s=None, max_s=None)
+    return Dwell(people=people, mean_s=round(float(total_s) / people, 3), max_s=round(float(longest_s), 3))

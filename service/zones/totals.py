@@ -1,0 +1,100 @@
+"""Totals: the running counts of each zone, and the JSON in which they outlive the process."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from service.zones.zone import Line, Polygon
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Counts since `since` (Unix time)."""
+
+    since: float = field(default_factory=time.time)
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any]) -> Self:
+        """Return what `stored` says; what it lacks is 0, what is not known here is left out."""
+        return cls(**{one.name: stored[one.name] for one in fields(cls) if one.name in stored})
+
+
+@dataclass(slots=True)
+class PolygonTotals(_Totals):
+    """Of a polygon. Always enters - leaves = occupancy; appeared and vanished are parts of enters and leaves."""
+
+    enters: int = 0
+    leaves: int = 0
+    appeared: int = 0
+    vanished: int = 0
+    stays: int = 0
+    dwell_sum_s: float = 0.0
+    dwell_max_s: float = 0.0
+
+    @property
+    def occupancy(self) -> int:
+        """People inside."""
+        return self.enters - self.leaves
+
+    def enter(self, appeared: bool) -> None:
+        """Count one who enters."""
+        self.enters += 1
+        self.appeared += appeared
+
+    def leave(self, dwell_s: float, vanished: bool) -> None:
+        """Count one who leaves after `dwell_s` seconds."""
+        self.leaves += 1
+        self.vanished += vanished
+        self.stays += 1
+        self.dwell_sum_s += dwell_s
+        self.dwell_max_s = max(self.dwell_max_s, dwell_s)
+
+    def all_vanish(self) -> None:
+        """Let everybody inside leave; nobody knows how long they stayed."""
+        self.vanished += self.occupancy
+        self.leaves = self.enters
+
+
+@dataclass(slots=True)
+class LineTotals(_Totals):
+    """Of a line."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def cross(self, net: int) -> None:
+        """Count crossings: forward where `net` > 0, backward where it is < 0."""
+        self.forward += max(net, 0)
+        self.backward += max(-net, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of all zones of one stream, by id."""
+
+    polygons: dict[str, PolygonTotals]
+    lines: dict[str, LineTotals]
+
+    @classmethod
+    def of(cls, zones: Sequence[Polygon | Line], before: Self | None = None) -> Self:
+        """Return totals for `zones`: those of `before` where it has the id for the same type, else zeros."""
+        polygons = before.polygons if before else {}
+        lines = before.lines if before else {}
+        return cls(
+            {z.id: polygons.get(z.id) or PolygonTotals() for z in zones if z.type == "polygon"},
+            {z.id: lines.get(z.id) or LineTotals() for z in zones if z.type == "line"},
+        )
+
+    @classmethod
+    def restored(cls, stored: Mapping[str, Any], zones: Sequence[Polygon | Line]) -> Self:
+        """Return what `to_json` gave, for `zones`. Their people are not known any more: they have left."""
+        polygons = {name: PolygonTotals.restored(one) for name, one in stored.get("polygons", {}).items()}
+        lines = {name: LineTotals.restored(one) for name, one in stored.get("lines", {}).items()}
+        for totals in polygons.values():
+            totals.all_vanish()
+        return cls.of(zones, cls(polygons, lines))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
