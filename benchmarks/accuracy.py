@@ -22,6 +22,7 @@ from edge.config import PipelineSettings, parse_size
 from edge.modes import MODES, Mode
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.schedule import KeyframeSchedule
 from edge.sources.sequence import SequenceInfo, SequenceSource
 from edge.tracking.tracker import TrackerSettings
 
@@ -43,11 +44,7 @@ class Variant:
 
 def variants(modes: Sequence[Mode], periods: Sequence[int]) -> list[Variant]:
     """Every mode at every period; modes with a single network once."""
-    return [
-        Variant(mode, k)
-        for mode in modes
-        for k in (periods if MODES[mode].teacher and MODES[mode].student != "none" else [None])
-    ]
+    return [Variant(mode, k) for mode in modes for k in (periods if MODES[mode].policy is KeyframeSchedule else [None])]
 
 
 def half_range(length: int, half: str) -> tuple[int, int]:
@@ -59,12 +56,12 @@ def half_range(length: int, half: str) -> tuple[int, int]:
 def open_pipelines(
     chosen: Sequence[Variant], models: Path, size: tuple[int, int], tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant; those of one mode share its networks."""
+    """A pipeline for each variant; they share the networks."""
     tracker = tracker or TrackerSettings()
-    backends = {mode: open_backend(models, size, mode=mode) for mode in dict.fromkeys(v.mode for v in chosen)}
+    backend = open_backend(models, size, mode=chosen[0].mode)
     return {
         variant: TrackingPipeline(
-            backends[variant.mode], PipelineSettings(mode=variant.mode, k=variant.k or 1, max_lanes=1, tracker=tracker)
+            backend, PipelineSettings(mode=variant.mode, k=variant.k or 1, max_lanes=1, tracker=tracker)
         )
         for variant in chosen
     }

@@ -27,7 +27,7 @@ from benchmarks.speed_law import fit
 from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import PipelineSettings, parse_size
 from edge.modes import MODES, Mode
-from edge.pipeline import TrackingPipeline
+from edge.pipeline import PipelineError, TrackingPipeline
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
 from engines.errors import EngineError
@@ -80,12 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with_modes = [*ALONE, *(mode for mode in options.modes if mode not in ALONE)]
-        backends = {
-            mode: open_backend(options.models, options.size, "cpu", mode, options.pair, options.threads)
-            for mode in with_modes
-        }
+        backend = open_backend(options.models, options.size, "cpu", "atttrack", options.pair, options.threads)
         frames = _read(options.source, options.frames + max(options.k))
-        settings = measure(backends, frames, options.k, options.repeats)
+        settings = measure(backend, with_modes, frames, options.k, options.repeats)
         result = report(settings) | {
             "source": options.source,
             "size": f"{options.size[0]}x{options.size[1]}",
@@ -96,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         path = save(options.name, result, options.results)
         plot(result, path.with_suffix(".png"))
-    except (SourceError, EngineError, ValueError, OSError) as error:
+    except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
         print(f"python -m benchmarks.fps: {error}", file=sys.stderr)
         return 2
     print(_table(result))
@@ -105,16 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(
-    backends: dict[Mode, Backend], frames: Sequence[Frame], periods: Sequence[int], repeats: int
+    backend: Backend, modes: Sequence[Mode], frames: Sequence[Frame], periods: Sequence[int], repeats: int
 ) -> list[Setting]:
     """Every mode at every period, in a new random order each time round."""
-    settings = [
-        Setting(mode, k) for mode in backends for k in ([1] if mode in ALONE else periods) if len(frames) >= 2 * k
-    ]
+    settings = [Setting(mode, k) for mode in modes for k in ([1] if mode in ALONE else periods) if len(frames) >= 2 * k]
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(len(settings)) for _ in range(repeats)])
     for chosen in tqdm(order, unit="run", disable=None):
-        settings[chosen].measure(backends[settings[chosen].mode], frames)
+        settings[chosen].measure(backend, frames)
     return settings
 
 

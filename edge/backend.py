@@ -1,31 +1,50 @@
 """The one place that chooses: which device, which model files, which implementation of the pixel work."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.modes import MODES, Mode
+from edge.modes import MODES, Mode, NetworkName
 from edge.ops.base import Ops
 from edge.ops.host import HostOps
 from engines.device import Device
 from engines.engine import Engine
-from engines.errors import ModelFileError
+from engines.errors import ModelFileError, SignatureError
 from engines.load import load_engine, open_device
-from engines.signature import check_pair
+from engines.signature import Signature, check_pair
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
+_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+"""Name in `Backend` -> name in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Everything of a pipeline that depends on the machine."""
+    """Everything of a pipeline that depends on the machine, and the networks that were found; each may be missing."""
 
     device: Device
     ops: Ops
-    teacher: Engine | None
-    """None where the mode runs without."""
-    student: Engine | None
-    """None where the mode runs without."""
+    teacher: Engine | None = None
+    student: Engine | None = None
+    """The student with a prior."""
+    plain: Engine | None = None
+    """The student without."""
+
+    @property
+    def engines(self) -> dict[NetworkName, Engine]:
+        """Those that are there."""
+        named: dict[NetworkName, Engine | None] = {
+            "teacher": self.teacher,
+            "student": self.student,
+            "plain": self.plain,
+        }
+        return {name: engine for name, engine in named.items() if engine is not None}
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes whose networks are all there."""
+        return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})
 
 
 def open_backend(
@@ -36,30 +55,47 @@ def open_backend(
     pair: str = "yolo",
     threads: int | None = None,
 ) -> Backend:
-    """Load the networks that `mode` needs.
+    """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
 
-    models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one. size: width and height of the
-    networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU per network, None for one per core.
+    models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one; roles are teacher, student and
+    student-plain. size: width and height of the networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU
+    per network, None for one per core.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
-    plan = MODES[mode]
     chosen = open_device(device)
     folder = models or SHIPPED_MODELS
+    needed = MODES[mode].networks
+    engines: dict[NetworkName, Engine] = {}
+    for network, role in _ROLES.items():
+        usable = network != "student" or "teacher" in engines  # who else would make its prior?
+        if network in needed or (usable and _path(folder, pair, role, size).is_file()):
+            path = _find(folder, pair, role, size)
+            engines[network] = load_engine(path, chosen, threads)
+            _check_network(network, engines[network].signature, path)
+    if "teacher" in engines:
+        for network in engines.keys() - {"teacher"}:
+            check_pair(engines["teacher"].signature, engines[network].signature)
+    return Backend(chosen, HostOps(), **engines)
 
-    def load(role: str) -> Engine:
-        return load_engine(_find(folder, pair, role, size), chosen, threads)
 
-    teacher = load("teacher") if plan.teacher else None
-    student = load("student" if plan.student == "prior" else "student-plain") if plan.student != "none" else None
-    if teacher and student:
-        check_pair(teacher.signature, student.signature)
-    return Backend(chosen, HostOps(), teacher, student)
+def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
+    """Raise SignatureError where a file is not the network that its name says."""
+    expected = ("teacher" if network == "teacher" else "student", network == "student")
+    if (found.role, found.prior) != expected:
+        raise SignatureError(
+            f"{path} should hold a {expected[0]} with{'' if expected[1] else 'out'} a prior, its metadata say: "
+            f"{found.role} with{'' if found.prior else 'out'}; export it again under its right name"
+        )
+
+
+def _path(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
+    return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx"
 
 
 def _find(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
     """The model file, or a ModelFileError that says what there is instead."""
-    path = folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx"
+    path = _path(folder, pair, role, size)
     if path.is_file():
         return path
     stems = sorted(file.stem for file in folder.glob("*.onnx"))

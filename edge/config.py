@@ -14,20 +14,31 @@ class PipelineSettings:
     """How frames become tracks. Raises ValueError on construction, naming the field, where a value makes no sense."""
 
     mode: Mode = "atttrack"
-    """Which networks run and what passes between them; see edge.modes."""
+    """Mode of a lane that names none of its own: which networks run and what passes between them; see edge.modes."""
     k: int = 6
     """Keyframe period of a lane that names none of its own, frames; 1 to 1000."""
     max_lanes: int = 16
     """Streams at a time, for which buffers are allocated; 1 to 256."""
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
-    """Association, and the score that a detection must exceed."""
+    """Association, and the score that a detection must exceed in a lane that names none of its own."""
 
     def __post_init__(self) -> None:
-        if self.mode not in get_args(Mode):
-            raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, got {self.mode!r}")
+        check_mode(self.mode)
         check_period(self.k)
         if not 1 <= self.max_lanes <= 256:
             raise ValueError(f"max_lanes must be 1 to 256, got {self.max_lanes}")
+
+
+def check_mode(mode: str) -> None:
+    """Raise ValueError unless there is such a mode."""
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise ValueError unless `threshold` can be a least score."""
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
 
 
 def check_period(k: int) -> None:

@@ -1,7 +1,7 @@
 """What a lane remembers of its keyframe, and how that becomes a prior for later frames (AttTrack's Phi)."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,30 +11,6 @@ from edge.objects import Objects
 from edge.ops.base import MovedHeatmap, Ops
 from engines.device import Array, CudaStream, Device
 from engines.signature import STRIDE
-
-
-class Memory(Protocol):
-    """What the pipeline asks of a lane's memory."""
-
-    def keep(
-        self,
-        heatmap: Array,
-        detections: Detections,
-        tracks: Tracks,
-        letterbox: Letterbox,
-        time_s: float,
-        cuda_stream: CudaStream,
-    ) -> None:
-        """Remember a keyframe; called after the tracker has seen its detections.
-
-        heatmap: (h, w) float32 on the device, copied. detections, tracks: of that frame. time_s: its time.
-        """
-        ...
-
-    def prior(self, time_s: float) -> MovedHeatmap:
-        """How the kept heatmap looks at `time_s`. Only after `keep`."""
-        ...
-
 
 Motion: TypeAlias = Callable[[Detections, Tracks, Letterbox], Objects]
 """Which objects a keyframe's heatmap has, and how they move."""
@@ -58,50 +34,28 @@ def stand_still(detections: Detections, tracks: Tracks, letterbox: Letterbox) ->
 class HeatmapMemory:
     """The last keyframe of one lane. Its buffers are allocated once; the owner map is drawn once per keyframe."""
 
-    def __init__(self, device: Device, ops: Ops, cells: tuple[int, int], motion: Motion) -> None:
+    def __init__(self, device: Device, ops: Ops, cells: tuple[int, int]) -> None:
         """`cells`: (h, w) of the heatmap."""
-        self._device, self._ops, self._motion = device, ops, motion
+        self._device, self._ops = device, ops
         self._heatmap = device.empty(cells, np.float32)
         self._owners = device.empty(cells, np.int32)
         self._objects = Objects.none()
         self._time_s = 0.0
 
-    def keep(
-        self,
-        heatmap: Array,
-        detections: Detections,
-        tracks: Tracks,
-        letterbox: Letterbox,
-        time_s: float,
-        cuda_stream: CudaStream,
-    ) -> None:
-        """See `Memory.keep`."""
-        self._time_s = time_s
-        self._objects = self._motion(detections, tracks, letterbox)
+    def keep(self, heatmap: Array, objects: Objects, time_s: float, cuda_stream: CudaStream) -> None:
+        """Remember a keyframe, after the tracker has said how its objects move.
+
+        heatmap: (h, w) float32 on the device, copied. time_s: the frame's time.
+        """
+        self._time_s, self._objects = time_s, objects
         self._device.copy(heatmap, self._heatmap, cuda_stream)
-        centres = np.floor(self._objects.centres).astype(np.int32)
-        self._ops.own(centres, self._objects.radii, self._owners, cuda_stream)
+        centres = np.floor(objects.centres).astype(np.int32)
+        self._ops.own(centres, objects.radii, self._owners, cuda_stream)
 
     def prior(self, time_s: float) -> MovedHeatmap:
-        """See `Memory.prior`. Velocities are those of the keyframe; time never runs backwards."""
+        """How the kept heatmap looks at `time_s`; only after `keep`.
+
+        Velocities are those of the keyframe; time never runs backwards.
+        """
         elapsed_s = max(0.0, time_s - self._time_s)
         return MovedHeatmap(self._heatmap, self._owners, self._objects.shifts(elapsed_s))
-
-
-class NoMemory:
-    """The memory of a pipeline whose student takes no prior."""
-
-    def keep(
-        self,
-        heatmap: Array,
-        detections: Detections,
-        tracks: Tracks,
-        letterbox: Letterbox,
-        time_s: float,
-        cuda_stream: CudaStream,
-    ) -> None:
-        """Nothing is kept."""
-
-    def prior(self, time_s: float) -> MovedHeatmap:
-        """Never asked: the network has no input for it."""
-        raise LookupError("this pipeline's student takes no prior, so no heatmap was kept")

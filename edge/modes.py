@@ -9,6 +9,8 @@ from edge.heatmap_memory import Motion, follow_tracks, stand_still
 from edge.schedule import EveryFrame, KeyframePolicy, KeyframeSchedule, NoFrame
 
 Mode = Literal["teacher", "student", "naive", "no-update", "atttrack"]
+NetworkName = Literal["teacher", "student", "plain"]
+"""`student` takes the teacher's heatmap as its prior, `plain` is the student that was trained without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +20,29 @@ class ModePlan:
     about: str
     """One line for people."""
     policy: type[KeyframePolicy]
-    teacher: bool
-    """Whether the teacher runs at all."""
-    student: Literal["none", "plain", "prior"]
-    """Which student runs; `plain` was trained without a prior."""
+    """Which frames are keyframes; lanes whose modes have the same one share it."""
+    student: Literal["student", "plain"] | None
+    """The network of all other frames."""
     motion: Motion | None
-    """How the heatmap moves; None where the student gets no prior."""
+    """How the heatmap moves; None where nothing is kept of it."""
+
+    @property
+    def networks(self) -> tuple[NetworkName, ...]:
+        """What must be loaded."""
+        teacher: tuple[NetworkName, ...] = () if self.policy is NoFrame else ("teacher",)
+        return teacher if self.student is None else (*teacher, self.student)
 
 
 MODES: Mapping[Mode, ModePlan] = MappingProxyType(
     {
-        "teacher": ModePlan("the teacher on every frame", EveryFrame, True, "none", None),
-        "student": ModePlan("the plain student on every frame", NoFrame, False, "plain", None),
-        "naive": ModePlan("teacher and plain student in turn, nothing shared", KeyframeSchedule, True, "plain", None),
+        "teacher": ModePlan("the teacher on every frame", EveryFrame, None, None),
+        "student": ModePlan("the plain student on every frame", NoFrame, "plain", None),
+        "naive": ModePlan("teacher and plain student in turn, nothing shared", KeyframeSchedule, "plain", None),
         "no-update": ModePlan(
-            "the student gets the heatmap of the keyframe as it was", KeyframeSchedule, True, "prior", stand_still
+            "the student gets the heatmap of the keyframe as it was", KeyframeSchedule, "student", stand_still
         ),
         "atttrack": ModePlan(
-            "the student gets the heatmap moved to its frame", KeyframeSchedule, True, "prior", follow_tracks
+            "the student gets the heatmap moved to its frame", KeyframeSchedule, "student", follow_tracks
         ),
     }
 )

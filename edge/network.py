@@ -6,10 +6,9 @@ import numpy as np
 
 from edge.arrays import F32
 from edge.detections import Detections
-from edge.lane import Lane
 from edge.letterbox import Letterbox
 from edge.ops.base import Ops
-from edge.sources.base import Frame
+from edge.tick import Ticket
 from edge.timings import StageTimes, Stopwatch
 from engines.device import Array, CudaStream, Device
 from engines.engine import Engine
@@ -27,16 +26,16 @@ class Network:
         arrays = engine.signature.output_arrays(max_batch)
         self._found: dict[str, F32] = {name: device.host_empty(*arrays[name]) for name in DECODED}
 
-    def enqueue(self, lanes: Sequence[Lane], frames: Sequence[Frame], cuda_stream: CudaStream) -> None:
+    def enqueue(self, tickets: Sequence[Ticket], cuda_stream: CudaStream) -> None:
         """Letterbox, prior, network and the copy back, for one frame of each lane."""
-        batch, inputs, outputs = len(lanes), self._execution.inputs, self._execution.outputs
+        batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
         with self._times.letterbox(batch):
-            images = [frame.image for frame in frames]
-            letterboxes = [lane.letterbox for lane in lanes]
+            images = [ticket.frame.image for ticket in tickets]
+            letterboxes = [ticket.letterbox for ticket in tickets]
             self._ops.letterbox(images, letterboxes, inputs[IMAGE][:batch], cuda_stream)
         if self._prior is not None:
             with self._times.extrapolate(batch):
-                moved = [lane.memory.prior(frame.time_s) for lane, frame in zip(lanes, frames, strict=True)]
+                moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]
                 self._ops.extrapolate(moved, self._prior[:batch], cuda_stream)
         with self._clock(batch):
             self._execution.run(batch, cuda_stream)

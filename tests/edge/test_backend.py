@@ -24,13 +24,47 @@ def test_an_empty_folder_says_so(tmp_path: Path) -> None:
         open_backend(tmp_path)
 
 
-@pytest.mark.parametrize("mode", list(MODES))
-def test_a_mode_loads_the_networks_that_it_runs_and_no_others(models: Path, mode: Mode) -> None:
-    backend = open_backend(models, SIZE, mode=mode, pair="tiny", threads=1)
-    assert (backend.teacher is not None) == (mode != "student")
-    student = None if backend.student is None else backend.student.signature.prior
-    assert student == {"teacher": None, "student": False, "naive": False, "no-update": True, "atttrack": True}[mode]
+def test_networks_are_loaded_as_far_as_they_are_there(models: Path) -> None:
+    backend = open_backend(models, SIZE, pair="tiny", threads=1)
+    assert backend.modes == tuple(MODES)
+    assert {name: (e.signature.role, e.signature.prior) for name, e in backend.engines.items()} == {
+        "teacher": ("teacher", False),
+        "student": ("student", True),
+        "plain": ("student", False),
+    }
     assert backend.device.name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("files", "modes"),
+    [
+        (("teacher",), ("teacher",)),
+        (("student-plain",), ("student",)),
+        (("student", "student-plain"), ("student",)),
+        (("teacher", "student"), ("teacher", "no-update", "atttrack")),
+        (("teacher", "student-plain"), ("teacher", "student", "naive")),
+    ],
+)
+def test_modes_are_those_whose_networks_are_there(
+    models: Path, tmp_path: Path, files: tuple[str, ...], modes: tuple[Mode, ...]
+) -> None:
+    for role in files:
+        name = f"tiny-{role}-{SIZE[0]}x{SIZE[1]}.onnx"
+        (tmp_path / name).write_bytes((models / name).read_bytes())
+    assert open_backend(tmp_path, SIZE, mode=modes[0], pair="tiny", threads=1).modes == modes
+    for missing in MODES.keys() - {*modes}:
+        with pytest.raises(ModelFileError, match="no model file tiny-"):
+            open_backend(tmp_path, SIZE, mode=missing, pair="tiny", threads=1)
+
+
+@pytest.mark.parametrize(("name", "holds"), [("student", "student-plain"), ("student-plain", "student")])
+def test_a_student_under_the_others_name_is_refused(models: Path, tmp_path: Path, name: str, holds: str) -> None:
+    for role in ("teacher", "student", "student-plain"):
+        file = f"tiny-{role}-{SIZE[0]}x{SIZE[1]}.onnx"
+        source = file.replace(role, holds) if role == name else file
+        (tmp_path / file).write_bytes((models / source).read_bytes())
+    with pytest.raises(SignatureError, match=f"tiny-{name}-128x96.onnx should hold a student with"):
+        open_backend(tmp_path, SIZE, pair="tiny", threads=1)
 
 
 def test_a_size_that_is_not_there_names_those_that_are(models: Path) -> None:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from edge.detections import Detections, Tracks
-from edge.heatmap_memory import HeatmapMemory, NoMemory, follow_tracks, stand_still
+from edge.heatmap_memory import HeatmapMemory, follow_tracks, stand_still
 from edge.letterbox import Letterbox
+from edge.objects import Objects
 from edge.ops.host import HostOps, extrapolate
 from engines.host import HostDevice
 
@@ -50,8 +51,8 @@ def test_objects_move_as_their_tracks_do_and_others_stay() -> None:
     assert objects.radii.tolist() == [2, 2, 2]  # gaussian radius of 15 x 7 cells: 2.6
 
 
-def _memory(still: bool = False) -> HeatmapMemory:
-    return HeatmapMemory(HostDevice(), HostOps(), CELLS, stand_still if still else follow_tracks)
+def _memory() -> HeatmapMemory:
+    return HeatmapMemory(HostDevice(), HostOps(), CELLS)
 
 
 def _heatmap() -> np.ndarray:
@@ -66,7 +67,7 @@ def _prior(memory: HeatmapMemory, time_s: float) -> np.ndarray:
 
 def test_at_the_keyframes_own_time_the_prior_is_its_heatmap_bit_for_bit() -> None:
     memory, heatmap = _memory(), _heatmap()
-    memory.keep(heatmap, _detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX, 7.0, STREAM)
+    memory.keep(heatmap, follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 7.0, STREAM)
     assert _prior(memory, 7.0).tobytes() == heatmap.tobytes()
     assert _prior(memory, 6.0).tobytes() == heatmap.tobytes(), "a clock that jumps back moves nobody"
 
@@ -74,7 +75,7 @@ def test_at_the_keyframes_own_time_the_prior_is_its_heatmap_bit_for_bit() -> Non
 def test_the_blob_moves_with_time_not_with_frames() -> None:
     memory, heatmap = _memory(), np.zeros(CELLS, np.float32)
     heatmap[20, 10] = 0.75
-    memory.keep(heatmap, _detections([(10.5, 20.5)]), _tracks([0], [(80, -40)]), LETTERBOX, 7.0, STREAM)
+    memory.keep(heatmap, follow_tracks(_detections([(10.5, 20.5)]), _tracks([0], [(80, -40)]), LETTERBOX), 7.0, STREAM)
     for elapsed_s in (0.1, 0.2, 0.5, 1.0, 3.0):
         out = _prior(memory, 7.0 + elapsed_s)
         expected = np.zeros(CELLS, np.float32)
@@ -86,27 +87,21 @@ def test_the_blob_moves_with_time_not_with_frames() -> None:
 def test_the_teachers_buffer_may_change_after_it_was_kept() -> None:
     memory, heatmap = _memory(), _heatmap()
     kept = heatmap.copy()
-    memory.keep(heatmap, Detections.empty(3), Tracks.empty(), LETTERBOX, 0.0, STREAM)
+    memory.keep(heatmap, Objects.none(), 0.0, STREAM)
     heatmap.fill(0)
     assert np.array_equal(_prior(memory, 1.0), kept)
 
 
 def test_a_new_keyframe_replaces_the_old_one_altogether() -> None:
     memory = _memory()
-    memory.keep(_heatmap(), _detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX, 0.0, STREAM)
+    memory.keep(_heatmap(), follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 0.0, STREAM)
     second = _heatmap()[::-1].copy()
-    memory.keep(second, Detections.empty(3), Tracks.empty(), LETTERBOX, 1.0, STREAM)
+    memory.keep(second, Objects.none(), 1.0, STREAM)
     assert np.array_equal(_prior(memory, 9.0), second)
 
 
 def test_without_updating_the_prior_is_the_heatmap_at_any_time() -> None:
-    memory, heatmap = _memory(still=True), _heatmap()
-    memory.keep(heatmap, _detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX, 0.0, STREAM)
+    memory, heatmap = _memory(), _heatmap()
+    objects = stand_still(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX)
+    memory.keep(heatmap, objects, 0.0, STREAM)
     assert _prior(memory, 5.0).tobytes() == heatmap.tobytes()
-
-
-def test_a_pipeline_without_priors_keeps_nothing() -> None:
-    memory = NoMemory()
-    memory.keep(_heatmap(), Detections.empty(3), Tracks.empty(), LETTERBOX, 0.0, STREAM)
-    with pytest.raises(LookupError, match="takes no prior"):
-        memory.prior(0.0)

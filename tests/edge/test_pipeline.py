@@ -9,76 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.arrays import F32, F64
 from edge.backend import Backend, open_backend
 from edge.boxes import iou_matrix
 from edge.config import PipelineSettings
-from edge.modes import Mode
+from edge.modes import MODES, Mode
 from edge.ops.host import HostOps
 from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
 from tests.support.drawn import Drawn
 from tests.support.reference_prior import reference_prior
-from tests.support.tiny_pair import signature, write_tiny_pair
+from tests.support.scripted_backend import SIZE, Crowd, Scripted
+from tests.support.tiny_pair import write_tiny_pair
 
-SIZE = (320, 192)
 SCENE = Drawn(((60, 66), (320, 192), (580, 318)), ((400, 0), (20, 0), (-350, 0)))
-
-
-class Scripted:
-    """A backend of scripted networks: the teacher's heatmap and one detection are set, the student's priors kept."""
-
-    def __init__(self, student_prior: bool = True) -> None:
-        self.heatmap = np.zeros((48, 80), np.float32)
-        self.scores = [0.9]
-        self.priors: list[F32] = []
-        self.images: list[np.ndarray] = []
-        self.point = (10.5, 20.5)
-        teacher = ScriptedEngine(signature("teacher", SIZE), self._teach)
-        student = ScriptedEngine(signature("student", SIZE, prior=student_prior), self._learn)
-        self.backend = Backend(HostDevice(), HostOps(), teacher, student)
-
-    def _teach(self, inputs: Arrays, outputs: Arrays) -> None:
-        outputs["heatmap"][0] = self.heatmap
-        self._decode(inputs, outputs)
-
-    def _learn(self, inputs: Arrays, outputs: Arrays) -> None:
-        if "prior" in inputs:
-            self.priors.append(inputs["prior"][0].copy())
-        self._decode(inputs, outputs)
-
-    def _decode(self, inputs: Arrays, outputs: Arrays) -> None:
-        self.images.append(inputs["image"].copy())
-        x, y = self.point
-        for row, score in enumerate(self.scores):
-            outputs["scores"][row] = score
-            outputs["points"][row] = x, y
-            outputs["boxes"][row] = 4 * x - 14, 4 * y - 30, 4 * x + 14, 4 * y + 30
-            outputs["embeddings"][row] = 1, 0, 0
-
-
-class Crowd(Scripted):
-    """People in straight lines, each with an embedding of their own."""
-
-    def __init__(self, starts: F64, speeds: F64, sides: F64) -> None:
-        super().__init__()
-        self.starts, self.speeds, self.sides = starts, speeds, sides  # cells, cells per second, cells
-        self.time_s = 0.0
-
-    def points(self) -> F32:
-        """Where everybody is now, cells."""
-        return (self.starts + self.time_s * self.speeds).astype(np.float32)
-
-    def _decode(self, inputs: Arrays, outputs: Arrays) -> None:
-        points = self.points()
-        for row, (point, side) in enumerate(zip(points, self.sides, strict=True)):
-            outputs["scores"][row] = 0.9 - 0.01 * row
-            outputs["points"][row] = point
-            outputs["boxes"][row] = 4 * np.concatenate((point - side / 2, point + side / 2))
-            angle = 2 * np.pi * row / len(points)
-            outputs["embeddings"][row] = np.cos(angle), np.sin(angle), 0
 
 
 @pytest.fixture(scope="session")
@@ -242,7 +186,7 @@ def test_lanes_get_the_same_results_together_as_alone(models: Path) -> None:
         alone = _pipeline(models, lanes=())
         alone.add_lane(name)
         # Alone, a lane has another phase: prescribe the one that it had in company.
-        alone._policy = _Prescribed(kinds[name])
+        alone._policies = dict.fromkeys(alone._policies, _Prescribed(kinds[name]))
         for i, tick in enumerate(_run(alone, ({name: scene.frame(i)} for i in range(20)))):
             ours, theirs = tick[0], ticks[i][row]
             assert (ours.lane_id, ours.kind) == (theirs.lane_id, theirs.kind)
@@ -258,8 +202,7 @@ class _Prescribed:
         self.kinds = iter(kinds)
 
     def select(self, lanes: object) -> frozenset[str]:
-        (lane,) = lanes  # type: ignore[misc, attr-defined]
-        return frozenset({lane.lane_id} if next(self.kinds) == "teacher" else ())
+        return frozenset(lane.lane_id for lane in lanes if next(self.kinds) == "teacher")  # type: ignore[attr-defined]
 
     def forget(self, lane_id: str) -> None: ...
 
@@ -307,6 +250,60 @@ def test_each_lane_may_have_a_period_of_its_own(models: Path) -> None:
     assert [tick[0].k for tick in ticks] == [2, 2, 2, 2, 1, 1]
 
 
+def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> None:
+    together = _pipeline(models, lanes=())
+    for mode in MODES:
+        together.add_lane(mode, mode=mode)
+    ticks = _run(together, (dict.fromkeys(MODES, SCENE.frame(i)) for i in range(20)))
+    for row, mode in enumerate(MODES):
+        alone = _pipeline(models, mode)
+        kinds = [tick[row].kind for tick in ticks]
+        alone._policies = dict.fromkeys(alone._policies, _Prescribed(kinds))
+        for i, (tracked,) in enumerate(_run(alone, ({"a": SCENE.frame(i)} for i in range(20)))):
+            assert (tracked.mode, ticks[i][row].mode) == (mode, mode)
+            assert np.array_equal(tracked.tracks.ids, ticks[i][row].tracks.ids), (mode, i)
+            assert np.array_equal(tracked.tracks.xyxy, ticks[i][row].tracks.xyxy), (mode, i)
+        assert {"teacher": {"teacher"}, "student": {"student"}}.get(mode, {"teacher", "student"}) == {*kinds}
+
+
+def test_a_changed_mode_holds_from_the_next_frame_which_is_a_keyframe_and_identities_stay(models: Path) -> None:
+    pipeline = _pipeline(models, lanes=())
+    pipeline.add_lane("a", k=3)
+    modes: list[Mode] = ["atttrack"] * 8 + ["student"] * 3 + ["no-update"] * 5 + ["teacher"] * 2 + ["naive"] * 4
+    seen = []
+    for i, mode in enumerate(modes):
+        pipeline.set_mode("a", mode)
+        (tracked,) = pipeline.collect(pipeline.submit({"a": SCENE.frame(i)}))
+        seen.append((tracked.mode, tracked.kind[0], tracked.since_teacher))
+    assert [mode for mode, _, _ in seen] == modes
+    assert "".join(kind for _, kind, _ in seen) == "tsstssts" + "sss" + "tssts" + "tt" + "tsst"
+    assert [since for _, _, since in seen] == [0, 1, 2, 0, 1, 2, 0, 1, -1, -1, -1, 0, 1, 2, 0, 1, 0, 0, 0, 1, 2, 0]
+    assert len(tracked.tracks) == 3
+    assert max(tracked.tracks.ids) <= 3, "the tracker is the same one in every mode"
+
+
+def test_each_lane_may_have_a_threshold_of_its_own() -> None:
+    scripted = Scripted()
+    scripted.scores = [0.55]
+    pipeline = TrackingPipeline(scripted.backend)
+    for lane_id, threshold in (("default", None), ("strict", 0.6), ("open", 0.0)):
+        pipeline.add_lane(lane_id, threshold=threshold)
+    tick = dict.fromkeys(pipeline.lane_ids, _frame(0))
+    assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 1]
+    pipeline.set_threshold("open", 0.56)
+    tick = dict.fromkeys(pipeline.lane_ids, _frame(1))
+    assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 0]
+    scripted.scores = [0.3]  # below the settings' threshold, which another lane has lowered for itself
+    pipeline.set_threshold("strict", 0.2)
+    tick = dict.fromkeys(pipeline.lane_ids, _frame(2))
+    pipeline.collect(pipeline.submit(tick))
+    (_, strict, _) = pipeline.collect(pipeline.submit(dict.fromkeys(pipeline.lane_ids, _frame(3))))
+    assert len(strict.tracks) == 1
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="threshold must be between 0 and 1"):
+            pipeline.set_threshold("open", value)
+
+
 def test_a_clock_that_jumps_back_does_not_stop_the_lane() -> None:
     pipeline = TrackingPipeline(Scripted().backend)
     pipeline.add_lane("a")
@@ -342,11 +339,22 @@ def test_no_more_lanes_than_buffers(models: Path) -> None:
         pipeline.add_lane("b")
 
 
-def test_a_backend_of_another_mode_is_refused(models: Path) -> None:
-    with pytest.raises(PipelineError, match="open it with mode='atttrack'"):
-        TrackingPipeline(open_backend(models, SIZE, mode="naive", pair="tiny"))
-    with pytest.raises(PipelineError, match="wants teacher: True, student: none"):
-        TrackingPipeline(open_backend(models, SIZE, pair="tiny"), PipelineSettings(mode="teacher"))
+def test_a_mode_without_its_networks_is_refused() -> None:
+    pipeline = TrackingPipeline(Scripted().backend)
+    assert pipeline.modes == ("teacher", "no-update", "atttrack")
+    with pytest.raises(
+        PipelineError, match="mode 'naive' wants the networks teacher, plain; this backend has teacher,"
+    ):
+        pipeline.add_lane("a", mode="naive")
+    with pytest.raises(PipelineError, match="enough for teacher, no-update, atttrack"):
+        TrackingPipeline(Scripted().backend, PipelineSettings(mode="student"))
+    with pytest.raises(PipelineError, match="this backend has none, which is enough for no mode"):
+        TrackingPipeline(Backend(HostDevice(), HostOps()))
+    pipeline.add_lane("a")
+    with pytest.raises(PipelineError, match="mode 'student' wants"):
+        pipeline.set_mode("a", "student")
+    with pytest.raises(ValueError, match="mode must be one of"):
+        pipeline.set_mode("a", "fast")  # type: ignore[arg-type]
 
 
 # --- against the truth of a drawn scene
