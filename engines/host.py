@@ -1,6 +1,6 @@
 """The host as a device: memory is NumPy's, work is done when a call returns, so queues and events are empty shells."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ class HostEvent:
 class HostStream:
     """A queue that is always empty."""
 
+    handle = 0
+
     def record(self) -> HostEvent:
         """An event that has happened."""
         return HostEvent()
@@ -33,6 +35,8 @@ class HostDevice:
     """The processor this program runs on."""
 
     name = "cpu"
+    kind: Literal["cpu"] = "cpu"
+    asynchronous = False
 
     def cuda_stream(self) -> HostStream:
         """A new (empty) queue."""
