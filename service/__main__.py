@@ -16,6 +16,7 @@ from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 from edge.pipeline import PipelineError
 from engines.errors import EngineError
 from service.app import build_pipeline, create_app
+from service.logs import configure_logs
 from service.runtime import Runtime
 from service.settings import Settings
 
@@ -44,14 +45,15 @@ def main() -> None:
     command, *arguments = sys.argv[1:] or ["serve"]
     if command in COMMANDS:
         sys.exit(import_module(COMMANDS[command]).main(arguments))
-    serve(read_settings(arguments if command == "serve" else sys.argv[1:]))
+    settings = read_settings(arguments if command == "serve" else sys.argv[1:])
+    configure_logs(settings.log_level, settings.log_format)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done
+    serve(settings)
 
 
 def serve(settings: Settings) -> None:
     """Run the service until it is told to stop. Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models."""
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     config = uvicorn.Config(
         create_app(settings, runtime),

@@ -1,6 +1,7 @@
 """What can be set about the service: by flag, by environment (ATTTRACK_*) or by default, in that order."""
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,9 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
 
 from edge.modes import Mode
+from edge.tracking.tracker import TrackerSettings
+from service.logs import LogFormat
+from service.store import FILE_NAME
 from service.url_policy import UrlPolicy
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
@@ -31,6 +35,9 @@ class Settings(BaseSettings):
         default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
     )
     mode: Mode = Field(default="atttrack", description="how teacher and student share the work")
+    threshold: float = Field(
+        default=TrackerSettings().score_threshold, ge=0, le=1, description="score that a detection must exceed"
+    )
 
     demo: bool = Field(default=False, description="start with a drawn scene as camera")
     cameras: Annotated[list[str], NoDecode] = Field(
@@ -45,6 +52,11 @@ class Settings(BaseSettings):
     allow_loopback: bool | None = Field(
         default=None, description="allow cameras on this machine; unset: only when listening on loopback alone"
     )
+    state_dir: Path | None = Field(
+        default=None,
+        description="folder of what outlives a restart: streams, counts, keys; unset: ~/.local/state/atttrack, "
+        "and with --demo nothing is kept",
+    )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 
     api_key: CliSuppress[SecretStr | None] = Field(
@@ -55,6 +67,10 @@ class Settings(BaseSettings):
     subscriber_queue: int = Field(
         default=64, ge=1, description="messages kept for a slow WebSocket before the oldest drops"
     )
+    history: int = Field(
+        default=1000, ge=1, description="newest messages kept of each stream, to resume from, look back at and export"
+    )
+    history_mb: float = Field(default=8.0, gt=0, description="of these, no more than so many megabytes of each stream")
     video_fps: float = Field(default=25.0, gt=0, le=120, description="most pictures per second in /video")
     video_width: int = Field(default=1280, ge=64, le=7680, description="/video is scaled down to this width")
     jpeg_quality: int = Field(default=80, ge=10, le=100, description="of /video and /frame.jpg")
@@ -63,6 +79,9 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="seconds for subscribers to take what is queued at the end"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="how much to log")
+    log_format: LogFormat | None = Field(
+        default=None, description="one JSON object per line, or text; unset: text on a terminal, JSON elsewhere"
+    )
 
     @field_validator("cameras", "schemes", mode="before")
     @classmethod
@@ -77,6 +96,14 @@ class Settings(BaseSettings):
         if value is not None and not value.is_dir():
             raise ValueError(f"{value} is not a directory")
         return value
+
+    @property
+    def store_path(self) -> Path | None:
+        """The file for `service.store.Store`; None: memory alone."""
+        if self.state_dir is None and self.demo:
+            return None
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"  # the XDG base directories
+        return (self.state_dir or Path(home) / "atttrack") / FILE_NAME
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 A supervisor restarts what is not alive, waits for what has not started, and sends no streams to what is not ready.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
@@ -35,7 +35,9 @@ class ReadinessView(BaseModel):
     reasons: list[ReasonView] = Field(default_factory=list, description="Empty when ready.")
 
 
-_NOT_YET = {503: {"description": "Not yet, or no more; Retry-After tells when to ask again", "model": ReadinessView}}
+_NOT_YET: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not yet, or no more; Retry-After tells when to ask again", "model": ReadinessView}
+}
 
 
 @router.get("/healthz", responses=documented(503))
@@ -47,7 +49,7 @@ async def healthz(runtime: RuntimeDependency) -> Health:
     return Health()
 
 
-@router.get("/startupz", responses={**_NOT_YET})
+@router.get("/startupz", responses=_NOT_YET)
 async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
     """Answer 200 once the networks are loaded and the first streams added, and from then on; 503 before."""
     if runtime.readiness.started:
@@ -55,8 +57,8 @@ async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessV
     return _view(runtime.readiness.reasons, response)
 
 
-@router.get("/readyz", responses={**_NOT_YET})
-@router.get("/v2/health/ready", responses={**_NOT_YET}, include_in_schema=False)
+@router.get("/readyz", responses=_NOT_YET)
+@router.get("/v2/health/ready", responses=_NOT_YET, include_in_schema=False)
 async def readyz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
     """Answer 200 while streams are taken; 503 with the reasons while networks load, while draining, or when stalled."""
     reasons = runtime.readiness.reasons

@@ -1,0 +1,108 @@
+"""Metrics: what Prometheus scrapes. Names end in their unit, counters in _total; a stream's label is its id, never its
+URL, and goes when the stream goes.
+
+Counters and histograms are written where things happen; what has a value at any time is read when somebody asks
+(`service.gauges`), so that it costs nothing in between.
+"""
+
+from collections.abc import Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from edge.pipeline import Kind, TrackedFrame
+from edge.timings import StageTimes
+from service.id_retention import IdRetention
+
+KINDS: tuple[Kind, ...] = ("teacher", "student", "predicted")
+AGE_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+"""From a wired camera and a GPU to a CPU that falls behind."""
+STAGE_BUCKETS_S = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Metrics:
+    """All metrics of one service; no two share anything. Any thread, but for `tick`."""
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._frames = Counter(
+            "atttrack_frames", "Frames tracked, by who saw them.", ("stream", "kind"), registry=self.registry
+        )
+        self._age = Histogram(
+            "atttrack_frame_age_seconds",
+            "Time from the capture of a frame to its tracks.",
+            ("stream", "kind"),
+            buckets=AGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._reconnects = Counter(
+            "atttrack_stream_reconnects",
+            "Connections to a camera that broke or could not be made, by cause.",
+            ("stream", "code"),
+            registry=self.registry,
+        )
+        self._stage = Histogram(
+            "atttrack_stage_seconds",
+            "Time that a stage took in one tick; kind: who saw the tick's frames, the teacher, the student, or both.",
+            ("stage", "kind"),
+            buckets=STAGE_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._before_s: dict[str, float] = {}
+        Info("atttrack_build", "The service that answers.", registry=self.registry).info({"version": version})
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+
+    def stream(self, stream_id: str) -> "StreamMetrics":
+        """Return what a new stream writes to."""
+        return StreamMetrics(stream_id, self._frames, self._age, self._reconnects)
+
+    def forget(self, stream_id: str) -> None:
+        """Remove all that carries the stream's label; unknown ones are ignored."""
+        for metric in (self._frames, self._age, self._reconnects):
+            metric.remove_by_labels({"stream": stream_id})
+
+    def tick(self, times: StageTimes, kinds: Iterable[Kind]) -> None:
+        """Take the stages' times since the last call; `kinds`: of the tick's frames. Device thread only."""
+        seen = set(kinds)
+        kind = seen.pop() if len(seen) == 1 else "both"
+        for stage, watch in times.stages().items():
+            spent_s = watch.seconds - self._before_s.get(stage, 0.0)
+            if spent_s > 0:
+                self._before_s[stage] = watch.seconds
+                self._stage.labels(stage, kind).observe(spent_s)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class StreamMetrics:
+    """What one stream writes: `frame` on the device thread, `reconnected` on any."""
+
+    def __init__(self, stream_id: str, frames: Counter, age: Histogram, reconnects: Counter) -> None:
+        self.id_retention = IdRetention()
+        self._stream_id = stream_id
+        self._reconnects = reconnects
+        self._frames = {kind: frames.labels(stream_id, kind) for kind in KINDS}  # looked up once: labels() is slow
+        self._age = {kind: age.labels(stream_id, kind) for kind in KINDS}
+
+    def frame(self, tracked: TrackedFrame, age_s: float) -> None:
+        """Count one tracked frame; `age_s`: from its capture to its tracks."""
+        self._frames[tracked.kind].inc()
+        self._age[tracked.kind].observe(age_s)
+        if tracked.discontinuity:
+            self.id_retention.restart()
+        self.id_retention.observe(tracked.kind, tracked.tracks.ids.tolist())
+
+    def reconnected(self, code: str) -> None:
+        """A connection broke or could not be made, for the reason `code`."""
+        self._reconnects.labels(self._stream_id, code).inc()
