@@ -1,5 +1,7 @@
 """The track message of `/streams/{id}/tracks`, schema tracks/1: one JSON text per processed frame."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +10,9 @@ from pydantic_core import to_json
 
 from edge.arrays import F32
 from edge.detections import TrackState
+from edge.modes import Mode
 from edge.pipeline import TrackedFrame
+from service.events import AnyEvent, Event
 
 Kind = Literal["teacher", "student", "predicted"]
 StateName = Literal["tentative", "confirmed", "lost"]
@@ -19,6 +23,8 @@ _STATE_NAMES: dict[int, StateName] = {
     TrackState.LOST: "lost",
 }
 _NO_GAP = b'"gap":0}'
+NO_EVENTS = b'"events":[],"gap":0}'
+"""How a message ends that tells of no event."""
 
 
 class TrackItem(BaseModel):
@@ -38,6 +44,7 @@ class TrackItem(BaseModel):
     origin: Kind = Field(description="Who saw the box in this frame; predicted: nobody, it is the motion model's.")
     since_teacher: int = Field(description="Frames since the teacher last looked: 0 on a keyframe, -1 if it never did.")
     velocity: tuple[float, float] = Field(description="Of the box centre, source pixels per second.")
+    zones: list[str] = Field(default_factory=list, description="Ids of the zones that this person stands in.")
 
 
 class TrackMessage(BaseModel):
@@ -45,8 +52,9 @@ class TrackMessage(BaseModel):
 
     schema_: Literal["tracks/1"] = Field(default="tracks/1", alias="schema")
     stream_id: str
+    run: str = Field(description="This life of the stream; after a restart, another one counts `seq` from 1 again.")
     epoch: int = Field(description="Grows when identities start anew.")
-    seq: int = Field(description="Counts the messages of the stream from 1, without holes.")
+    seq: int = Field(ge=1, description="Counts the messages of the stream from 1, without holes.")
     frame_id: int = Field(description="Position in the source; holes are frames that were skipped.")
     ts_capture: float = Field(description="Unix time of capture, seconds.")
     clock: Literal["camera", "host", "media"] = Field(description="Who stamped ts_capture.")
@@ -55,42 +63,78 @@ class TrackMessage(BaseModel):
     width: int = Field(description="Source picture, pixels.")
     height: int
     k: int = Field(description="Keyframe period: the teacher sees every k-th frame.")
+    mode: Mode = Field(description="How the networks share the work.")
+    threshold: float = Field(ge=0, le=1, description="Detections with a lower score are ignored.")
     kind: Kind = Field(description="Which network saw this frame.")
     tracks: list[TrackItem]
-    gap: int = Field(default=0, description="Messages that this subscriber lost just before this one, being too slow.")
+    events: list[AnyEvent] = Field(default_factory=list, description="What happened in this frame.")
+    gap: int = Field(
+        default=0,
+        ge=0,
+        description="Messages of this stream that were lost to this subscriber just before this one: too slow for the "
+        "queue, or too late for what is kept to resume from.",
+    )
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
 
-def encode(tracked: TrackedFrame, stream_id: str, run: str, epoch: int, seq: int, ts_out: float) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An encoded message, with what one has to know of it without decoding."""
+
+    stream_id: str
+    seq: int
+    ts_capture: float
+    encoded: bytes
+
+    def with_gap(self, gap: int) -> "Published":
+        """Return this message telling its subscriber that `gap` messages before it were lost."""
+        return self if gap == 0 else replace(self, encoded=with_gap(self.encoded, gap))
+
+
+def encode(
+    tracked: TrackedFrame,
+    stream_id: str,
+    run: str,
+    seq: int,
+    ts_out: float,
+    zones: Sequence[list[str]] | None = None,
+    events: Sequence[Event] = (),
+) -> Published:
     """Return the JSON text of a TrackMessage, once for all subscribers.
 
-    `run` names this life of the stream and makes `uid` globally unique. Built from plain dictionaries in the order of
-    the model's fields, which takes a tenth of the time that models would.
+    `run` names this life of the stream and makes `uid` globally unique; `zones` has the zone ids of each track, row by
+    row. Built from plain dictionaries in the order of the model's fields,
+    which takes a tenth of the time that models would.
     """
     frame = tracked.frame
     height, width = frame.image.shape[:2]
+    ts_capture = round(frame.captured_at_s, 6)
     message = {
         "schema": "tracks/1",
         "stream_id": stream_id,
-        "epoch": epoch,
+        "run": run,
+        "epoch": tracked.epoch,
         "seq": seq,
         "frame_id": frame.index,
-        "ts_capture": round(frame.captured_at_s, 6),
+        "ts_capture": ts_capture,
         "clock": frame.clock,
         "pts": frame.pts,
         "ts_out": round(ts_out, 6),
         "width": width,
         "height": height,
         "k": tracked.k,
+        "mode": tracked.mode,
+        "threshold": tracked.threshold,
         "kind": tracked.kind,
-        "tracks": _items(tracked, f"{run}-{epoch}-"),
+        "tracks": _items(tracked, f"{run}-{tracked.epoch}-", zones),
+        "events": events,
         "gap": 0,
     }
-    return to_json(message)
+    return Published(stream_id, seq, ts_capture, to_json(message))
 
 
-def _items(tracked: TrackedFrame, uid_prefix: str) -> list[dict[str, object]]:
+def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | None) -> list[dict[str, object]]:
     tracks = tracked.tracks
     columns = zip(
         tracks.ids.tolist(),
@@ -100,6 +144,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str) -> list[dict[str, object]]:
         _rounded(tracks.ages_s, 3),
         tracks.detection.tolist(),
         _rounded(tracks.velocities, 1),
+        [[]] * len(tracks) if zones is None else zones,
         strict=True,
     )
     return [
@@ -114,8 +159,9 @@ def _items(tracked: TrackedFrame, uid_prefix: str) -> list[dict[str, object]]:
             "origin": tracked.kind if detection >= 0 else "predicted",
             "since_teacher": tracked.since_teacher,
             "velocity": velocity,
+            "zones": inside,
         }
-        for identity, xyxy, score, state, age, detection, velocity in columns
+        for identity, xyxy, score, state, age, detection, velocity, inside in columns
     ]
 
 
@@ -126,5 +172,5 @@ def _rounded(values: F32, decimals: int) -> list[Any]:
 
 
 def with_gap(encoded: bytes, gap: int) -> bytes:
-    """Return `encoded` telling its subscriber that `gap` messages before it were dropped."""
-    return encoded if gap == 0 else encoded[: -len(_NO_GAP)] + b'"gap":%d}' % gap
+    """Return `encoded`, which tells of no gap, telling of one."""
+    return encoded[: -len(_NO_GAP)] + b'"gap":%d}' % gap

@@ -1,32 +1,170 @@
-"""WebSocket /streams/{id}/tracks: one track message per frame, as JSON text."""
+"""Tracks by WebSocket, as server-sent events and as JSON: /streams/{id}/tracks, and /tracks for many streams."""
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, WebSocket
+from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
-from service.errors import NotFound, problem_response
+from service.auth.caller import Caller
+from service.errors import NotFound, Refused, documented, stream_not_found
 from service.hub import HubClosed, Subscription
+from service.messages import Published, TrackMessage
 from service.routes.dependencies import Needs, RuntimeDependency
+from service.runtime import Runtime
+from service.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
 
 router = APIRouter(tags=["tracks"])
 
+KEEPALIVE_S = 15.0
+"""After so long without a message, an event stream gets a comment: it keeps proxies from hanging up, and tells who
+has left. WebSockets have pings for that."""
+EVENT_STREAM = "text/event-stream"
+EVENT_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class TrackList(BaseModel):
+    """The newest messages of one stream, oldest first."""
+
+    messages: list[TrackMessage]
+
+
+def _view(
+    zones: Annotated[
+        str | None, Query(description="Ids of zones, separated by commas: only tracks inside, and events of these.")
+    ] = None,
+    fields: Annotated[
+        str | None,
+        Query(
+            description=f"Only these fields, separated by commas, besides {', '.join(ALWAYS)}. "
+            f"Of tracks: {', '.join(sorted(TRACK_FIELDS))}. Of messages: {', '.join(sorted(MESSAGE_FIELDS))}."
+        ),
+    ] = None,
+    max_rate: Annotated[
+        float | None,
+        Query(description="Messages per second of each stream, at most; events of those left out come with the next."),
+    ] = None,
+) -> View:
+    try:
+        return View.parse(zones, fields, max_rate)
+    except ValueError as error:
+        raise Refused("invalid_view", str(error)) from None
+
+
+ViewDependency = Annotated[View, Depends(_view)]
+FromSeq = Annotated[
+    int | None,
+    Query(ge=1, description="Go on from this message; those that are not kept any more are told in `gap`."),
+]
+
 
 @router.websocket("/streams/{stream_id}/tracks", dependencies=[Needs("read")])
-async def tracks(socket: WebSocket, stream_id: str, runtime: RuntimeDependency) -> None:
+async def follow_stream(
+    socket: WebSocket, stream_id: str, runtime: RuntimeDependency, view: ViewDependency, from_seq: FromSeq = None
+) -> None:
     """Send every message of the stream from now on; what a slow client misses is told in `gap`."""
+    runtime.registry.get(stream_id)
+    await _serve(socket, runtime, runtime.hub.subscribe([stream_id], view, from_seq))
+
+
+@router.websocket("/tracks")
+async def follow_streams(
+    socket: WebSocket,
+    caller: Annotated[Caller, Needs("read")],
+    runtime: RuntimeDependency,
+    view: ViewDependency,
+    streams: str | None = None,
+) -> None:
+    """Send the messages of several streams (`streams=a,b`), or of all, those to come included."""
+    if streams is None:
+        await _serve(socket, runtime, runtime.hub.follow(caller.sees, view))
+        return
+    stream_ids = list(dict.fromkeys(one for one in streams.split(",") if one))
+    for stream_id in stream_ids:
+        if not caller.sees(stream_id):
+            raise stream_not_found(stream_id)
+        runtime.registry.get(stream_id)
+    if not stream_ids:
+        raise Refused("invalid_view", "streams names no stream; leave it out to follow all of them")
+    await _serve(socket, runtime, runtime.hub.subscribe(stream_ids, view))
+
+
+@router.get(
+    "/streams/{stream_id}/tracks",
+    dependencies=[Needs("read")],
+    response_class=Response,
+    responses={
+        200: {
+            "model": TrackList,
+            "description": "The newest messages; with `Accept: text/event-stream` all to come, as server-sent events.",
+            "content": {EVENT_STREAM: {}},
+        },
+        **documented(404, 422),
+    },
+)
+async def recent_tracks(
+    request: Request,
+    stream_id: str,
+    runtime: RuntimeDependency,
+    view: ViewDependency,
+    last: Annotated[int, Query(ge=1, le=100_000, description="So many messages, as far as they are kept.")] = 1,
+    from_seq: FromSeq = None,
+    last_event_id: Annotated[str | None, Header(description="Sent by browsers that come back.")] = None,
+) -> Response:
+    """Return the newest messages as JSON; or, to `Accept: text/event-stream`, every message from now on.
+
+    An event's id is the message's `seq`, so a browser resumes by itself where it was interrupted.
+    """
+    runtime.registry.get(stream_id)
+    if EVENT_STREAM not in request.headers.get("accept", ""):
+        viewer = Viewer(view)
+        shown = [one for message in runtime.hub.history(stream_id).last(last) if (one := viewer.show(message))]
+        return Response(b'{"messages":[%b]}' % b",".join(one.encoded for one in shown), media_type="application/json")
+    if last_event_id is not None and last_event_id.isdecimal():
+        from_seq = int(last_event_id) + 1
+    events = _events(runtime, stream_id, view, from_seq)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=EVENT_STREAM_HEADERS)
+
+
+async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
+    """Yield server-sent events until the stream is removed or the client leaves.
+
+    Subscribes by itself, since a generator that is never begun would never unsubscribe.
+    """
     try:
         runtime.registry.get(stream_id)
-    except NotFound as error:
-        await socket.send_denial_response(problem_response(error.problem()))
+    except NotFound:  # removed since the answer began
         return
-    subscription = runtime.hub.subscribe(stream_id)
+    subscription = runtime.hub.subscribe([stream_id], view, from_seq)
+    waiting: asyncio.Task[Published] | None = None
+    try:
+        yield b"retry: 1000\n\n"
+        while True:
+            waiting = waiting or asyncio.create_task(subscription.get())
+            done, _ = await asyncio.wait({waiting}, timeout=KEEPALIVE_S)
+            if not done:
+                yield b": nothing new\n\n"
+                continue
+            message, waiting = waiting.result(), None
+            yield b"id: %d\ndata: %b\n\n" % (message.seq, message.encoded)
+    except HubClosed:
+        pass
+    finally:
+        runtime.hub.unsubscribe(subscription)
+        if waiting is not None:
+            waiting.cancel()
+
+
+async def _serve(socket: WebSocket, runtime: Runtime, subscription: Subscription) -> None:
     try:
         await socket.accept()
         await _send_until_either_leaves(socket, subscription)
     finally:
-        runtime.hub.unsubscribe(stream_id, subscription)
+        runtime.hub.unsubscribe(subscription)
 
 
 async def _send_until_either_leaves(socket: WebSocket, subscription: Subscription) -> None:
@@ -44,7 +182,8 @@ async def _send(socket: WebSocket, subscription: Subscription) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         try:
             while True:
-                await socket.send_text((await subscription.get()).decode())
+                message = await subscription.get()
+                await socket.send_text(message.encoded.decode())
         except HubClosed as closed:
             await socket.close(closed.code, closed.reason)
 
