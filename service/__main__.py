@@ -7,6 +7,7 @@ import signal
 import sys
 from importlib import import_module
 from socket import socket
+from types import FrameType
 from typing import NoReturn
 
 import uvicorn
@@ -19,6 +20,7 @@ from service.app import build_pipeline, create_app
 from service.logs import configure_logs
 from service.runtime import Runtime
 from service.settings import Settings
+from service.store import StoreError
 
 PROGRAM = "python -m service"
 EXAMPLES = f"""\
@@ -31,7 +33,7 @@ examples:
 
 Every setting can be given as a flag or as the environment variable ATTTRACK_<NAME>; the flag wins.
 """
-BAD_SETTINGS, BAD_MODELS = 2, 3
+BAD_SETTINGS, BAD_MODELS, BAD_STATE = 2, 3, 4
 
 COMMANDS = {
     "config": "service.config_command",
@@ -53,8 +55,15 @@ def main() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Run the service until it is told to stop. Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models."""
+    """Run the service until it is told to stop, at once when told twice.
+
+    Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models, 4 state folder not usable.
+    """
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
+    try:
+        runtime.open_store()
+    except StoreError as error:
+        _exit(BAD_STATE, str(error))
     config = uvicorn.Config(
         create_app(settings, runtime),
         host=settings.host,
@@ -91,6 +100,14 @@ class DrainingServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Return whether it is time to stop."""
         return await super().on_tick(counter) or self._runtime.failure is not None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first signal, end on the second."""
+        if self.should_exit:
+            logging.getLogger(__name__).warning("told to stop again: not waiting for anybody")
+            logging.shutdown()
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Drain, then close all connections."""

@@ -5,10 +5,11 @@ ApiError
   Forbidden       403  scope_too_small, key_limited
   NotFound        404  stream_not_found, no_frame_yet
   Conflict        409  stream_exists
+  PreconditionFailed 412  stream_changed
   Refused         422  invalid_url, scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams
-  NotReady        503  not_ready, shutting_down, worker_stalled
+  NotReady        503  not_ready, shutting_down, worker_stalled, store_failed
 """
 
 from http import HTTPStatus
@@ -82,6 +83,12 @@ class Conflict(ApiError):
     """It exists already and differs."""
 
     status = HTTPStatus.CONFLICT
+
+
+class PreconditionFailed(ApiError):
+    """It is not any more what the caller took it for."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
 
 
 class Refused(ApiError):

@@ -1,61 +1,145 @@
-"""StreamRegistry: the streams of this service, in memory; a stored registry would keep the same five methods."""
+"""StreamRegistry: the streams of this service, and the one who changes them: in memory, on the device, in the store."""
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from typing import TypeVar
 
+from pydantic import ValidationError
+
+from edge.modes import Mode
 from edge.sources.base import SourceError
-from service.errors import Conflict, LimitReached, NotReady, Refused, stream_not_found
+from edge.sources.latest import FrameReader
+from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.settings import Settings
-from service.stream import Stream, StreamSpec
-from service.streams import NewStream
-from service.url_policy import Credentials, UrlPolicy
+from service.spec import StreamSpec
+from service.store import Store, StoredStream, StoreError
+from service.stream import Stream
+from service.streams import NewStream, StreamPatch
+from service.url_policy import Address, UrlPolicy
 from service.worker import Worker, WorkerStopped
 
 log = logging.getLogger(__name__)
 
+CLOSE_S = 2.0
+"""For all readers together, at the end of the service."""
+Result = TypeVar("Result")
+MakeStream = Callable[[StreamSpec, float], Stream]
+"""From a specification and the Unix time of its creation."""
+
 
 class StreamRegistry:
-    """Adds and removes streams; belongs to the event loop."""
+    """Adds, changes and removes streams; belongs to the event loop.
 
-    def __init__(self, settings: Settings, worker: Worker, make: Callable[[StreamSpec], Stream]) -> None:
+    What returned without an error is in the store: it outlives the death of the process at any moment.
+    """
+
+    def __init__(self, settings: Settings, store: Store, worker: Worker, make: MakeStream) -> None:
         self._settings = settings
+        self._store = store
         self._policy: UrlPolicy = settings.url_policy
         self._worker = worker
         self._make = make
         self._streams: dict[str, Stream] = {}
-        self._adding = asyncio.Lock()
+        self._rows: dict[str, StoredStream] = {}
+        self._changing = asyncio.Lock()
         self._closed = False
 
-    async def add(self, new: NewStream) -> tuple[Stream, bool]:
-        """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
-        spec = self._spec(new)
-        async with self._adding:
-            return await self._add(spec)
+    def restore(self) -> None:
+        """Take over the streams of the store; they are pending until `begin`. Raises StoreError."""
+        for row in self._store.streams():
+            try:
+                spec = StreamSpec.from_document(row.id, row.document)
+            except ValidationError as error:  # whose text has the values, and secrets among them
+                fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+                log.error("stream %s cannot be read from the store and is left out: %s", row.id, fields)
+                continue
+            self._rows[row.id] = row
+            self._streams[row.id] = self._make(spec, row.created_at)
 
-    async def _add(self, spec: StreamSpec) -> tuple[Stream, bool]:
-        known = self._streams.get(spec.id)
-        if known is not None:
-            if known.spec == spec:
+    async def begin(self, cameras: Iterable[NewStream]) -> None:
+        """Start all streams: those taken over, and those of the settings, which are what the settings say now.
+
+        Nothing stops the start: a stream that cannot work any more is failed, with its cause; a camera of the settings
+        that is refused is logged and left out.
+        """
+        wanted = {camera.id: camera for camera in cameras}
+        for row in list(self._rows.values()):
+            if row.from_settings and row.id not in wanted:
+                await self.remove(row.id)
+        await asyncio.gather(*(self._resume(stream, number) for number, stream in enumerate(self.all())))
+        for camera in wanted.values():
+            try:
+                await self._add_first(camera)
+            except ApiError as error:
+                log.error("cannot start with %s: %s: %s", camera.id, error.code, error.detail)
+
+    async def add(
+        self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
+    ) -> tuple[Stream, bool]:
+        """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
+        spec = StreamSpec.from_request(new, self._settings, idempotency_key)
+        if (known := self._known(spec.id, new)) is not None:
+            return known, False
+        self._check_open()
+        self._check_mode(spec.mode)
+        stream = self._make(spec, time.time())
+        address, reader = await self._open(stream, spec)
+        async with self._changing:
+            if (known := self._known(spec.id, new)) is not None:
                 return known, False
-            raise Conflict(
-                "stream_exists", f"stream {spec.id!r} exists and differs; DELETE it first or choose another id"
-            )
-        if self._closed:
-            raise NotReady("shutting_down", "the service is shutting down")
-        if len(self._streams) >= self._settings.max_streams:
-            raise LimitReached("too_many_streams", f"this service takes {self._settings.max_streams} streams")
-        try:
-            stream = await asyncio.to_thread(self._make, spec)
-        except SourceError as error:
-            raise Refused(error.code, str(error)) from None
-        await _obeyed(self._worker.add(stream))
-        self._streams[spec.id] = stream
+            self._check_open()
+            if len(self._streams) >= self._settings.max_streams:
+                raise self._too_many()
+            stream.adopt(address, reader)
+            await _obeyed(self._worker.add(stream))
+            try:
+                created_at, document = stream.created_at, spec.document()
+                row = await _kept(lambda: self._store.add_stream(spec.id, document, created_at, from_settings))
+            except ApiError:
+                await _obeyed(self._worker.remove(spec.id))
+                raise
+            self._rows[spec.id], self._streams[spec.id] = row, stream
         stream.start()
-        log.info("stream %s added: %s", spec.id, spec.address.shown)
+        log.info("stream %s added: %s", spec.id, address.shown)
         return stream, True
+
+    async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> Stream:
+        """Change a stream that may be running. Raises NotFound, PreconditionFailed, Refused or NotReady."""
+        async with self._changing:
+            stream = self.get(stream_id)
+            self._check_open()
+            self._check_version(stream_id, if_match)
+            old, spec = stream.spec, stream.spec.changed(patch, self._settings)
+            self._check_mode(spec.mode)
+            moved = (spec.url, spec.credentials) != (old.url, old.credentials)
+            anew = moved or ("url" in patch.model_fields_set and not stream.live)
+            opened = await self._open(stream, spec) if anew else None
+            if spec != old:
+                self._rows[stream_id] = await _kept(lambda: self._store.change_stream(stream_id, spec.document()))
+            stream.spec = spec
+            if opened is not None:
+                await self._reopen(stream, *opened)
+            else:
+                await _obeyed(self._worker.change(stream))
+        changed = sorted(patch.model_fields_set)
+        log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing")
+        return stream
+
+    async def remove(self, stream_id: str, if_match: str | None = None) -> None:
+        """Stop a stream and end its subscriptions. Raises NotFound, PreconditionFailed or NotReady."""
+        async with self._changing:
+            stream = self.get(stream_id)
+            self._check_open()
+            self._check_version(stream_id, if_match)
+            await _kept(lambda: self._store.remove_stream(stream_id))
+            await _obeyed(self._worker.remove(stream_id))
+            del self._streams[stream_id], self._rows[stream_id]
+        stream.end_subscriptions()
+        await asyncio.to_thread(stream.close)
+        log.info("stream %s removed", stream_id)
 
     def get(self, stream_id: str) -> Stream:
         """Return a stream. Raises NotFound."""
@@ -68,38 +152,108 @@ class StreamRegistry:
         """Return all streams, oldest first."""
         return list(self._streams.values())
 
-    async def remove(self, stream_id: str) -> None:
-        """Stop a stream and end its subscriptions. Raises NotFound."""
-        stream = self.get(stream_id)
-        await _obeyed(self._worker.remove(stream_id))
-        if self._streams.pop(stream_id, None) is None:
-            raise stream_not_found(stream_id)
-        await self._close(stream)
-        log.info("stream %s removed", stream_id)
+    def position(self, stream_id: str) -> int:
+        """Return the stream's place in the order of creation, which nothing else ever gets. Raises NotFound."""
+        self.get(stream_id)
+        return self._rows[stream_id].position
+
+    def etag(self, stream_id: str) -> str:
+        """Return the name of the stream's present specification, for ETag and If-Match. Raises NotFound."""
+        self.get(stream_id)
+        row = self._rows[stream_id]
+        return f'"{row.position}-{row.version}"'
 
     async def close(self) -> None:
         """Stop reading everywhere; what was read may still be tracked."""
         self._closed = True
-        await asyncio.gather(*(asyncio.to_thread(stream.close) for stream in self.all()))
+        await asyncio.to_thread(_close_all, self.all())
 
-    async def _close(self, stream: Stream) -> None:
-        stream.end_subscriptions()
+    async def _resume(self, stream: Stream, number: int) -> None:
+        try:
+            if number >= self._settings.max_streams:
+                raise self._too_many()
+            self._check_mode(stream.mode)
+            address, reader = await self._open(stream, stream.spec)
+            await self._reopen(stream, address, reader)
+        except NotReady:
+            return  # the service ends before it has begun
+        except ApiError as error:
+            stream.fail(error.code, error.detail)
+        except Exception:
+            log.exception("stream %s cannot be resumed", stream.id)
+            stream.fail("internal_error", "the service cannot resume this stream; its log has the reason")
+        else:
+            log.info("stream %s resumed: %s", stream.id, address.shown)
+
+    async def _add_first(self, camera: NewStream) -> None:
+        known = self._streams.get(camera.id or "")
+        if known is None:
+            await self.add(camera, from_settings=True)
+        elif known.spec.url != camera.url:
+            if not self._rows[known.id].from_settings:
+                raise Conflict("stream_exists", "a stream with this id was posted before; it stays as it is")
+            await self.update(known.id, StreamPatch(url=camera.url))
+
+    async def _reopen(self, stream: Stream, address: Address, reader: FrameReader) -> None:
+        await _obeyed(self._worker.remove(stream.id))
         await asyncio.to_thread(stream.close)
+        stream.adopt(address, reader)
+        await _obeyed(self._worker.add(stream))
+        stream.start()
 
-    def _spec(self, new: NewStream) -> StreamSpec:
-        given = new.credentials
-        credentials = Credentials(given.username, given.password.get_secret_value()) if given else None
-        stream_id = new.id or f"stream-{secrets.token_hex(3)}"
-        if new.mode not in (None, self._settings.mode):
-            detail = f"this service runs mode {self._settings.mode!r}; start one with --mode {new.mode}"
-            raise Refused("mode_not_available", detail)
-        return StreamSpec(
-            id=stream_id,
-            name=new.name or stream_id,
-            address=self._policy.check(new.url, credentials),
-            k=new.k or self._settings.k,
-            mode=self._settings.mode,
-        )
+    async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
+        """Look at the address and what it leads to, which may take its time. Raises Refused."""
+
+        def look() -> tuple[Address, FrameReader]:
+            address = self._policy.check(spec.url, spec.credentials)
+            return address, stream.reader(address)
+
+        try:
+            return await asyncio.to_thread(look)
+        except SourceError as error:
+            raise Refused(error.code, str(error)) from None
+
+    def _known(self, stream_id: str, new: NewStream) -> Stream | None:
+        """The stream that exists already and is as asked. Raises Conflict."""
+        known = self._streams.get(stream_id)
+        if known is not None and (differing := known.spec.differences(new)):
+            detail = f"stream {stream_id!r} exists and differs in {', '.join(differing)}; PATCH it or choose another id"
+            raise Conflict("stream_exists", detail)
+        return known
+
+    def _too_many(self) -> LimitReached:
+        return LimitReached("too_many_streams", f"this service takes {self._settings.max_streams} streams at a time")
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotReady("shutting_down", "the service is shutting down")
+
+    def _check_mode(self, mode: Mode) -> None:
+        if mode not in self._worker.modes:
+            has = ", ".join(self._worker.modes)
+            raise Refused("mode_not_available", f"no model file here for mode {mode!r}; there is one for {has}")
+
+    def _check_version(self, stream_id: str, if_match: str | None) -> None:
+        known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
+        if "*" not in known and self.etag(stream_id) not in known:
+            raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
+
+
+async def _kept(write: Callable[[], Result]) -> Result:
+    """Write into the store. Raises NotReady where that fails: what cannot be kept is not done."""
+    try:
+        return await asyncio.to_thread(write)
+    except StoreError as error:
+        log.error("%s", error)
+        raise NotReady("store_failed", "the change cannot be kept, so it was not made; see the service's log") from None
+
+
+def _close_all(streams: list[Stream]) -> None:
+    for stream in streams:
+        stream.close(timeout_s=0)
+    deadline = time.monotonic() + CLOSE_S
+    for stream in streams:
+        stream.close(max(0.0, deadline - time.monotonic()))
 
 
 async def _obeyed(command: "Future[None]") -> None:

@@ -4,13 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from service.errors import ApiError
-from service.hub import TrackHub
+from service.hub import HubSettings, TrackHub
 from service.readiness import Progress, Readiness
 from service.registry import StreamRegistry
 from service.settings import Settings
-from service.stream import Stream, StreamSpec
-from service.streams import NewStream
+from service.spec import StreamSpec
+from service.store import Store
+from service.stream import Stream
 from service.video import VideoFeed, VideoSettings
 from service.worker import Pipeline, Worker
 
@@ -30,45 +30,41 @@ class Runtime:
         self.worker = Worker(lambda: build(self.readiness.report))
         self.failure: Exception | None = None
         """What ended the start; the process should end with it."""
+        self.store: Store
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
+        self._stored = False
         self._starting: asyncio.Task[None]
         self._draining: asyncio.Task[None] | None = None
 
+    def open_store(self) -> None:
+        """Open what outlives a restart; does nothing the second time. Raises StoreError."""
+        if not self._stored:
+            self.store = Store(self.settings.store_path)
+            self._stored = True
+
     async def open(self) -> None:
-        """Begin to load the networks and return at once: health and readiness answer meanwhile."""
+        """Know all streams, begin to load the networks and return: health and readiness answer meanwhile."""
+        self.open_store()
         self.loop = asyncio.get_running_loop()
-        self.hub = TrackHub(self.loop, self.settings.subscriber_queue)
-        self.registry = StreamRegistry(self.settings, self.worker, self._make_stream)
+        self.hub = TrackHub(self.loop, _hub_settings(self.settings))
+        self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
+        self.registry.restore()
         self._starting = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
         self.readiness.report("loading_models", "loading the networks")
         try:
             await asyncio.wrap_future(self.worker.launch())
-            await self._add_first_streams()
+            await self.registry.begin(self.settings.start_cameras)
         except Exception as error:
             self.failure = error
             self.readiness.report("load_failed", str(error))
         else:
             self.readiness.start()
             log.info("ready")
-
-    async def _add_first_streams(self) -> None:
-        """Add those of the settings; one that is refused is logged and left out."""
-        for number, url in enumerate(self.settings.start_urls):
-            demo = self.settings.demo and number == 0
-            new = NewStream(
-                url=url,
-                id="demo" if demo else f"camera-{number + (not self.settings.demo)}",
-                name="Drawn scene" if demo else None,
-            )
-            try:
-                await self.registry.add(new)
-            except ApiError as error:
-                log.error("cannot start with camera %d: %s: %s", number, error.code, error.detail)
 
     async def drain(self) -> None:
         """Stop reading, publish what is being tracked, let subscribers take it, and close them; once."""
@@ -87,11 +83,16 @@ class Runtime:
             log.info("stream %s: %d frames tracked", stream.id, stream.view().stats.frames)
             stream.feed.close()
         await self.hub.drained(self.settings.shutdown_grace_s)
+        self.store.close()
 
     @property
     def stalled(self) -> bool:
         """Whether the device thread gives no sign of life, though it has nothing left to load."""
         return self.worker.silent_s > STALLED_S and not self.worker.building
 
-    def _make_stream(self, spec: StreamSpec) -> Stream:
-        return Stream(spec, self.hub, self.worker, VideoFeed(self.loop, self._video))
+    def _make_stream(self, spec: StreamSpec, created_at: float) -> Stream:
+        return Stream(spec, created_at, self.hub, self.worker, VideoFeed(self.loop, self._video))
+
+
+def _hub_settings(settings: Settings) -> HubSettings:
+    return HubSettings(settings.subscriber_queue, settings.history, int(settings.history_mb * 1e6))

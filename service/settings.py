@@ -12,6 +12,7 @@ from edge.modes import Mode
 from edge.tracking.tracker import TrackerSettings
 from service.logs import LogFormat
 from service.store import FILE_NAME
+from service.streams import NewStream
 from service.url_policy import UrlPolicy
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
@@ -133,6 +134,7 @@ class Settings(BaseSettings):
         return self.api_key.get_secret_value() if self.api_key else None
 
     @property
-    def start_urls(self) -> list[str]:
-        """Streams to begin with."""
-        return [*([DEMO_URL] if self.demo else []), *self.cameras]
+    def start_cameras(self) -> list[NewStream]:
+        """Streams to begin with, by ids that are the same at every start."""
+        demo = [NewStream(id="demo", name="Drawn scene", url=DEMO_URL)] if self.demo else []
+        return [*demo, *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1))]

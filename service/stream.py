@@ -3,16 +3,21 @@
 import logging
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import replace
+from urllib.parse import urlsplit
 
+from edge.lane import IdentityPolicy
 from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceState
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
+from service.events import TrackEvents
 from service.hub import TrackHub
 from service.messages import encode
+from service.overload import OverloadWatch
+from service.spec import StreamSpec
 from service.stats import StreamStats
 from service.streams import StateView, StatsView, StreamView
 from service.url_policy import Address
@@ -23,38 +28,34 @@ log = logging.getLogger(__name__)
 
 SOURCE_SETTINGS = SourceSettings(first_must_connect=False)
 """A service waits for its cameras: one that cannot be reached yet is tried again."""
-EPOCH = 1
-"""Identities outlive a reconnect, as far as the tracker finds them again, so a stream has one epoch in its life."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSpec:
-    """What a user asked for; equal specs are the same stream."""
-
-    id: str
-    name: str
-    address: Address
-    k: int
-    mode: Mode
 
 
 class Stream:
-    """Implements `service.worker.Lane`. `start` and `close` belong to the registry, `take` to `fail` to the worker."""
+    """Implements `service.worker.Lane`.
 
-    def __init__(self, spec: StreamSpec, hub: TrackHub, worker: Worker, feed: VideoFeed) -> None:
-        """Open nothing yet. Raises edge's SourceError where the address alone shows that it cannot work."""
+    `take` to `fail` belong to the worker, all else to the registry. A stream lives from POST to DELETE; its reader may
+    be replaced on the way, or missing where its address is refused.
+    """
+
+    def __init__(self, spec: StreamSpec, created_at: float, hub: TrackHub, worker: Worker, feed: VideoFeed) -> None:
         self.spec = spec
+        """May be replaced by an equal one but for k, mode, threshold, zones, identity and name."""
         self.feed = feed
         self.stats = StreamStats()
-        self.created_at = time.time()
+        self.created_at = created_at
         self._hub = hub
+        self._bell = worker.bell
         self._run = secrets.token_hex(4)
         self._seq = 0
+        self._epoch = 0
+        self._epochs_before = 0  # of the readers that were replaced
+        self._dropped_before = 0
+        self._events = TrackEvents(self._run)
+        self._overload = OverloadWatch()
         self._failure: SourceState | None = None
         self._logged: tuple[str, str | None] | None = None
-        source = open_source(spec.address.opened, settings=SOURCE_SETTINGS, real_time=True, on_state=self._on_state)
-        self._door = LatestFrame(worker.bell)
-        self._reader = FrameReader(source, self._door, f"reader {spec.id}")
+        self._address: Address | None = None
+        self._reader: FrameReader | None = None
 
     @property
     def id(self) -> str:
@@ -65,16 +66,48 @@ class Stream:
         return self.spec.k
 
     @property
+    def mode(self) -> Mode:
+        return self.spec.mode
+
+    @property
+    def threshold(self) -> float:
+        return self.spec.threshold
+
+    @property
+    def identity(self) -> IdentityPolicy:
+        return self.spec.identity
+
+    @property
     def ready(self) -> bool:
-        return self._door.ready
+        return self._reader is not None and self._reader.door.ready
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come or may come yet."""
+        return self.state.phase not in ("failed", "stopped")
+
+    def reader(self, address: Address) -> FrameReader:
+        """Return a reader to adopt. Raises edge's SourceError where the address alone shows that it cannot work."""
+        source = open_source(address.opened, settings=SOURCE_SETTINGS, real_time=True, on_state=self._on_state)
+        return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}")
+
+    def adopt(self, address: Address, reader: FrameReader) -> None:
+        """Read from here from `start` on. Not while the worker has this stream; a reader before has to be closed."""
+        if self._reader is not None:
+            self._dropped_before += self._reader.door.dropped
+        self._address, self._reader = address, reader
+        self._failure = None
+        self._epochs_before = self._epoch
 
     def start(self) -> None:
         """Begin to read, on a thread of its own."""
-        self._reader.start()
+        if self._reader is not None:
+            self._reader.start()
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 2.0) -> None:
         """Stop reading; may wait for the decoder."""
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close(timeout_s)
 
     def end_subscriptions(self) -> None:
         """Let all that follow this stream go: it is removed."""
@@ -83,48 +116,75 @@ class Stream:
 
     def take(self) -> Frame | None:
         """Return the newest frame not taken yet."""
-        return self._door.take()
+        return None if self._reader is None else self._reader.door.take()
 
     def publish(self, tracked: TrackedFrame) -> None:
         """Count, show and send one tracked frame."""
         now = time.time()
+        if self._epochs_before:
+            tracked = self._renumbered(tracked)
         self._seq += 1
+        self._epoch = tracked.epoch
+        age_s = now - tracked.frame.captured_at_s
         height, width = tracked.frame.image.shape[:2]
-        self.stats.record(now - tracked.frame.captured_at_s, len(tracked.tracks), (width, height))
-        if self._hub.subscribers(self.id):
-            self._hub.publish(self.id, encode(tracked, self.id, self._run, EPOCH, self._seq, now))
+        self.stats.record(age_s, len(tracked.tracks), (width, height))
+        self._overload.record(age_s, self._dropped)
+        events = self._events.observe(tracked)
+        self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, events=events))
         self.feed.offer(self._seq, tracked)
 
     def fail(self, code: str, message: str) -> None:
-        """Give up on this stream for good."""
+        """Give up on this stream, until it gets another reader."""
         self._failure = SourceState("failed", time.time(), code, message)
         log.error("stream %s failed: %s: %s", self.id, code, message)
-        self._reader.close(timeout_s=0)  # the device thread waits for nobody
+        self.close(timeout_s=0)  # the device thread waits for nobody
+
+    @property
+    def state(self) -> StateView:
+        """What the stream is doing, and why."""
+        state = self._failure or (self._reader.state if self._reader else SourceState("pending", self.created_at))
+        overload = self._overload.now
+        if state.phase == "running" and overload is not None:
+            return StateView(phase="degraded", since=overload.since, cause="overloaded", message=overload.message)
+        return _state_view(state)
 
     def view(self) -> StreamView:
         """Return the stream as the API shows it."""
         numbers = self.stats.numbers()
+        spec, address = self.spec, self._address
         return StreamView(
-            id=self.id,
-            name=self.spec.name,
-            url=self.spec.address.shown,
-            has_credentials=self.spec.address.has_credentials,
-            k=self.k,
-            mode=self.spec.mode,
+            id=spec.id,
+            name=spec.name,
+            url=address.shown if address else _bare(spec.url),
+            has_credentials=address.has_credentials if address else spec.credentials is not None,
+            k=spec.k,
+            mode=spec.mode,
+            threshold=spec.threshold,
+            zones=spec.zones,
+            identity=spec.identity,
             created_at=self.created_at,
-            state=_state_view(self._failure or self._reader.state),
+            state=self.state,
             stats=StatsView(
                 fps=numbers.fps,
                 frame_age_p50_ms=numbers.frame_age_p50_ms,
                 frame_age_p95_ms=numbers.frame_age_p95_ms,
                 people=numbers.people,
                 frames=numbers.frames,
-                dropped=self._door.dropped,
+                dropped=self._dropped,
                 width=numbers.width,
                 height=numbers.height,
                 subscribers=self._hub.subscribers(self.id),
             ),
         )
+
+    @property
+    def _dropped(self) -> int:
+        return self._dropped_before + (self._reader.door.dropped if self._reader else 0)
+
+    def _renumbered(self, tracked: TrackedFrame) -> TrackedFrame:
+        """Epochs go on where those of the reader before ended, and its end is a discontinuity."""
+        epoch = self._epochs_before + tracked.epoch
+        return replace(tracked, epoch=epoch, discontinuity=tracked.discontinuity or epoch != self._epoch)
 
     def _on_state(self, state: SourceState) -> None:
         """Log changes of phase or cause, and not every attempt again."""
@@ -144,3 +204,10 @@ def _state_view(state: SourceState) -> StateView:
         attempts=state.attempts,
         next_retry=state.retry_at_s,
     )
+
+
+def _bare(url: str) -> str:
+    """A URL without all that may be secret, for one that the policy does not let through."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else parts.path

@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Any, Protocol
 
+from edge.lane import IdentityPolicy
+from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 
@@ -24,8 +26,16 @@ class WorkerStopped(Exception):
 class Pipeline(Protocol):
     """What the worker needs of `edge.pipeline.TrackingPipeline`."""
 
-    def add_lane(self, lane_id: str, k: int | None = None) -> None: ...
+    @property
+    def modes(self) -> tuple[Mode, ...]: ...
+    def add_lane(
+        self, lane_id: str, k: int | None, mode: Mode | None, threshold: float | None, *, identity: IdentityPolicy
+    ) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
+    def set_period(self, lane_id: str, k: int) -> None: ...
+    def set_mode(self, lane_id: str, mode: Mode) -> None: ...
+    def set_threshold(self, lane_id: str, threshold: float) -> None: ...
+    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None: ...
     def submit(self, frames: Mapping[str, Frame]) -> Any: ...
     def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
 
@@ -37,6 +47,12 @@ class Lane(Protocol):
     def id(self) -> str: ...
     @property
     def k(self) -> int: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def identity(self) -> IdentityPolicy: ...
     @property
     def ready(self) -> bool:
         """Whether a frame waits."""
@@ -62,6 +78,8 @@ class Worker:
         self._build = build
         self.bell = Condition()
         """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
+        self.modes: tuple[Mode, ...] = ()
+        """What a lane may run; none until the pipeline is built."""
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -102,12 +120,17 @@ class Worker:
         """Track `lane` from the next tick on; the future has the error if the pipeline refuses."""
         return self._command(lambda pipeline: self._add(pipeline, lane))
 
+    def change(self, lane: Lane) -> "Future[None]":
+        """Apply the lane's k, mode, threshold and identity as they are now. Unknown lanes are ignored."""
+        return self._command(lambda pipeline: self._change(pipeline, lane))
+
     def remove(self, lane_id: str) -> "Future[None]":
         """Forget a lane; once done, nothing of it is published any more. Unknown lanes are ignored."""
         return self._command(lambda pipeline: self._remove(pipeline, lane_id))
 
     def _command(self, action: Callable[[Pipeline], None]) -> "Future[None]":
         done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # whoever waits may go, the command stands
 
         def obey(pipeline: Pipeline) -> None:
             try:
@@ -131,6 +154,7 @@ class Worker:
         except BaseException as error:
             self._built.set_exception(error)
             return
+        self.modes = pipeline.modes
         self._built.set_result(None)
         try:
             while self._wait():
@@ -159,8 +183,15 @@ class Worker:
         return self._stopping or bool(self._commands) or any(lane.ready for lane in self._lanes.values())
 
     def _add(self, pipeline: Pipeline, lane: Lane) -> None:
-        pipeline.add_lane(lane.id, lane.k)
+        pipeline.add_lane(lane.id, lane.k, lane.mode, lane.threshold, identity=lane.identity)
         self._lanes[lane.id] = lane
+
+    def _change(self, pipeline: Pipeline, lane: Lane) -> None:
+        if lane.id in self._lanes:
+            pipeline.set_period(lane.id, lane.k)
+            pipeline.set_mode(lane.id, lane.mode)
+            pipeline.set_threshold(lane.id, lane.threshold)
+            pipeline.set_identity(lane.id, lane.identity)
 
     def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
         self._suspects.discard(lane_id)

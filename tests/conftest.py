@@ -1,6 +1,7 @@
 """Shared fixtures: real data where it is at hand, clips made on the spot, and a camera that speaks RTSP."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,13 @@ CLIP_FRAMES = 100
 """Pictures in `numbered_clip`; picture i carries the number i."""
 
 ClipFactory = Callable[..., Path]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A service that is given no state folder finds one of this run; processes started by tests inherit that."""
+    folder = tempfile.TemporaryDirectory(prefix="atttrack-state-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["XDG_STATE_HOME"] = folder.name
 
 
 @pytest.fixture(scope="session")

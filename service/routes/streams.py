@@ -1,48 +1,115 @@
-"""/streams: add, list, look at and remove streams."""
+"""/streams: add, list, look at, change and remove streams."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
-from service.errors import documented
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from service.auth.caller import Caller
+from service.errors import Forbidden, Refused, documented
+from service.registry import StreamRegistry
 from service.routes.dependencies import STARTED, Needs, RegistryDependency
-from service.streams import NewStream, StreamList, StreamView
+from service.stream import Stream
+from service.streams import NewStream, Phase, StreamList, StreamPatch, StreamView
 
 router = APIRouter(tags=["streams"])
+MOST_LISTED = 256
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="Names this request: sent again with the same key it adds nothing. For bodies without `id`.",
+    ),
+]
+IfMatch = Annotated[str | None, Header(description="Do it only if the stream's ETag is (one of) these.")]
 
 
 @router.post(
     "/streams",
     status_code=201,
-    dependencies=[Needs("write"), STARTED],
+    dependencies=[STARTED],
     responses={
         200: {"description": "The very same stream exists already", "model": StreamView},
         **documented(409, 422, 429, 503),
     },
 )
-async def add_stream(new: NewStream, registry: RegistryDependency, request: Request, response: Response) -> StreamView:
-    """Add a stream; `{"url": "rtsp://..."}` is enough.
+async def add_stream(
+    new: NewStream,
+    caller: Annotated[Caller, Needs("write")],
+    registry: RegistryDependency,
+    request: Request,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> StreamView:
+    """Add a stream; `{"url": "rtsp://..."}` is enough. It is there again when the service restarts.
 
-    Answers at once: whether the camera can be reached shows in the stream's `state`. The same id and the same
-    specification again answers 200 and changes nothing; the same id with another specification answers 409.
+    Answers at once: whether the camera can be reached shows in the stream's `state`. A stream that exists with the
+    same id is answered with 200, and changed by nothing; if it differs in a field of the body, with 409.
     """
-    stream, created = await registry.add(new)
+    if caller.streams is not None and new.id not in caller.streams:
+        raise Forbidden("key_limited", "your key is limited to some streams, and this is none of them; give its `id`")
+    stream, created = await registry.add(new, idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = request.app.url_path_for("get_stream", stream_id=stream.id)
-    return stream.view()
+    return _shown(stream, registry, response)
 
 
-@router.get("/streams", dependencies=[Needs("read")])
-async def list_streams(registry: RegistryDependency) -> StreamList:
-    """List all streams with their state and live numbers, oldest first."""
-    return StreamList(streams=[stream.view() for stream in registry.all()])
+@router.get("/streams", responses=documented(422))
+async def list_streams(
+    caller: Annotated[Caller, Needs("read")],
+    registry: RegistryDependency,
+    state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the answer before.")] = None,
+) -> StreamList:
+    """List streams with their state and live numbers, oldest first.
+
+    Following `next_cursor` shows every stream that is there all the while exactly once.
+    """
+    after = _position(cursor)
+    seen = (one for one in registry.all() if caller.sees(one.id) and registry.position(one.id) > after)
+    chosen = [one for one in seen if state is None or one.state.phase in state]
+    page = chosen[:limit]
+    return StreamList(
+        streams=[stream.view() for stream in page],
+        next_cursor=str(registry.position(page[-1].id)) if len(chosen) > limit else None,
+    )
 
 
 @router.get("/streams/{stream_id}", dependencies=[Needs("read")], responses=documented(404))
-async def get_stream(stream_id: str, registry: RegistryDependency) -> StreamView:
-    """Show one stream with its state and live numbers."""
-    return registry.get(stream_id).view()
+async def get_stream(stream_id: str, registry: RegistryDependency, response: Response) -> StreamView:
+    """Show one stream with its state and live numbers. The ETag changes with PATCH, not with the numbers."""
+    return _shown(registry.get(stream_id), registry, response)
 
 
-@router.delete("/streams/{stream_id}", status_code=204, dependencies=[Needs("write")], responses=documented(404))
-async def remove_stream(stream_id: str, registry: RegistryDependency) -> None:
-    """Stop a stream and forget it; its subscribers are closed with code 1000."""
-    await registry.remove(stream_id)
+@router.patch("/streams/{stream_id}", dependencies=[Needs("write"), STARTED], responses=documented(404, 412, 422, 503))
+async def change_stream(
+    stream_id: str, patch: StreamPatch, registry: RegistryDependency, response: Response, if_match: IfMatch = None
+) -> StreamView:
+    """Change a stream while it runs. Its messages tell `k`, `mode` and `threshold` as they are in force."""
+    return _shown(await registry.update(stream_id, patch, if_match), registry, response)
+
+
+@router.delete(
+    "/streams/{stream_id}",
+    status_code=204,
+    dependencies=[Needs("write"), STARTED],
+    responses=documented(404, 412, 503),
+)
+async def remove_stream(stream_id: str, registry: RegistryDependency, if_match: IfMatch = None) -> None:
+    """Stop a stream and forget it, its counts too; its subscribers are closed with code 1000."""
+    await registry.remove(stream_id, if_match)
+
+
+def _shown(stream: Stream, registry: StreamRegistry, response: Response) -> StreamView:
+    response.headers["ETag"] = registry.etag(stream.id)
+    return stream.view()
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 20):
+        raise Refused("invalid_cursor", "a cursor is the `next_cursor` of an answer; leave it out to begin anew")
+    return int(cursor)

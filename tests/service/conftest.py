@@ -102,8 +102,10 @@ def run_service(settings: Settings) -> RunningService:
 
 
 @pytest.fixture
-def start_service(models: Path, media: Path) -> Iterator[Callable[..., RunningService]]:
-    """Start services of one's own settings; they stop with the test."""
+def start_service(
+    models: Path, media: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., RunningService]]:
+    """Start services of one's own settings, each with an empty state folder; they stop with the test."""
     running: list[RunningService] = []
 
     def start(**settings: Any) -> RunningService:
@@ -113,6 +115,7 @@ def start_service(models: Path, media: Path) -> Iterator[Callable[..., RunningSe
             "size": "320x192",
             "media_dir": media,
             "device": "cpu",
+            "state_dir": tmp_path_factory.mktemp("state"),
         }
         running.append(run_service(Settings(**defaults | settings)))
         return running[-1]
@@ -123,9 +126,18 @@ def start_service(models: Path, media: Path) -> Iterator[Callable[..., RunningSe
 
 
 @pytest.fixture(scope="module")
-def service(models: Path, media: Path) -> Iterator[RunningService]:
+def service(models: Path, media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """One service for all tests of a file; each removes the streams that it adds."""
-    settings = Settings(models=models, pair="tiny", size="320x192", media_dir=media, device="cpu", k=4, max_streams=4)
+    settings = Settings(
+        models=models,
+        pair="tiny",
+        size="320x192",
+        media_dir=media,
+        device="cpu",
+        k=4,
+        max_streams=4,
+        state_dir=tmp_path_factory.mktemp("state"),
+    )
     running = run_service(settings)
     yield running
     running.stop()

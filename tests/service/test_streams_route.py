@@ -10,6 +10,7 @@ from tests.service.conftest import KEY, RunningService
 from tests.service.waiting import wait_for_phase, wait_until
 from tests.support.rtsp_server import RtspServer
 
+EMPTY = {"streams": [], "next_cursor": None}
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 
 
@@ -25,7 +26,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def test_list_is_empty_at_first(client: httpx.Client) -> None:
-    assert client.get("/streams").json() == {"streams": []}
+    assert client.get("/streams").json() == EMPTY
     assert client.get("/healthz").json() == {"status": "ok"}
 
 
@@ -82,7 +83,10 @@ def test_unknown_stream_is_not_found(client: httpx.Client, path: str) -> None:
         ({"url": SCENE, "id": "../x"}, "invalid_request"),
         ({"url": SCENE, "fps": 5}, "invalid_request"),
         ({"url": SCENE, "mode": "magic"}, "invalid_request"),
-        ({"url": SCENE, "mode": "teacher"}, "mode_not_available"),
+        ({"url": SCENE, "name": ""}, "invalid_request"),
+        ({"url": SCENE, "threshold": 1.5}, "invalid_request"),
+        ({"url": SCENE, "identity": "forget"}, "invalid_request"),
+        ({"url": SCENE, "zones": [{"type": "line", "id": "a", "points": [[0, 0], [0, 0]]}]}, "invalid_request"),
         ({"url": SCENE, "credentials": {"username": "a", "password": "b"}}, "invalid_url"),
         ({"url": "not a url"}, "invalid_url"),
         ({"url": "rtsp://"}, "invalid_url"),
@@ -96,7 +100,7 @@ def test_unknown_stream_is_not_found(client: httpx.Client, path: str) -> None:
 )
 def test_bad_stream_is_refused_with_a_stable_code(client: httpx.Client, body: dict[str, Any], code: str) -> None:
     problem(client.post("/streams", json=body), 422, code)
-    assert client.get("/streams").json() == {"streams": []}
+    assert client.get("/streams").json() == EMPTY
 
 
 def test_refused_field_is_named(client: httpx.Client) -> None:
