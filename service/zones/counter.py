@@ -150,18 +150,20 @@ class ZoneCounter:
         """Take the people `ids`, observed in the boxes `xyxy` of a picture of `size`, to where they are now."""
         presence, polygons = self._presence, len(self._map.polygons)
         points = anchor_points(xyxy, size)
-        away = self._map.distances_px(points, size) > MARGIN * (xyxy[:, 3] - xyxy[:, 1])[:, None]
+        inside, squared_px = self._map.locate(points, size)
+        margin_px = MARGIN * (xyxy[:, 3] - xyxy[:, 1]).astype(np.float64)
+        away = squared_px > np.square(margin_px)[:, None]
         rows = presence.rows(ids, points)
         self._cross(rows, points, away[:, polygons:])
         presence.points[rows] = points
         presence.seen_s[rows] = self._now_s
         presence.ends_s[rows] = self._now_s + self._tracker.lost_after_s + 2 * TIME_TOLERANCE_S
-        self._enter_and_leave(rows, points, away[:, :polygons])
+        self._enter_and_leave(rows, inside, away[:, :polygons])
 
-    def _enter_and_leave(self, rows: I64, points: F64, away: Bool) -> None:
+    def _enter_and_leave(self, rows: I64, inside: Bool, away: Bool) -> None:
         presence = self._presence
         was = presence.inside[rows]
-        now = self._map.inside(points) | (was & ~away)
+        now = inside | (was & ~away)
         appeared = ~presence.judged[rows]
         presence.judged[rows] = True
         for row, column in np.argwhere(was & ~now):

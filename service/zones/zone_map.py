@@ -43,48 +43,49 @@ class ZoneMap:
             first_edge=np.cumsum([0, *sizes])[: len(polygons)].astype(np.int64),
         )
 
-    def distances_px(self, points: F64, size: tuple[int, int]) -> F64:
-        """(N, Z + L) from each zone's border, or line, to `points` (N, A, 2) in a picture of `size` (width, height)."""
-        step_px = np.array(size) / GRID
-        along = (self.ends - self.starts) * step_px
-        to_point = (points[:, self.edge_anchor] - self.starts) * step_px
-        length2 = np.maximum(np.einsum("ec,ec->e", along, along), 1e-12)
-        share = np.clip(np.einsum("nec,ec->ne", to_point, along) / length2, 0, 1)
-        off = to_point - share[..., None] * along
-        squared = np.einsum("nec,nec->ne", off, off)
-        edges = squared.shape[1] - len(self.lines)
-        if len(self.polygons):
-            nearest = np.minimum.reduceat(squared[:, :edges], self.first_edge, axis=1)
-            squared = np.concatenate((nearest, squared[:, edges:]), axis=1)
-        distances: F64 = np.sqrt(squared)
-        return distances
+    def locate(self, points: F64, size: tuple[int, int]) -> tuple[Bool, F64]:
+        """Where `points` (N, A, 2) of a picture of `size` (width, height) are.
 
-    def inside(self, points: F64) -> Bool:
-        """(N, Z) whether `points` (N, A, 2) lie in each polygon or on its border; exact."""
+        Returns (N, Z) whether they lie in each polygon or on its border, which is exact, and (N, Z + L) the squared
+        distance from each polygon's border, and from each line, in square pixels.
+        """
+        # x and y apart, (N, E + L) each, relative to where the edge starts: half the time of arrays (N, E + L, 2)
+        x = points[:, :, 0].take(self.edge_anchor, axis=1) - self.starts[:, 0]
+        y = points[:, :, 1].take(self.edge_anchor, axis=1) - self.starts[:, 1]
+        edge_x, edge_y = (self.ends - self.starts).T
+        squared = _squared_distance(x, y, edge_x, edge_y, size)
+        if not len(self.polygons):
+            return np.zeros((len(points), 0), np.bool_), squared
         edges = len(self.starts) - len(self.lines)
-        if not edges:
-            return np.zeros((len(points), 0), np.bool_)
-        a, b, p = self.starts[:edges], self.ends[:edges], points[:, self.edge_anchor[:edges]]
-        side = orientation(a, b, p)
-        above_a, above_b = p[..., 1] < a[:, 1], p[..., 1] < b[:, 1]
-        passed = (above_a != above_b) & ((side > 0) == above_b)  # going right from p, one passes the edge
-        on_border = (side == 0) & (((a - p) * (b - p)).sum(axis=-1) <= 0)
+        nearest = np.minimum.reduceat(squared[:, :edges], self.first_edge, axis=1)
+        inside = self._inside(x[:, :edges], y[:, :edges], edge_x[:edges], edge_y[:edges])
+        return inside, np.concatenate((nearest, squared[:, edges:]), axis=1)
+
+    def _inside(self, x: F64, y: F64, edge_x: F64, edge_y: F64) -> Bool:
+        """Even and odd: going right from a point inside, one passes an odd number of edges."""
+        side = edge_x * y - edge_y * x
+        above_start, above_end = y < 0, y < edge_y
+        passed = (above_start != above_end) & ((side > 0) == above_end)
+        on_border = (side == 0) & (x * (x - edge_x) + y * (y - edge_y) <= 0)
         odd = np.logical_xor.reduceat(passed, self.first_edge, axis=1)
-        found: Bool = odd | np.logical_or.reduceat(on_border, self.first_edge, axis=1)
-        return found
+        inside: Bool = odd | np.logical_or.reduceat(on_border, self.first_edge, axis=1)
+        return inside
 
     def crossings(self, before: F64, now: F64) -> I64:
         """(N, L) how the way from `before` to `now` (N, A, 2) crosses each line: 1 forward, -1 backward, 0 not; exact.
 
-        Half open: a point on the line is to its left, and of a line's own two points only the end belongs to it, so a
-        path that touches the line, or passes through where two lines join, is not counted twice.
+        Both of its points belong to a line: who walks along the edge of the picture, where feet are clipped, crosses a
+        line that ends there. A place on the line is to its left, so a path that only touches it does not cross.
         """
         edges = len(self.starts) - len(self.lines)
         a, b, anchor = self.starts[edges:], self.ends[edges:], self.edge_anchor[edges:]
         before, now = before[:, anchor], now[:, anchor]
         was_right, is_right = orientation(a, b, before) > 0, orientation(a, b, now) > 0
+        if (was_right == is_right).all():
+            return np.zeros(is_right.shape, np.int64)
         left, right = np.where(is_right[..., None], before, now), np.where(is_right[..., None], now, before)
-        met = (was_right != is_right) & ((orientation(left, right, a) > 0) != (orientation(left, right, b) > 0))
+        ends_apart = np.sign(orientation(left, right, a)) * np.sign(orientation(left, right, b)) <= 0
+        met = (was_right != is_right) & ends_apart
         return np.where(met, np.where(is_right, 1, -1), 0)
 
 
@@ -94,6 +95,17 @@ def anchor_points(xyxy: F32, size: tuple[int, int]) -> F64:
     middle_y = (xyxy[:, 1].astype(np.float64) + xyxy[:, 3]) / 2
     foot, centre = np.stack((middle_x, xyxy[:, 3]), axis=1), np.stack((middle_x, middle_y), axis=1)
     return snap(np.stack((foot, centre), axis=1) / size)
+
+
+def _squared_distance(x: F64, y: F64, edge_x: F64, edge_y: F64, size: tuple[int, int]) -> F64:
+    """(N, E) between edges (E,) and points (N, E) relative to their starts; from grid steps to square pixels."""
+    step_x, step_y = size[0] / GRID, size[1] / GRID
+    x, y, edge_x, edge_y = x * step_x, y * step_y, edge_x * step_x, edge_y * step_y
+    share = np.clip((x * edge_x + y * edge_y) / (edge_x * edge_x + edge_y * edge_y), 0, 1)
+    x -= share * edge_x
+    y -= share * edge_y
+    squared: F64 = x * x + y * y
+    return squared
 
 
 def _stacked(parts: Sequence[F64]) -> F64:

@@ -1,0 +1,100 @@
+"""Walks for zone tests: where people's feet are, frame by frame, in a picture of 1000 x 500 pixels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge.detections import Tracks, TrackState
+from edge.pipeline import TrackedFrame
+from edge.sources.base import Frame
+from service.zones.counter import MARGIN, ZoneCounter, ZoneEvent
+from service.zones.zone import Line, Polygon
+
+WIDTH, HEIGHT = 1000, 500
+BOX_HEIGHT = 100.0
+MARGIN_PX = MARGIN * BOX_HEIGHT
+FRAME_S = 0.1
+PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+SQUARE = Polygon(id="square", type="polygon", points=((0.4, 0.4), (0.6, 0.4), (0.6, 0.8), (0.4, 0.8)))
+"""x 400 to 600, y 200 to 400 pixels."""
+DOWN = Line(id="down", type="line", points=((0.5, 0.2), (0.5, 0.8)))
+"""x 500, y 100 to 400 pixels, directed downwards: forward is to the left."""
+OUTSIDE, INSIDE = (300.0, 300.0), (500.0, 300.0)
+
+People = Mapping[int, tuple[float, float]]
+"""Id to foot point, pixels."""
+
+
+class DictStore:
+    """Counts in memory, as JSON would bring them back."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+
+    def counts(self, stream_id: str) -> dict[str, Any]:
+        return self.kept.get(stream_id, {})
+
+    def put_counts(self, stream_id: str, counts: dict[str, Any]) -> None:
+        self.kept[stream_id] = counts
+
+
+def tracks(people: People, predicted: Iterable[int] = (), box_height: float = BOX_HEIGHT) -> Tracks:
+    """Boxes 40 wide that stand on their foot points."""
+    unseen = set(predicted)
+    feet = np.array([people[name] for name in sorted(people)], np.float32).reshape(-1, 2)
+    count = len(feet)
+    return Tracks(
+        ids=np.array(sorted(people), np.int64),
+        xyxy=(np.tile(feet, 2) + np.array([-20, -box_height, 20, 0])).astype(np.float32),
+        scores=np.full(count, 0.9, np.float32),
+        states=np.full(count, TrackState.CONFIRMED, np.uint8),
+        velocities=np.zeros((count, 2), np.float32),
+        ages_s=np.zeros(count, np.float32),
+        detection=np.array([-1 if name in unseen else 0 for name in sorted(people)], np.int32),
+    )
+
+
+def frame(people: People, time_s: float, predicted: Iterable[int] = (), **changes: Any) -> TrackedFrame:
+    picture, box_height = changes.pop("picture", PICTURE), changes.pop("box_height", BOX_HEIGHT)
+    shot = Frame(picture, 0, time_s, time_s, "host")
+    return TrackedFrame("hall", shot, tracks(people, predicted, box_height), "student", 6, 1, **changes)
+
+
+class Watch:
+    """A counter, its clock, and everything it reported."""
+
+    def __init__(self, *zones: Polygon | Line, store: DictStore | None = None) -> None:
+        self.store = store or DictStore()
+        self.counter = ZoneCounter("hall", zones, self.store)
+        self.time_s = 0.0
+        self.events: list[ZoneEvent] = []
+
+    def see(self, people: People, after_s: float = FRAME_S, **changes: Any) -> list[list[str]]:
+        self.time_s += after_s
+        zones = self.counter.observe(frame(people, self.time_s, **changes), self.time_s)
+        self.events += self.counter.events
+        return zones
+
+    def walk(self, *feet: tuple[float, float], track: int = 1) -> None:
+        for foot in feet:
+            self.see({track: foot})
+
+    def pass_time(self, seconds: float) -> None:
+        """Frames with nobody in them."""
+        for _ in range(round(seconds / FRAME_S)):
+            self.see({})
+
+    def counts(self, zone: str = "square") -> Any:
+        return next(one for one in self.counter.counts().zones if one.id == zone)
+
+    @property
+    def story(self) -> list[tuple[object, ...]]:
+        """Events in short: ("enter", zone, track), ("forward", line, track)."""
+        return [(event.direction or event.type, event.zone, event.track) for event in self.events]
+
+
+def numbers(watch: Watch) -> Sequence[Mapping[str, Any]]:
+    """All counts, without the time at which counting began."""
+    return [one.model_dump(exclude={"since"}) for one in watch.counter.counts().zones]
