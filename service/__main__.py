@@ -1,6 +1,5 @@
 """Command line: python -m service."""
 
-import argparse
 import logging
 import os
 import signal
@@ -8,32 +7,19 @@ import sys
 from importlib import import_module
 from socket import socket
 from types import FrameType
-from typing import NoReturn
 
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
 from edge.pipeline import PipelineError
 from engines.errors import EngineError
 from service.app import build_pipeline, create_app
+from service.configuration import read_settings, stop
 from service.logs import configure_logs
 from service.runtime import Runtime
 from service.settings import Settings
 from service.store import StoreError
 
-PROGRAM = "python -m service"
-EXAMPLES = f"""\
-examples:
-  {PROGRAM} --demo                        a drawn scene as camera; then open http://127.0.0.1:8000
-  {PROGRAM} --cameras rtsp://192.168.1.20/live
-  {PROGRAM} --media-dir ~/clips           then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
-                                                localhost:8000/streams
-  ATTTRACK_PORT=9000 ATTTRACK_K=4 {PROGRAM}
-
-Every setting can be given as a flag or as the environment variable ATTTRACK_<NAME>; the flag wins.
-"""
-BAD_SETTINGS, BAD_MODELS, BAD_STATE = 2, 3, 4
+BAD_MODELS, BAD_STATE = 3, 4
 
 COMMANDS = {
     "config": "service.config_command",
@@ -63,7 +49,7 @@ def serve(settings: Settings) -> None:
     try:
         runtime.open_store()
     except StoreError as error:
-        _exit(BAD_STATE, str(error))
+        stop(BAD_STATE, str(error))
     config = uvicorn.Config(
         create_app(settings, runtime),
         host=settings.host,
@@ -83,7 +69,7 @@ def serve(settings: Settings) -> None:
         logging.shutdown()
         os._exit(code)
     if isinstance(runtime.failure, EngineError | PipelineError):
-        _exit(BAD_MODELS, str(runtime.failure))
+        stop(BAD_MODELS, str(runtime.failure))
     if runtime.failure is not None:
         raise runtime.failure
     sys.exit(code)
@@ -113,31 +99,6 @@ class DrainingServer(uvicorn.Server):
         """Drain, then close all connections."""
         await self._runtime.drain()
         await super().shutdown(sockets)
-
-
-def read_settings(arguments: list[str]) -> Settings:
-    """Settings from flags and environment; exits with one line per mistake."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Track people in live video; web page at /, HTTP interface at /docs.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    try:
-        flags: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
-            Settings, root_parser=parser, cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True
-        )
-        return CliApp.run(Settings, cli_args=arguments, cli_settings_source=flags)
-    except ValidationError as error:
-        _exit(BAD_SETTINGS, "\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
-    except SettingsError as error:
-        _exit(BAD_SETTINGS, str(error))
-
-
-def _exit(code: int, message: str) -> NoReturn:
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

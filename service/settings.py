@@ -1,16 +1,19 @@
-"""What can be set about the service: by flag, by environment (ATTTRACK_*) or by default, in that order."""
+"""What can be set about the service: by flag, by environment (ATTTRACK_*), by file or by default, in that order."""
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, CliSuppress, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edge.modes import Mode
 from edge.tracking.tracker import TrackerSettings
 from service.logs import LogFormat
+from service.settings_file import SettingsFile
+from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
 from service.streams import NewStream
 from service.url_policy import UrlPolicy
@@ -23,7 +26,11 @@ _PROJECT = Path(__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """All settings of one service; checked when it starts."""
 
-    model_config = SettingsConfigDict(env_prefix="ATTTRACK_", extra="forbid", validate_default=True, frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ATTTRACK_", extra="forbid", validate_default=True, frozen=True, hide_input_in_errors=True
+    )
+
+    config: Path | None = Field(default=None, description="TOML file with settings, each as NAME = VALUE")
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -72,6 +79,10 @@ class Settings(BaseSettings):
         default=1000, ge=1, description="newest messages kept of each stream, to resume from, look back at and export"
     )
     history_mb: float = Field(default=8.0, gt=0, description="of these, no more than so many megabytes of each stream")
+    sinks: CliSuppress[Annotated[list[SecretStr], NoDecode]] = Field(
+        default_factory=list,
+        description="brokers that get every track message, separated by commas: mqtt://, redis:// or nats://",
+    )
     video_fps: float = Field(default=25.0, gt=0, le=120, description="most pictures per second in /video")
     video_width: int = Field(default=1280, ge=64, le=7680, description="/video is scaled down to this width")
     jpeg_quality: int = Field(default=80, ge=10, le=100, description="of /video and /frame.jpg")
@@ -84,12 +95,37 @@ class Settings(BaseSettings):
         default=None, description="one JSON object per line, or text; unset: text on a terminal, JSON elsewhere"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Say who is asked for a value, in that order; flags come before all of these."""
+        return init_settings, env_settings, SettingsFile(settings_cls)
+
     @field_validator("cameras", "schemes", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """'a,b' and ['a,b', 'c'] both are lists."""
         parts = [value] if isinstance(value, str) else value
         return [item for part in parts for item in part.split(",") if item] if isinstance(parts, list) else value
+
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _split_sinks(cls, value: object) -> object:
+        """A comma ends a URL only where another one follows; there may be lists inside."""
+        return [url for url in re.split(r",(?=[a-z+]+://)", value) if url] if isinstance(value, str) else value
+
+    @field_validator("sinks")
+    @classmethod
+    def _are_sinks(cls, value: list[SecretStr]) -> list[SecretStr]:
+        for url in value:
+            open_sink(url.get_secret_value())
+        return value
 
     @field_validator("media_dir")
     @classmethod
