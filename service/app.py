@@ -19,7 +19,7 @@ from service.auth.guard import Guard
 from service.errors import Problem, install_handlers
 from service.messages import TrackMessage
 from service.readiness import Progress
-from service.routes import health, streams, tracks, video
+from service.routes import export, health, schemas, sinks, streams, tracks, video
 from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import Runtime
 from service.settings import Settings
@@ -59,7 +59,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.state.runtime = runtime
     app.state.guard = Guard(settings)
     install_handlers(app)
-    for routes in (streams, tracks, video, health):
+    for routes in (streams, tracks, video, health, export, sinks, schemas):
         app.include_router(routes.router)
     _add_page(app)
     _document_messages(app)

@@ -8,6 +8,7 @@ from service.hub import HubSettings, TrackHub
 from service.readiness import Progress, Readiness
 from service.registry import StreamRegistry
 from service.settings import Settings
+from service.sinks.sinks import Sinks
 from service.spec import StreamSpec
 from service.store import Store
 from service.stream import Stream
@@ -33,6 +34,7 @@ class Runtime:
         self.store: Store
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
+        self.sinks: Sinks
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
         self._stored = False
@@ -50,6 +52,7 @@ class Runtime:
         self.open_store()
         self.loop = asyncio.get_running_loop()
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
+        self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
         self.registry.restore()
         self._starting = asyncio.create_task(self._start())
@@ -82,7 +85,8 @@ class Runtime:
         for stream in self.registry.all():
             log.info("stream %s: %d frames tracked", stream.id, stream.view().stats.frames)
             stream.feed.close()
-        await self.hub.drained(self.settings.shutdown_grace_s)
+        grace_s = self.settings.shutdown_grace_s
+        await asyncio.gather(self.hub.drained(grace_s), self.sinks.close(grace_s))
         self.store.close()
 
     @property

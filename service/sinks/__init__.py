@@ -1,0 +1,1 @@
+"""Sinks: brokers that get every track message, the same JSON as subscribers do."""
