@@ -84,4 +84,4 @@ class SourceError(Exception):
         super().__init__(message)
         self.code = code
         """connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, codec_unsupported,
-        invalid_url, scheme_not_allowed, no_video or ended."""
+        decoder_crashed, resolution_too_high, invalid_url, scheme_not_allowed, no_video or internal."""

@@ -1,13 +1,23 @@
-"""`CameraSource`: a live RTSP camera that is reconnected for as long as somebody wants its frames."""
+"""`CameraSource`: a live RTSP camera that is reconnected for as long as somebody wants its frames.
+
+When to try again. After a failure the wait grows from `backoff_min_s` to `backoff_max_s`, with full jitter, so that a
+hundred cameras behind one switch do not all come at once; it starts anew once a connection held for `good_after_s`.
+Jitter alone would leave a camera that is back waiting for half a minute. So meanwhile its TCP port is looked at every
+`PROBE_EVERY_S`: a port that was closed and opens is connected to at once, with the shortest waits from there on, and
+while it stays closed no decoder is started. A camera that answers but refuses (busy, wrong password) waits in full.
+"""
 
 import logging
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edge.sources.base import Frame, SourceError, SourceState, StateObserver
 from edge.sources.camera_url import CameraUrl
-from edge.sources.picture import BgrConverter
+from edge.sources.decoder.messages import Pinned
+from edge.sources.decoder.process import DECODERS, DecoderServer
+from edge.sources.reach import reach
 from edge.sources.session import Arrival, CameraSession
 from edge.sources.settings import SourceSettings
 from edge.sources.state import StateCell
@@ -16,90 +26,139 @@ from edge.sources.timeline import TimeLine
 logger = logging.getLogger(__name__)
 
 LOOK_UP_S = 0.1
-"""How often a wait for pictures looks up to see whether the source was closed."""
+"""How often a wait for pictures looks up to see whether the source was closed, and how long leave-taking may last."""
+PROBE_EVERY_S = 0.5
 
 
 class CameraSource:
-    """Frames of an RTSP camera over TCP. `Frame.time_s` runs on through reconnects."""
+    """Frames of an RTSP camera over TCP. `Frame.time_s` runs on through reconnects, `Frame.session` counts them."""
 
     live = True
     frame_count: int | None = None
 
     def __init__(
-        self, url: CameraUrl, settings: SourceSettings | None = None, on_state: StateObserver | None = None
+        self,
+        url: CameraUrl,
+        settings: SourceSettings | None = None,
+        on_state: StateObserver | None = None,
+        decoders: DecoderServer = DECODERS,
     ) -> None:
         self.frame_rate: float | None = None
+        self.decoder_pid: int | None = None
+        """Process id of the decoder at work."""
         self._url = url
         self._settings = settings or SourceSettings()
+        self._decoders = decoders
         self._cell = StateCell(on_state)
         self._timeline = TimeLine()
-        self._convert = BgrConverter()
-        self._index = 0
+        self._next_index = 0
+        self._session = -1
 
     @property
     def state(self) -> SourceState:
         return self._cell.now
 
     def __iter__(self) -> Iterator[Frame]:
-        attempts = 0
+        attempts = failures = 0
+        back = True
+        self._cell.connecting()
         try:
-            while not self._cell.closed.is_set():
-                try:
-                    for frame in self._session():
-                        attempts = 0
-                        self._cell.running()
-                        yield frame
-                except SourceError as error:
+            with self._decoders:
+                while not self._cell.closed.is_set():
+                    began_s = None
+                    try:
+                        for frame in self._connection(probe=not back):
+                            began_s = began_s or time.monotonic()
+                            attempts = 0
+                            yield frame
+                        return
+                    except SourceError as error:
+                        failure = error
                     attempts += 1
-                    failure = error
-                else:
-                    return
-                self._retry_or_raise(failure, attempts)
+                    good = began_s is not None and time.monotonic() >= began_s + self._settings.good_after_s
+                    failures = 1 if good else failures + 1
+                    back = self._wait_or_raise(failure, attempts, failures)
+                    failures = 0 if back else failures
         finally:
             self._cell.ended()
 
     def close(self) -> None:
         self._cell.closed.set()
 
-    def _session(self) -> Iterator[Frame]:
+    def _connection(self, probe: bool) -> Iterator[Frame]:
         """Frames of one connection until `close`. Raises SourceError when it fails, breaks or stalls."""
+        addresses = self._addresses()
+        if probe and (unreachable := reach(self._url, addresses)):
+            raise unreachable
         self._timeline.new_session()
-        session = CameraSession(self._url, self._settings)
+        settings = replace(self._settings, resolve=Pinned(tuple(addresses)))
+        first_index, session = self._next_index, CameraSession(self._url, settings, self._decoders)
+        self.decoder_pid = session.decoder_pid
         patience_s = 2 * self._settings.connect_timeout_s + self._settings.stall_timeout_s
         deadline_s = time.monotonic() + patience_s
         try:
             while not self._cell.closed.is_set():
                 arrival = session.next(LOOK_UP_S)
                 if arrival is not None:
-                    self.frame_rate = session.frame_rate
-                    yield self._frame(arrival)
+                    self._session += self._next_index == first_index
+                    yield self._frame(arrival, first_index)
                     patience_s = self._settings.stall_timeout_s
                     deadline_s = time.monotonic() + patience_s
                 elif time.monotonic() > deadline_s:
                     raise SourceError("timeout", f"{self._url} sent no picture for {patience_s:g} s")
         finally:
-            session.close(wait_s=LOOK_UP_S)
+            self.decoder_pid = None
+            session.close(LOOK_UP_S)
 
-    def _frame(self, arrival: Arrival) -> Frame:
+    def _frame(self, arrival: Arrival, first_index: int) -> Frame:
         picture = arrival.picture
-        stamp_s = None if picture.pts is None or picture.time_base is None else float(picture.pts * picture.time_base)
-        index, self._index = self._index, self._index + 1
+        self.frame_rate = picture.frame_rate
+        if picture.frozen:
+            what = f"has been the same for {self._settings.frozen_after_s:g} s; is the camera stuck?"
+            self._cell.degraded("frozen_picture", f"{self._url}: the picture {what}")
+        else:
+            self._cell.running()
+        index = max(first_index + picture.number, self._next_index)
+        self._next_index = index + 1
         return Frame(
-            image=self._convert(picture),
+            image=arrival.image,
             index=index,
-            time_s=self._timeline.place(stamp_s, arrival.monotonic_s),
-            captured_at_s=arrival.unix_s,
+            time_s=self._timeline.place(picture.stamp_s, picture.monotonic_s),
+            captured_at_s=picture.unix_s,
             clock="host",
             pts=picture.pts,
+            session=self._session,
         )
 
-    def _retry_or_raise(self, error: SourceError, attempts: int) -> None:
-        """Wait for the next attempt, or raise `error` when there shall be none."""
-        never_ran = self._index == 0
+    def _addresses(self) -> list[str]:
+        return self._settings.resolve(self._url.host.strip("[]"), self._url.port)
+
+    def _wait_or_raise(self, error: SourceError, attempts: int, failures: int) -> bool:
+        """Wait for the next attempt, or raise `error` when there shall be none.
+
+        True: the camera's port was closed and is open again, so it is worth while to connect.
+        """
+        never_ran = self._next_index == 0
         given_up = self._settings.max_attempts is not None and attempts >= self._settings.max_attempts
         if given_up or (never_ran and self._settings.first_must_connect):
             raise self._cell.failed(error, attempts)
-        delay_s = self._settings.backoff_s(attempts, random.random())  # noqa: S311 - jitter, no secret
+        delay_s = self._settings.backoff_s(failures, random.random())  # noqa: S311 - jitter, no secret
         logger.warning("%s (%s); attempt %d in %.1f s", error, error.code, attempts + 1, delay_s)
         self._cell.reconnecting(error, attempts, delay_s)
-        self._cell.closed.wait(delay_s)
+        return self._wait(time.monotonic() + delay_s)
+
+    def _wait(self, deadline_s: float) -> bool:
+        """Wait until the deadline, `close`, or the camera's return (True)."""
+        was_closed = False
+        while (left_s := deadline_s - time.monotonic()) > 0 and not self._cell.closed.wait(min(PROBE_EVERY_S, left_s)):
+            open_now = self._is_open()
+            if open_now and was_closed:
+                return True
+            was_closed = was_closed or not open_now
+        return False
+
+    def _is_open(self) -> bool:
+        try:
+            return reach(self._url, self._addresses()) is None
+        except SourceError:
+            return False

@@ -1,134 +1,68 @@
-"""`CameraSession`: one connection to a camera, read and decoded in a thread of its own.
+"""`CameraSession`: one connection to a camera, made and decoded by a process of its own."""
 
-FFmpeg cannot be interrupted from outside while it waits for the network. So it waits here, and whoever wants frames
-waits for this thread instead, which can end at any time; an abandoned session ends by its own time-out.
-"""
-
-import queue
-import ssl
-import threading
-import time
+import signal
 from dataclasses import dataclass
+from typing import NoReturn
 
-import av
-
+from edge.arrays import U8
 from edge.sources.base import SourceError
 from edge.sources.camera_url import CameraUrl
+from edge.sources.decoder.messages import Exited, Job, Picture
+from edge.sources.decoder.process import DecoderProcess, DecoderServer
 from edge.sources.settings import SourceSettings
-from edge.sources.video_error import camera_error
-
-DEPTH = 4
-"""Decoded pictures waiting for their reader; a slower reader slows the camera down through TCP."""
-OPTIONS = {
-    "rtsp_transport": "tcp",
-    "allowed_media_types": "video",
-    "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls",
-    "probesize": "1000000",
-    "analyzeduration": "500000",
-    "fpsprobesize": "0",  # the frame rate is not worth waiting for: a third of a second sooner to the first picture
-}
-CUT_LATE = ("h264", "hevc")
-"""FFmpeg knows the end of a picture of these codecs by the begin of the next one: it came when the last one was cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A decoded picture and when it came to this host."""
+    """A decoded picture and what is known of it."""
 
-    picture: av.VideoFrame
-    monotonic_s: float
-    unix_s: float
+    image: U8  # (H, W, 3) BGR, the reader's own copy
+    picture: Picture
 
 
 class CameraSession:
-    """Connects on construction of its thread; `next()` hands out what came."""
+    """Connects on construction; `next()` hands out what came. Belongs to one thread, which has to `close` it."""
 
-    def __init__(self, url: CameraUrl, settings: SourceSettings) -> None:
-        self.frame_rate: float | None = None
-        self._url, self._settings = url, settings
-        self._arrivals: queue.Queue[Arrival | SourceError] = queue.Queue(DEPTH)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"camera {url.host}:{url.port}", daemon=True)
-        self._thread.start()
+    def __init__(self, url: CameraUrl, settings: SourceSettings, decoders: DecoderServer) -> None:
+        """`settings.resolve` goes to another process. Raises SourceError decoder_crashed."""
+        self._url = url
+        self._process = DecoderProcess(Job(url, settings), decoders)
+
+    @property
+    def decoder_pid(self) -> int:
+        """Process id of the decoder."""
+        return self._process.pid
 
     def next(self, timeout_s: float) -> Arrival | None:
         """The next picture, or None when none came in time. Raises SourceError when the session is over."""
-        try:
-            arrival = self._arrivals.get(timeout=timeout_s)
-        except queue.Empty:
+        message = self._process.hear(timeout_s)
+        if message is None:
             return None
-        if isinstance(arrival, SourceError):
-            raise arrival
-        return arrival
-
-    def close(self, wait_s: float = 0.0) -> None:
-        """Abandon the session; it hangs up as soon as FFmpeg returns from the network."""
-        self._stop.set()
-        self._thread.join(wait_s)
-
-    def _run(self) -> None:
-        began_s = time.monotonic()
+        if isinstance(message, SourceError):
+            raise message
+        if isinstance(message, Exited):
+            self._crashed(f"died ({_cause_of_death(message.code)})")
+        if not isinstance(message, Picture):
+            self._crashed("sends nonsense")
         try:
-            self._read()
-        except Exception as error:
-            self._hand_over(camera_error(error, self._url, self._settings, time.monotonic() - began_s))
+            image = self._process.ring.read(message.slot, message.width, message.height)
+        except ValueError:
+            self._crashed("sends nonsense")
+        self._process.give_back(message.slot)
+        return Arrival(image, message)
 
-    def _read(self) -> None:
-        with av.open(
-            self._url.with_secret(),
-            options=OPTIONS | _tls_options(self._url, self._settings),
-            timeout=(self._settings.connect_timeout_s, self._settings.stall_timeout_s),
-        ) as container:
-            video = _video_stream(container, self._url)
-            video.thread_type, video.codec_context.thread_count = "SLICE", self._settings.decoder_threads
-            self.frame_rate = float(video.average_rate) if video.average_rate else None
-            try:
-                self._decode(container, video)
-            except av.error.ExitError:
-                raise SourceError(
-                    "timeout", f"{self._url} sent nothing for {self._settings.stall_timeout_s:g} s"
-                ) from None
-            if not self._stop.is_set():
-                raise SourceError("connection_failed", f"{self._url} closed the connection")
+    def close(self, patience_s: float = 0.0) -> None:
+        """Hang up; a decoder that has not ended after `patience_s` is killed."""
+        self._process.close(patience_s)
 
-    def _decode(self, container: av.container.InputContainer, video: av.VideoStream) -> None:
-        """Hand over pictures until the camera hangs up or `close` is called; broken packets are skipped."""
-        came = time.monotonic(), time.time()
-        for packet in container.demux(video):
-            now = time.monotonic(), time.time()
-            monotonic_s, unix_s = came if video.codec_context.name in CUT_LATE else now
-            came = now
-            try:
-                pictures = packet.decode() if packet.size else []
-            except av.error.InvalidDataError:
-                continue
-            for picture in pictures:
-                self._hand_over(Arrival(picture, monotonic_s, unix_s))
-            if self._stop.is_set():
-                return
-
-    def _hand_over(self, item: Arrival | SourceError) -> None:
-        while not self._stop.is_set():
-            try:
-                self._arrivals.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
+    def _crashed(self, how: str) -> NoReturn:
+        raise SourceError("decoder_crashed", f"the decoder of {self._url} {how}; what the camera sends may be broken")
 
 
-def _video_stream(container: av.container.InputContainer, url: CameraUrl) -> av.VideoStream:
-    """The video stream with a decoder. Raises SourceError no_video, codec_unsupported."""
-    if not container.streams.video:
-        raise SourceError("no_video", f"{url} offers no video; check the path")
-    video = container.streams.video[0]
-    if getattr(video, "codec_context", None) is None:
-        raise SourceError("codec_unsupported", f"{url} sends a codec that cannot be decoded; set it to H.264 or H.265")
-    return video
-
-
-def _tls_options(url: CameraUrl, settings: SourceSettings) -> dict[str, str]:
-    """FFmpeg trusts every certificate unless told otherwise."""
-    if url.scheme != "rtsps" or not settings.tls_verify:
-        return {}
-    trusted = settings.ca_file or ssl.get_default_verify_paths().cafile
-    return {"tls_verify": "1", "verifyhost": url.host.strip("[]")} | ({"ca_file": str(trusted)} if trusted else {})
+def _cause_of_death(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

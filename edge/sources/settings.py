@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.sources.resolve import Resolve, resolve_any
+
+LARGEST_PICTURE = 16384 * 16384
+"""Pixels; no codec at hand has larger ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
@@ -13,9 +18,17 @@ class SourceSettings:
     stall_timeout_s: float = 3.0
     """A live source without a picture for this long is reconnected."""
     backoff_min_s: float = 0.5
-    """Shortest wait before a new attempt."""
+    """Shortest wait before a new attempt, unless the host answers again before."""
     backoff_max_s: float = 30.0
     """Longest wait before a new attempt."""
+    good_after_s: float = 10.0
+    """A connection that held for this long was a good one: the waits start at the shortest again."""
+    frozen_after_s: float = 10.0
+    """A camera whose picture stays the same for this long is called frozen, see edge.sources.decoder.frozen."""
+    max_pixels: int = 4096 * 2304
+    """Largest picture that a camera may send: width times height."""
+    decoder_memory_mb: int = 1024
+    """Address space that a camera's decoder may add to what it starts with; 4096x2304 needs 300 MB."""
     max_attempts: int | None = None
     """Failed connections in a row after which a live source gives up; None: never."""
     first_must_connect: bool = True
@@ -26,15 +39,21 @@ class SourceSettings:
     """Whether an rtsps:// camera must show a certificate that this host trusts."""
     ca_file: Path | None = None
     """Certificates to trust for rtsps://; None: the system's."""
+    resolve: Resolve = resolve_any
+    """From a camera's name to the addresses that may be connected to."""
 
     def __post_init__(self) -> None:
-        for name in ("connect_timeout_s", "stall_timeout_s", "backoff_min_s"):
+        for name in ("connect_timeout_s", "stall_timeout_s", "backoff_min_s", "good_after_s", "frozen_after_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0 s, got {getattr(self, name)}")
         if self.backoff_max_s < self.backoff_min_s:
             raise ValueError(f"backoff_max_s {self.backoff_max_s} is below backoff_min_s {self.backoff_min_s}")
         if self.max_attempts is not None and self.max_attempts < 1:
             raise ValueError(f"max_attempts must be at least 1 or None, got {self.max_attempts}")
+        if not 1 <= self.max_pixels <= LARGEST_PICTURE:
+            raise ValueError(f"max_pixels must be 1 to {LARGEST_PICTURE}, got {self.max_pixels}")
+        if not 64 <= self.decoder_memory_mb <= 65536:
+            raise ValueError(f"decoder_memory_mb must be 64 to 65536, got {self.decoder_memory_mb}")
         if not 1 <= self.decoder_threads <= 16:
             raise ValueError(f"decoder_threads must be 1 to 16, got {self.decoder_threads}")
 

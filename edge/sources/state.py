@@ -11,14 +11,23 @@ class StateCell:
 
     def __init__(self, observer: StateObserver | None = None) -> None:
         self._observer = observer
-        self.now = SourceState("connecting", time.time())
+        self.now = SourceState("pending", time.time())
         self.closed = Event()
         """Set by `close()`; every wait of a source waits on it."""
+
+    def connecting(self) -> None:
+        """Somebody wants frames; the first attempt begins."""
+        self._change(SourceState("connecting", time.time()))
 
     def running(self) -> None:
         """A frame came."""
         if self.now.phase != "running":
             self._change(SourceState("running", time.time()))
+
+    def degraded(self, code: str, message: str) -> None:
+        """Frames come, but they are not worth much."""
+        if (self.now.phase, self.now.code) != ("degraded", code):
+            self._change(SourceState("degraded", time.time(), code, message))
 
     def reconnecting(self, error: SourceError, attempts: int, delay_s: float) -> None:
         """The connection failed or broke; the next attempt starts in `delay_s`."""

@@ -3,9 +3,6 @@
 FFmpeg's own exceptions carry the URL they were given, password included. They are translated here and never chained.
 """
 
-import socket
-import ssl
-
 import av
 
 from edge.sources.base import SourceError
@@ -23,10 +20,9 @@ def camera_error(error: Exception, url: CameraUrl, settings: SourceSettings, too
         return SourceError("not_found", f"{url}: the camera has no such stream; check the path")
     if isinstance(error, av.error.DecoderNotFoundError):
         return SourceError("codec_unsupported", f"{url} sends a codec that cannot be decoded; set it to H.264 or H.265")
-    if url.scheme == "rtsps" and isinstance(error, OSError | av.error.ExitError | av.error.InvalidDataError):
-        failure = _tls_error(url, settings)
-        if failure is not None:
-            return failure
+    if isinstance(error, MemoryError):
+        limit = f"{settings.decoder_memory_mb} MB"
+        return SourceError("decoder_crashed", f"decoding {url} takes more than {limit}; choose a smaller stream")
     if isinstance(error, av.error.ExitError | TimeoutError) or took_s >= settings.connect_timeout_s:
         return SourceError("timeout", f"{url} did not answer in {settings.connect_timeout_s:g} s")
     if isinstance(error, ConnectionRefusedError):
@@ -47,25 +43,3 @@ def file_error(error: Exception, path: str) -> SourceError:
     if isinstance(error, av.error.DecoderNotFoundError):
         return SourceError("codec_unsupported", f"{path} holds a codec that cannot be decoded")
     return SourceError("no_video", f"{path} is no video that can be read ({type(error).__name__})")
-
-
-def _tls_error(url: CameraUrl, settings: SourceSettings) -> SourceError | None:
-    """Find out by one handshake of our own whether TLS was the trouble: FFmpeg only says "input/output error"."""
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    if not settings.tls_verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    host = url.host.strip("[]")
-    connected = False
-    try:
-        with socket.create_connection((host, url.port), min(2.0, settings.connect_timeout_s)) as plain:
-            connected = True
-            with context.wrap_socket(plain, server_hostname=host):
-                return None
-    except ssl.SSLCertVerificationError as error:
-        remedy = "give its certificate as ca_file, or set tls_verify to false"
-        return SourceError("tls_certificate", f"{url}: certificate not trusted ({error.verify_message}); {remedy}")
-    except ssl.SSLError:
-        return SourceError("tls_handshake", f"{url} does not speak TLS on this port; try rtsp://")
-    except OSError as error:
-        silent = isinstance(error, TimeoutError) and connected
-        return SourceError("tls_handshake", f"{url} does not answer TLS on this port; try rtsp://") if silent else None

@@ -56,7 +56,7 @@ def closing(source: Source) -> Iterator[Frame]:
 
 def test_pictures_come_in_order_from_the_first_one_on(camera: RtspServer, states: list[SourceState]) -> None:
     source = open_source(camera.url(), settings=QUICK, on_state=states.append)
-    assert source.live and source.frame_count is None and source.state.phase == "connecting"
+    assert source.live and source.frame_count is None and source.state.phase == "pending"
     frames = list(islice(closing(source), 30))
     assert numbers(frames) == list(range(30))
     assert [frame.index for frame in frames] == list(range(30))
@@ -65,7 +65,7 @@ def test_pictures_come_in_order_from_the_first_one_on(camera: RtspServer, states
     assert (steps > 0).all()
     np.testing.assert_allclose(steps[2:], 0.04, atol=1e-3)  # the camera's clock, whatever the arrival
     assert abs(frames[-1].captured_at_s - time.time()) < 5
-    assert [state.phase for state in states] == ["running", "ended"]
+    assert [state.phase for state in states] == ["connecting", "running", "ended"]
 
 
 def test_capture_time_is_when_the_picture_came(camera: RtspServer) -> None:
@@ -98,7 +98,7 @@ def test_camera_that_dies_and_comes_back_is_reconnected(camera: RtspServer, stat
     assert [frame.index for frame in together] == list(range(30))
     assert (np.diff([frame.time_s for frame in together]) > 0).all()
     assert numbers(after)[-5:] == list(range(numbers(after)[-5], numbers(after)[-5] + 5))
-    assert [state.phase for state in states][:2] == ["running", "reconnecting"]
+    assert [state.phase for state in states][:3] == ["connecting", "running", "reconnecting"]
     assert states[-2].phase == "running"
     lost = [state for state in states if state.phase == "reconnecting"]
     assert {state.code for state in lost} == {"connection_failed"}
@@ -115,11 +115,11 @@ def test_silence_is_noticed_and_the_camera_reconnected(camera: RtspServer, state
     frames = closing(open_source(camera.url(), settings=QUICK, on_state=note))
     list(islice(frames, 5))
     camera.fault = "stall"
-    while len(states) < 3:
+    while len(states) < 4:
         next(frames)
     frames.close()  # type: ignore[attr-defined]
-    assert [state.phase for state in states][:3] == ["running", "reconnecting", "running"]
-    assert states[1].code == "timeout"
+    assert [state.phase for state in states][:4] == ["connecting", "running", "reconnecting", "running"]
+    assert states[2].code == "timeout"
 
 
 def test_close_ends_the_wait_for_a_silent_camera(camera: RtspServer) -> None:
@@ -182,12 +182,23 @@ def test_camera_without_parameter_sets_in_its_description_is_read(camera: RtspSe
 def test_service_waits_for_a_camera_that_is_not_there_yet(camera: RtspServer, states: list[SourceState]) -> None:
     camera.stop()
     settings = SourceSettings(first_must_connect=False, backoff_min_s=0.02, backoff_max_s=0.05)
-    source = open_source(camera.url(), settings=settings, on_state=states.append)
-    restart = threading.Timer(0.3, camera.start)
-    restart.start()
+    refused = threading.Event()
+
+    def note(state: SourceState) -> None:
+        states.append(state)
+        if state.attempts == 2:
+            refused.set()
+
+    def restart() -> None:
+        assert refused.wait(20)
+        camera.start()
+
+    source = open_source(camera.url(), settings=settings, on_state=note)
+    restarting = threading.Thread(target=restart)
+    restarting.start()
     assert next(closing(source)).index == 0
-    restart.join()
-    assert states[0].phase == "reconnecting" and states[0].code == "connection_failed"
+    restarting.join()
+    assert states[1].phase == "reconnecting" and states[1].code == "connection_failed"
 
 
 def test_attempts_can_be_bounded(camera: RtspServer, states: list[SourceState]) -> None:
@@ -195,7 +206,7 @@ def test_attempts_can_be_bounded(camera: RtspServer, states: list[SourceState]) 
     settings = SourceSettings(first_must_connect=False, max_attempts=3, backoff_min_s=0.01, backoff_max_s=0.02)
     with pytest.raises(SourceError):
         next(iter(open_source(camera.url(), settings=settings, on_state=states.append)))
-    assert [state.phase for state in states] == ["reconnecting", "reconnecting", "failed"]
+    assert [state.phase for state in states] == ["connecting", "reconnecting", "reconnecting", "failed"]
     assert states[-1].attempts == 3
 
 

@@ -1,0 +1,137 @@
+"""What a decoder process and its reader say to each other, one datagram each.
+
+The reader trusts nothing that comes: a decoder may be in the hands of whoever sent it a crafted video.
+"""
+
+import json
+import pickle
+import struct
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from edge.sources.base import SourceError
+from edge.sources.camera_url import CameraUrl
+from edge.sources.settings import SourceSettings
+
+LONGEST = 4096
+"""Bytes of the longest message to a reader."""
+_LONGEST_TEXT = 500
+_HEADER = struct.Struct("<cBIIQqIIdddB")
+_NO_PTS = -(2**63)  # as FFmpeg has it
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A `Resolve` that knows its answer: whoever reads the camera has asked the policy, in its own process."""
+
+    addresses: tuple[str, ...]
+
+    def __call__(self, host: str, port: int) -> list[str]:
+        return list(self.addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a decoder shall do; the first message to it, with the ring's descriptor."""
+
+    url: CameraUrl
+    settings: SourceSettings
+
+    def pack(self) -> bytes:
+        return pickle.dumps(self)
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Self:
+        """Only for the decoder: it may trust its reader."""
+        job = pickle.loads(message)  # noqa: S301  (from the process that started this one)
+        assert isinstance(job, cls)  # noqa: S101
+        return job
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture is in the ring."""
+
+    slot: int
+    width: int
+    height: int
+    number: int
+    """Pictures decoded before it in this session; a gap means that pictures were dropped."""
+    pts: int | None
+    time_base: tuple[int, int]
+    """Numerator and denominator, seconds per unit of pts; 0, 0 where it is not known."""
+    monotonic_s: float
+    """When its last packet came, on the system's monotonic clock, which all processes share."""
+    unix_s: float
+    frame_rate: float | None
+    frozen: bool
+    """Whether the picture has not changed for so long that the camera must be stuck."""
+
+    def pack(self) -> bytes:
+        return _HEADER.pack(
+            *(b"P", self.slot, self.width, self.height, self.number, _NO_PTS if self.pts is None else self.pts),
+            *self.time_base,
+            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen),
+        )
+
+    @property
+    def stamp_s(self) -> float | None:
+        """The presentation time stamp in seconds."""
+        numerator, denominator = self.time_base
+        return None if self.pts is None or not denominator else self.pts * numerator / denominator
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The decoder process runs; comes from the server, with a descriptor of the process."""
+
+    pid: int
+
+    def pack(self) -> bytes:
+        return b"S" + str(self.pid).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The decoder process is gone; comes from the server and is the last message."""
+
+    KIND: ClassVar = b"X"
+    code: int
+    """Exit code, negative for the signal that killed it."""
+
+    def pack(self) -> bytes:
+        return self.KIND + str(self.code).encode()
+
+
+Message = Picture | Started | Exited | SourceError
+
+
+def pack_error(error: SourceError) -> bytes:
+    """Why the session is over."""
+    return b"F" + json.dumps([error.code, str(error)[:_LONGEST_TEXT]]).encode()
+
+
+def unpack(message: bytes) -> Message:
+    """The message to a reader. Raises ValueError for anything that no decoder of ours sends."""
+    kind, body = message[:1], message[1:]
+    if kind == b"P":
+        return _unpack_picture(message)
+    if kind in (b"S", Exited.KIND):
+        return Started(int(body)) if kind == b"S" else Exited(int(body))
+    if kind == b"F":
+        match json.loads(body):
+            case [str(code), str(text)] if code.isidentifier():
+                return SourceError(code[:_LONGEST_TEXT], text[:_LONGEST_TEXT])
+    raise ValueError(f"a decoder sent a message of an unknown kind {kind!r}")
+
+
+def _unpack_picture(message: bytes) -> Picture:
+    try:
+        _, slot, width, height, number, pts, numerator, denominator, *rest = _HEADER.unpack(message)
+    except struct.error as error:
+        raise ValueError(f"a decoder sent a broken picture header: {error}") from None
+    monotonic_s, unix_s, frame_rate, frozen = rest
+    return Picture(
+        *(slot, width, height, number, None if pts == _NO_PTS else pts, (numerator, denominator)),
+        *(monotonic_s, unix_s, frame_rate or None, bool(frozen)),
+    )

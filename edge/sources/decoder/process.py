@@ -1,0 +1,172 @@
+"""The reader's side of decoder processes: start one, hear it, kill it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from edge.sources.base import SourceError
+from edge.sources.decoder.messages import LONGEST, Exited, Job, Message, Started, unpack
+from edge.sources.decoder.ring import PictureRing
+
+START_TIMEOUT_S = 30.0
+"""Time for the server to import FFmpeg, on the slowest of machines, and to fork."""
+END_TIMEOUT_S = 5.0
+_ROOT = Path(__file__).resolve().parents[3]
+_KEPT = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ")
+_ENVIRONMENT = {
+    "PYTHONPATH": str(_ROOT),
+    "OMP_NUM_THREADS": "1",  # a process that forks has one thread
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",  # glibc reserves address space for each, which counts against a decoder's limit
+}
+"""All that decoders see of this process's environment, which may hold secrets."""
+
+
+class DecoderServer:
+    """Starts the process that decoders are forked from with its first user and ends it with the last one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    def __enter__(self) -> "DecoderServer":
+        with self._lock:
+            self._users += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._end()
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def fork(self, channel: socket.socket) -> None:
+        """Start a decoder that owns `channel`. Raises OSError where that is not possible."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._end()
+                self._start()
+            assert self._control is not None  # noqa: S101
+            socket.send_fds(self._control, [b"f"], [channel.fileno()])
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = _ENVIRONMENT | {name: os.environ[name] for name in _KEPT if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  (this program itself)
+                [sys.executable, "-m", "edge.sources.decoder.server", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def _end(self) -> None:
+        """It ends by itself once the socket is closed, unless it hangs."""
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(END_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._control = self._process = None
+
+
+DECODERS = DecoderServer()
+"""This process's: a fork server is one by nature, and costs nothing while no camera is read."""
+
+
+class DecoderProcess:
+    """One decoder at work. Belongs to one thread, which has to `close` it."""
+
+    def __init__(self, job: Job, server: DecoderServer) -> None:
+        """Start it. Raises SourceError decoder_crashed where the system does not let us."""
+        self._job = job
+        self.pid = 0
+        self._pidfd = -1
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.ring, ring_fd = PictureRing.create(job.settings.max_pixels)
+        try:
+            with theirs:
+                server.fork(theirs)
+            self._await_start()
+            socket.send_fds(self._channel, [job.pack()], [ring_fd])
+        except OSError as error:
+            self.close(0)
+            raise SourceError("decoder_crashed", f"no decoder could be started for {job.url}: {error}") from None
+        finally:
+            os.close(ring_fd)
+
+    def hear(self, timeout_s: float) -> Message | None:
+        """The next message, None when none came in time. Raises SourceError decoder_crashed when nothing can come."""
+        self._channel.settimeout(timeout_s)
+        try:
+            message = self._channel.recv(LONGEST)
+        except TimeoutError:
+            return None
+        except OSError:
+            message = b""
+        if not message:
+            raise SourceError("decoder_crashed", f"the decoder of {self._job.url} is gone")
+        try:
+            return unpack(message)
+        except ValueError:
+            raise SourceError("decoder_crashed", f"the decoder of {self._job.url} sends nonsense") from None
+
+    def give_back(self, slot: int) -> None:
+        """The picture in `slot` was read."""
+        with contextlib.suppress(OSError):  # of a dead decoder the next `hear` tells
+            self._channel.send(bytes((slot,)))
+
+    def close(self, patience_s: float) -> None:
+        """End the decoder: by asking, so that it takes leave of its camera, and after `patience_s` by killing."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+        if not self._gone(patience_s) and self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            self._gone(END_TIMEOUT_S)
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._channel.close()
+        self.ring.close()
+
+    def _await_start(self) -> None:
+        self._channel.settimeout(START_TIMEOUT_S)
+        message, descriptors, _, _ = socket.recv_fds(self._channel, LONGEST, 1)
+        if not message or not descriptors:
+            raise OSError("the server of decoders did not start")
+        started = unpack(message)
+        assert isinstance(started, Started)  # noqa: S101
+        self.pid, self._pidfd = started.pid, descriptors[0]
+
+    def _gone(self, patience_s: float) -> bool:
+        """Whether the process ended in time; what it still said is not wanted any more."""
+        deadline_s = time.monotonic() + patience_s
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            self._channel.settimeout(left_s)
+            try:
+                message = self._channel.recv(LONGEST)
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+            if message[:1] in (b"", Exited.KIND):
+                return True
+        return False

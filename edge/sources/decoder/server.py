@@ -1,0 +1,80 @@
+"""The process that decoders are forked from: `python -m edge.sources.decoder.server FD`.
+
+It has one thread and imports all that a decoder needs once, so that a new decoder costs one fork. It ends, and its
+decoders with it, when the other end of the socket FD is closed, by whatever death of its owner.
+"""
+
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+
+from edge.sources.decoder import child
+from edge.sources.decoder.limits import end_with
+from edge.sources.decoder.messages import Exited, Started
+
+
+def main() -> None:
+    """Fork a decoder for every socket that arrives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the owner decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    gc.freeze()
+    children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, channel
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is not control:
+                    selector.unregister(key.fileobj)
+                    _bury(key.fd, *children.pop(key.fd))
+                    continue
+                _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+                if not descriptors:
+                    return  # the owner is gone; the kernel kills the children
+                pidfd, pid, channel = _fork(socket.socket(fileno=descriptors[0]))
+                children[pidfd] = pid, channel
+                selector.register(pidfd, selectors.EVENT_READ)
+                with contextlib.suppress(OSError):
+                    socket.send_fds(channel, [Started(pid).pack()], [pidfd])
+
+
+def _fork(channel: socket.socket) -> tuple[int, int, socket.socket]:
+    """Start a decoder on `channel`; returns a descriptor of the process, its id, and the channel."""
+    server_pid = os.getpid()
+    pid = os.fork()
+    if pid:
+        return os.pidfd_open(pid), pid, channel
+    code = 1
+    try:
+        end_with(server_pid)
+        _close_all_but(channel.fileno())
+        os.dup2(0, 2)  # stdin is /dev/null: a decoder has nothing to say but to its reader
+        child.run(channel)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _close_all_but(kept: int) -> None:
+    """Nothing of the server's or of another camera's is open in a decoder."""
+    for fd in (int(name) for name in os.listdir("/proc/self/fd")):
+        if fd > 2 and fd != kept:
+            with contextlib.suppress(OSError):  # the listing's own is closed already
+                os.close(fd)
+
+
+def _bury(pidfd: int, pid: int, channel: socket.socket) -> None:
+    """A decoder ended: say how, as the last message on its channel."""
+    _, status = os.waitpid(pid, 0)
+    os.close(pidfd)
+    with contextlib.suppress(OSError):
+        channel.send(Exited(os.waitstatus_to_exitcode(status)).pack(), socket.MSG_DONTWAIT)
+    channel.close()
+
+
+if __name__ == "__main__":
+    main()
