@@ -19,9 +19,9 @@ from service.auth.guard import Guard
 from service.errors import Problem, install_handlers
 from service.messages import TrackMessage
 from service.readiness import Progress
-from service.routes import export, health, schemas, sinks, streams, tracks, video
+from service.routes import export, health, metrics, schemas, sinks, streams, tracks, video, zones
 from service.routes.dependencies import PUBLIC, undeclared
-from service.runtime import Runtime
+from service.runtime import VERSION, Runtime
 from service.settings import Settings
 from service.worker import Pipeline
 
@@ -52,14 +52,14 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
         title="AttTrack",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
     )
     app.state.runtime = runtime
     app.state.guard = Guard(settings)
     install_handlers(app)
-    for routes in (streams, tracks, video, health, export, sinks, schemas):
+    for routes in (streams, tracks, video, health, export, sinks, schemas, zones, metrics):
         app.include_router(routes.router)
     _add_page(app)
     _document_messages(app)

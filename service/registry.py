@@ -120,6 +120,8 @@ class StreamRegistry:
             if spec != old:
                 self._rows[stream_id] = await _kept(lambda: self._store.change_stream(stream_id, spec.document()))
             stream.spec = spec
+            if spec.zones != old.zones:
+                await asyncio.to_thread(stream.counter.set_zones, spec.zones)
             if opened is not None:
                 await self._reopen(stream, *opened)
             else:

@@ -4,7 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from service.gauges import Gauges
 from service.hub import HubSettings, TrackHub
+from service.metrics import Metrics
 from service.readiness import Progress, Readiness
 from service.registry import StreamRegistry
 from service.settings import Settings
@@ -17,6 +19,8 @@ from service.worker import Pipeline, Worker
 
 log = logging.getLogger(__name__)
 
+VERSION = "0.1.0"
+
 STALLED_S = 30.0
 """A device thread silent for so long is taken for dead."""
 
@@ -28,7 +32,8 @@ class Runtime:
         """`build` loads the networks, on the device thread, and may report how far it is."""
         self.settings = settings
         self.readiness = Readiness()
-        self.worker = Worker(lambda: build(self.readiness.report))
+        self.metrics = Metrics(VERSION)
+        self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
         self.failure: Exception | None = None
         """What ended the start; the process should end with it."""
         self.store: Store
@@ -54,6 +59,7 @@ class Runtime:
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
+        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub))
         self.registry.restore()
         self._starting = asyncio.create_task(self._start())
 
@@ -95,7 +101,15 @@ class Runtime:
         return self.worker.silent_s > STALLED_S and not self.worker.building
 
     def _make_stream(self, spec: StreamSpec, created_at: float) -> Stream:
-        return Stream(spec, created_at, self.hub, self.worker, VideoFeed(self.loop, self._video))
+        return Stream(
+            spec,
+            created_at,
+            self.hub,
+            self.worker,
+            VideoFeed(self.loop, self._video),
+            self.store,
+            self.metrics.stream(spec.id),
+        )
 
 
 def _hub_settings(settings: Settings) -> HubSettings:

@@ -16,6 +16,7 @@ from edge.sources.settings import SourceSettings
 from service.events import TrackEvents
 from service.hub import TrackHub
 from service.messages import encode
+from service.metrics import StreamMetrics
 from service.overload import OverloadWatch
 from service.spec import StreamSpec
 from service.stats import StreamStats
@@ -23,6 +24,7 @@ from service.streams import StateView, StatsView, StreamView
 from service.url_policy import Address
 from service.video import VideoFeed
 from service.worker import Worker
+from service.zones.counter import CountStore, ZoneCounter
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +39,22 @@ class Stream:
     be replaced on the way, or missing where its address is refused.
     """
 
-    def __init__(self, spec: StreamSpec, created_at: float, hub: TrackHub, worker: Worker, feed: VideoFeed) -> None:
+    def __init__(
+        self,
+        spec: StreamSpec,
+        created_at: float,
+        hub: TrackHub,
+        worker: Worker,
+        feed: VideoFeed,
+        store: CountStore,
+        metrics: StreamMetrics,
+    ) -> None:
+        """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
         self.spec = spec
         """May be replaced by an equal one but for k, mode, threshold, zones, identity and name."""
         self.feed = feed
         self.stats = StreamStats()
+        self.metrics = metrics
         self.created_at = created_at
         self._hub = hub
         self._bell = worker.bell
@@ -51,6 +64,7 @@ class Stream:
         self._epochs_before = 0  # of the readers that were replaced
         self._dropped_before = 0
         self._events = TrackEvents(self._run)
+        self.counter = ZoneCounter(spec.id, spec.zones, store)
         self._overload = OverloadWatch()
         self._failure: SourceState | None = None
         self._logged: tuple[str, str | None] | None = None
@@ -113,6 +127,7 @@ class Stream:
         """Let all that follow this stream go: it is removed."""
         self._hub.close_stream(self.id)
         self.feed.close()
+        self.metrics.forget()
 
     def take(self) -> Frame | None:
         """Return the newest frame not taken yet."""
@@ -129,8 +144,10 @@ class Stream:
         height, width = tracked.frame.image.shape[:2]
         self.stats.record(age_s, len(tracked.tracks), (width, height))
         self._overload.record(age_s, self._dropped)
-        events = self._events.observe(tracked)
-        self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, events=events))
+        self.metrics.frame(tracked, age_s)
+        zones = self.counter.observe(tracked, tracked.frame.time_s)
+        events = self._events.observe(tracked, self.counter.events)
+        self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
 
     def fail(self, code: str, message: str) -> None:
@@ -187,7 +204,9 @@ class Stream:
         return replace(tracked, epoch=epoch, discontinuity=tracked.discontinuity or epoch != self._epoch)
 
     def _on_state(self, state: SourceState) -> None:
-        """Log changes of phase or cause, and not every attempt again."""
+        """Count reconnects; log changes of phase or cause, and not every attempt again."""
+        if state.phase == "reconnecting":
+            self.metrics.reconnected(state.code or "unknown")
         phase_and_cause = (state.phase, state.code)
         if phase_and_cause != self._logged:
             self._logged = phase_and_cause
