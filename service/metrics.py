@@ -5,8 +5,6 @@ Counters and histograms are written where things happen; what has a value at any
 (`service.gauges`), so that it costs nothing in between.
 """
 
-from collections.abc import Iterable
-
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -22,7 +20,6 @@ from edge.pipeline import Kind, TrackedFrame
 from edge.timings import StageTimes
 from service.id_retention import IdRetention
 
-KINDS: tuple[Kind, ...] = ("teacher", "student", "predicted")
 AGE_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """From a wired camera and a GPU to a CPU that falls behind."""
 STAGE_BUCKETS_S = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -62,18 +59,13 @@ class Metrics:
             collector(registry=self.registry)
 
     def stream(self, stream_id: str) -> "StreamMetrics":
-        """Return what a new stream writes to."""
+        """Return what a new stream writes to; nothing of it shows before it writes."""
         return StreamMetrics(stream_id, self._frames, self._age, self._reconnects)
 
-    def forget(self, stream_id: str) -> None:
-        """Remove all that carries the stream's label; unknown ones are ignored."""
-        for metric in (self._frames, self._age, self._reconnects):
-            metric.remove_by_labels({"stream": stream_id})
-
-    def tick(self, times: StageTimes, kinds: Iterable[Kind]) -> None:
-        """Take the stages' times since the last call; `kinds`: of the tick's frames. Device thread only."""
-        seen = set(kinds)
-        kind = seen.pop() if len(seen) == 1 else "both"
+    def tick(self, times: StageTimes, tracked: list[TrackedFrame]) -> None:
+        """Take the stages' times since the last call, and what was tracked meanwhile. Device thread only."""
+        kinds = {one.kind for one in tracked}
+        kind = kinds.pop() if len(kinds) == 1 else "both"
         for stage, watch in times.stages().items():
             spent_s = watch.seconds - self._before_s.get(stage, 0.0)
             if spent_s > 0:
@@ -86,23 +78,36 @@ class Metrics:
 
 
 class StreamMetrics:
-    """What one stream writes: `frame` on the device thread, `reconnected` on any."""
+    """What one stream writes: `frame` on the device thread, `reconnected` and `forget` on any."""
 
     def __init__(self, stream_id: str, frames: Counter, age: Histogram, reconnects: Counter) -> None:
         self.id_retention = IdRetention()
         self._stream_id = stream_id
-        self._reconnects = reconnects
-        self._frames = {kind: frames.labels(stream_id, kind) for kind in KINDS}  # looked up once: labels() is slow
-        self._age = {kind: age.labels(stream_id, kind) for kind in KINDS}
+        self._metrics = (frames, age, reconnects)
+        self._of_kind: dict[Kind, tuple[Counter, Histogram]] = {}  # looked up once: labels() is slow
+        self._forgotten = False
 
     def frame(self, tracked: TrackedFrame, age_s: float) -> None:
         """Count one tracked frame; `age_s`: from its capture to its tracks."""
-        self._frames[tracked.kind].inc()
-        self._age[tracked.kind].observe(age_s)
+        frames, age = self._of_kind.get(tracked.kind) or self._bind(tracked.kind)
+        frames.inc()
+        age.observe(age_s)
         if tracked.discontinuity:
             self.id_retention.restart()
         self.id_retention.observe(tracked.kind, tracked.tracks.ids.tolist())
 
     def reconnected(self, code: str) -> None:
         """A connection broke or could not be made, for the reason `code`."""
-        self._reconnects.labels(self._stream_id, code).inc()
+        if not self._forgotten:  # a reader may outlive its stream by a moment
+            self._metrics[2].labels(self._stream_id, code).inc()
+
+    def forget(self) -> None:
+        """Remove all that carries the stream's label. The device thread has let go of the stream."""
+        self._forgotten = True
+        for metric in self._metrics:
+            metric.remove_by_labels({"stream": self._stream_id})
+
+    def _bind(self, kind: Kind) -> tuple[Counter, Histogram]:
+        frames, age, _ = self._metrics
+        bound = self._of_kind[kind] = (frames.labels(self._stream_id, kind), age.labels(self._stream_id, kind))
+        return bound

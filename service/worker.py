@@ -12,6 +12,7 @@ from edge.lane import IdentityPolicy
 from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
+from edge.timings import StageTimes
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ class WorkerStopped(Exception):
 class Pipeline(Protocol):
     """What the worker needs of `edge.pipeline.TrackingPipeline`."""
 
+    @property
+    def times(self) -> StageTimes: ...
     @property
     def modes(self) -> tuple[Mode, ...]: ...
     def add_lane(
@@ -71,11 +74,17 @@ class Lane(Protocol):
         ...
 
 
+OnTick = Callable[[StageTimes, list[TrackedFrame]], None]
+"""Gets the pipeline's stopwatches, which never go back, and what the tick tracked."""
+
+
 class Worker:
     """Owns the pipeline and its thread. All methods may be called on any thread."""
 
-    def __init__(self, build: Callable[[], Pipeline]) -> None:
+    def __init__(self, build: Callable[[], Pipeline], on_tick: OnTick = lambda times, tracked: None) -> None:
+        """`on_tick` hears of each tick, on the device thread."""
         self._build = build
+        self._on_tick = on_tick
         self.bell = Condition()
         """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
         self.modes: tuple[Mode, ...] = ()
@@ -204,8 +213,10 @@ class Worker:
     def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
         for batch in self._batches(frames):
             try:
-                for tracked in pipeline.collect(pipeline.submit(batch)):
+                tick = pipeline.collect(pipeline.submit(batch))
+                for tracked in tick:
                     self._lanes[tracked.lane_id].publish(tracked)
+                self._on_tick(pipeline.times, tick)
             except Exception:
                 log.exception("tick failed on %s", ", ".join(batch))
                 self._blame(pipeline, batch)

@@ -10,6 +10,7 @@ from edge.detections import Tracks
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.sources.latest import LatestFrame
+from edge.timings import StageTimes
 from service.worker import Worker, WorkerStopped
 from tests.service.waiting import wait_until
 
@@ -22,6 +23,7 @@ class ScriptedPipeline:
     """Tracks nothing; breaks on the lanes named in `broken`, the whole tick with them."""
 
     def __init__(self) -> None:
+        self.times = StageTimes()
         self.lanes: set[str] = set()
         self.batches: list[tuple[str, ...]] = []
         self.broken: set[str] = set()

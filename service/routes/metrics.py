@@ -1,0 +1,19 @@
+"""/metrics: for Prometheus."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from service.routes.dependencies import Needs, RuntimeDependency
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    dependencies=[Needs("read", all_streams=True)],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+async def metrics(runtime: RuntimeDependency) -> Response:
+    """Return counters, gauges and histograms in Prometheus' text format; streams are labelled by id."""
+    return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_LATEST)
