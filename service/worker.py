@@ -160,10 +160,10 @@ class Worker:
     def _run(self) -> None:
         try:
             pipeline = self._build()
+            self.modes = pipeline.modes
         except BaseException as error:
             self._built.set_exception(error)
             return
-        self.modes = pipeline.modes
         self._built.set_result(None)
         try:
             while self._wait():

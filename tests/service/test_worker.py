@@ -22,16 +22,32 @@ def frame(index: int) -> Frame:
 class ScriptedPipeline:
     """Tracks nothing; breaks on the lanes named in `broken`, the whole tick with them."""
 
+    modes = ("atttrack", "teacher")
+
     def __init__(self) -> None:
         self.times = StageTimes()
         self.lanes: set[str] = set()
         self.batches: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
+        self.set: dict[str, list[object]] = {}
 
-    def add_lane(self, lane_id: str, k: int | None = None) -> None:
+    def add_lane(self, lane_id: str, *values: object, identity: str) -> None:
         if lane_id in self.lanes:
             raise ValueError("twice")
         self.lanes.add(lane_id)
+        self.set[lane_id] = [*values, identity]
+
+    def set_period(self, lane_id: str, k: int) -> None:
+        self.set[lane_id] = [k]
+
+    def set_mode(self, lane_id: str, mode: str) -> None:
+        self.set[lane_id].append(mode)
+
+    def set_threshold(self, lane_id: str, threshold: float) -> None:
+        self.set[lane_id].append(threshold)
+
+    def set_identity(self, lane_id: str, identity: str) -> None:
+        self.set[lane_id].append(identity)
 
     def remove_lane(self, lane_id: str) -> None:
         self.lanes.remove(lane_id)
@@ -49,7 +65,7 @@ class ScriptedPipeline:
 class FakeLane:
     """A lane whose frames the test puts in."""
 
-    k = 6
+    k, mode, threshold, identity = 6, "atttrack", 0.4, "keep"
 
     def __init__(self, lane_id: str, worker: Worker) -> None:
         self.id = lane_id
@@ -166,6 +182,25 @@ def test_nothing_is_published_after_removal(worker: Worker, pipeline: ScriptedPi
     assert other.seen.wait(5)
     assert lane.published == []
     assert pipeline.lanes == {"b"}
+
+
+def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    assert worker.modes == ("atttrack", "teacher")
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    assert pipeline.set == {"a": [6, "atttrack", 0.4, "keep"]}
+    lane.k, lane.mode, lane.threshold, lane.identity = 3, "teacher", 0.6, "reset"
+    worker.change(lane).result(5)
+    assert pipeline.set == {"a": [3, "teacher", 0.6, "reset"]}
+    worker.change(FakeLane("nobody", worker)).result(5)
+    assert pipeline.set.keys() == {"a"}
+
+
+def test_command_stands_when_nobody_waits_for_it_any_more(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    for name in "ab":
+        worker.add(FakeLane(name, worker)).cancel()
+    worker.add(FakeLane("c", worker)).result(5)
+    assert pipeline.lanes == {"a", "b", "c"}
 
 
 def test_refusal_of_the_pipeline_reaches_who_adds(worker: Worker) -> None:
