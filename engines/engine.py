@@ -1,7 +1,10 @@
 """What a network ready to run is to the rest of the program."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy.typing as npt
 
 from engines.device import Array, CudaStream
 from engines.signature import Signature
@@ -45,4 +48,35 @@ class Engine(Protocol):
 
     def prepare(self, max_batch: int) -> Execution:
         """Allocate buffers for up to `max_batch` images; done once, never in a tick."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Buffers:
+    """Arrays for one execution, on the engine's device."""
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+    max_batch: int
+
+    @classmethod
+    def allocate(
+        cls, signature: Signature, max_batch: int, empty: Callable[[tuple[int, ...], npt.DTypeLike], Array]
+    ) -> "Buffers":
+        """New ones; `empty` as in `Device.empty`."""
+        arrays = (signature.input_arrays(max_batch), signature.output_arrays(max_batch))
+        inputs, outputs = ({name: empty(*array) for name, array in table.items()} for table in arrays)
+        return cls(inputs, outputs, max_batch)
+
+    def check(self, batch: int) -> None:
+        """Raise ValueError unless the buffers hold `batch` images."""
+        if not 1 <= batch <= self.max_batch:
+            raise ValueError(f"batch must be 1..{self.max_batch}, got {batch}")
+
+
+class Bindable(Engine, Protocol):
+    """An engine that also runs on buffers that are there already, so that it can follow another one on them."""
+
+    def bind(self, buffers: Buffers) -> Execution:
+        """An execution over these buffers; raises EngineError where the engine cannot take batches of that size."""
         ...

@@ -2,6 +2,7 @@
 
 EngineError
 ├── ModelFileError    the file is missing or is no model that the runtime can read
+├── PlanError         a TensorRT plan cannot be built, or does not fit this machine
 ├── SignatureError    the model does not keep the network contract, or two models do not belong together
 └── DeviceError       the device that was asked for is not there
 """
@@ -13,6 +14,10 @@ class EngineError(Exception):
 
 class ModelFileError(EngineError):
     """A model file that cannot be read."""
+
+
+class PlanError(EngineError):
+    """A plan that cannot be built, is damaged, or was built for another machine."""
 
 
 class SignatureError(EngineError, ValueError):

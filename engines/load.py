@@ -1,12 +1,20 @@
-"""From a model file to an engine."""
+"""From a model file to an engine: the file's kind and the device decide which."""
 
+import logging
 from pathlib import Path
+from typing import cast
 
-from engines.device import Device
+from engines.device import Device, GpuDevice
 from engines.engine import Engine
-from engines.errors import DeviceError, ModelFileError
+from engines.errors import DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
+from engines.plan import PlanStore, file_sha256, plans_folder
+from engines.plan_builds import PlanBuilds
+from engines.switching import SwitchingEngine
+from engines.tensorrt_engine import TensorRtEngine
+
+log = logging.getLogger(__name__)
 
 
 def open_device(name: str) -> Device:
@@ -18,13 +26,57 @@ def open_device(name: str) -> Device:
     raise DeviceError(f"unknown device {name!r}; use 'cpu', 'cuda' or 'auto'")
 
 
-def load_engine(path: Path, device: Device, threads: int | None = None) -> Engine:
-    """Load `path` for `device`; `threads` as in OnnxEngine.
+def load_engine(
+    path: Path,
+    device: Device,
+    threads: int | None = None,
+    plans: Path | None = None,
+    builds: PlanBuilds | None = None,
+) -> Engine:
+    """Load the network at `path` for `device`.
 
-    Raises ModelFileError, SignatureError or DeviceError.
+    A .onnx file runs in ONNX Runtime; on a GPU its newest plan in the folder `plans` (None: `plans_folder`) takes its
+    place where one fits. Where none does and `builds` is given, a plan is ordered there, and takes over when it is
+    ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine.
+
+    Raises ModelFileError, PlanError, SignatureError or DeviceError.
     """
-    if path.suffix != ".onnx":
-        raise ModelFileError(f"cannot load {path}: expected a .onnx file")
-    if not isinstance(device, HostDevice):
-        raise DeviceError(f"no runtime here runs a .onnx file on {device.name!r}; use the device 'cpu'")
-    return OnnxEngine(path, threads)
+    if path.suffix not in (".onnx", ".plan"):
+        raise ModelFileError(f"cannot load {path}: expected a .onnx or .plan file")
+    if device.kind == "cpu":
+        if path.suffix == ".plan":
+            raise DeviceError(f"{path} is a TensorRT plan and needs a GPU; on the CPU load the .onnx file it came from")
+        return OnnxEngine(path, threads)
+    gpu = cast(GpuDevice, device)  # which is what `kind` says
+    if path.suffix == ".plan":
+        return TensorRtEngine(path, gpu)
+    return _planned(path, gpu, plans or plans_folder()) or _unplanned(path, gpu, builds)
+
+
+def _planned(path: Path, device: GpuDevice, folder: Path) -> TensorRtEngine | None:
+    """The newest plan of a model file that fits; those that do not are told of, with the remedy."""
+    wanted = file_sha256(path) if path.is_file() else ""
+    for plan, manifest in PlanStore(folder).manifests():
+        if manifest.key.model_sha256 == wanted:
+            try:
+                return TensorRtEngine(plan, device)
+            except EngineError as error:
+                log.warning("%s", error)
+    return None
+
+
+def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None) -> Engine:
+    """ONNX Runtime, which a plan replaces if one is being built."""
+    from engines.onnx_cuda_engine import OnnxCudaEngine
+
+    engine = OnnxCudaEngine(path, device)
+    if builds is None:
+        log.warning("%s runs without a plan; faster with one: python -m export.to_plan %s", path.name, path)
+        return engine
+    switching = SwitchingEngine(engine)
+
+    def take_over(plan: Path) -> None:
+        switching.offer(TensorRtEngine(plan, device))
+
+    builds.order(path, take_over)
+    return switching

@@ -1,18 +1,22 @@
 """ONNX Runtime on the host: a model file and its preallocated buffers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
 from engines.device import CudaStream
+from engines.engine import Buffers
 from engines.errors import ModelFileError, SignatureError
 from engines.signature import Signature
 
 _ONNX_NAMES = {np.dtype(np.uint8): "tensor(uint8)", np.dtype(np.float32): "tensor(float)"}
+
+
+Providers: TypeAlias = Sequence[str | tuple[str, Mapping[str, str]]]
 
 
 class OnnxEngine:
@@ -27,41 +31,32 @@ class OnnxEngine:
 
         Raises ModelFileError where the file is missing or unreadable, SignatureError where it breaks the contract.
         """
-        if not path.is_file():
-            raise ModelFileError(f"no model file at {path}")
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # errors only: they come back as exceptions
-        options.intra_op_num_threads = threads or 0
-        # The teacher's idle threads would otherwise burn a core each while the student runs, and the reverse.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no base but this
-            raise ModelFileError(f"{path} is no model that ONNX Runtime can read: {_first_line(error)}") from error
-        self.signature = Signature.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
-        _check_graph(self._session, self.signature, path)
+        self._session, self.signature = open_session(path, ["CPUExecutionProvider"], threads)
 
     def prepare(self, max_batch: int) -> "OnnxExecution":
         """Allocate buffers for up to `max_batch` images."""
-        return OnnxExecution(self._session, self.signature, max_batch)
+        return self.bind(Buffers.allocate(self.signature, max_batch, np.zeros))  # rows never written are defined
+
+    def bind(self, buffers: Buffers) -> "OnnxExecution":
+        """Run on these buffers."""
+        return OnnxExecution(self._session, buffers)
 
 
 class OnnxExecution:
     """Buffers bound to an ONNX Runtime session; results are written straight into them."""
 
-    def __init__(self, session: ort.InferenceSession, signature: Signature, max_batch: int) -> None:
-        self._session = session
-        self.max_batch = max_batch
-        self.inputs = _allocate(signature.input_arrays(max_batch))
-        self.outputs = _allocate(signature.output_arrays(max_batch))
+    def __init__(self, session: ort.InferenceSession, buffers: Buffers) -> None:
+        self._session, self._buffers = session, buffers
+        self.inputs: Mapping[str, npt.NDArray[Any]] = buffers.inputs
+        self.outputs: Mapping[str, npt.NDArray[Any]] = buffers.outputs
+        self.max_batch = buffers.max_batch
         self._bindings: dict[int, ort.IOBinding] = {}  # batch size -> binding, made on first use
 
     def run(self, batch: int, cuda_stream: CudaStream) -> None:
         """Run now; the results are in `outputs` when this returns."""
-        if not 1 <= batch <= self.max_batch:
-            raise ValueError(f"batch must be 1..{self.max_batch}, got {batch}")
         binding = self._bindings.get(batch)
         if binding is None:
+            self._buffers.check(batch)
             binding = self._bindings[batch] = self._bind(batch)
         self._session.run_with_iobinding(binding)
 
@@ -73,9 +68,25 @@ class OnnxExecution:
         return binding
 
 
-def _allocate(arrays: Mapping[str, tuple[tuple[int, ...], npt.DTypeLike]]) -> dict[str, npt.NDArray[Any]]:
-    """Zeros, so that rows never written are at least defined."""
-    return {name: np.zeros(shape, dtype) for name, (shape, dtype) in arrays.items()}
+def open_session(path: Path, providers: Providers, threads: int | None) -> tuple[ort.InferenceSession, Signature]:
+    """A session of the model file at `path`, checked against its metadata.
+
+    Raises ModelFileError where the file is missing or unreadable, SignatureError where it breaks the contract.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only: they come back as exceptions
+    options.intra_op_num_threads = threads or 0
+    # The teacher's idle threads would otherwise burn a core each while the student runs, and the reverse.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base but this
+        raise ModelFileError(f"{path} is no model that ONNX Runtime can read: {_first_line(error)}") from error
+    signature = Signature.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    _check_graph(session, signature, path)
+    return session, signature
 
 
 def _check_graph(session: ort.InferenceSession, signature: Signature, path: Path) -> None:

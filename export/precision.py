@@ -1,0 +1,63 @@
+"""A model file in another precision. Precision stands in the ONNX, so TensorRT 10, 11 and RTX build it alike."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import onnx
+from onnx import ModelProto
+
+from engines.errors import ModelFileError
+from engines.signature import Signature
+from export.calibration import DRAWN_SCENE, Feed, calibration_feeds
+from export.half_arithmetic import halve_arithmetic, restore_weights
+
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISION_KEY = "precision"
+"""Entry of a model file's metadata; a file without it computes in fp32."""
+
+
+def to_precision(path: Path, precision: Precision, source: str = DRAWN_SCENE, frames: int = 64) -> ModelProto:
+    """The model file `path` (exported, fp32) computing in `precision`; `source` and `frames` calibrate int8.
+
+    Raises ModelFileError for a file that is no model or is not in fp32, SignatureError for one without metadata, and
+    what `calibration_feeds` raises.
+    """
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+    model = read_model(path)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    signature = Signature.from_metadata(metadata, str(path))
+    written = metadata.get(PRECISION_KEY, "fp32")
+    if written == precision != "fp32":
+        return model
+    if written != "fp32":
+        raise ModelFileError(f"{path} computes in {written} already; give the exported file, which computes in fp32")
+    restore_weights(model)
+    if precision == "int8":
+        model = _quantized(model, calibration_feeds(path, signature, source, frames))
+    if precision != "fp32":
+        halve_arithmetic(model)
+    onnx.helper.set_model_props(model, metadata | {PRECISION_KEY: precision})
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def read_model(path: Path) -> ModelProto:
+    """The file's content. Raises ModelFileError where there is none or it cannot be read."""
+    if not path.is_file():
+        raise ModelFileError(f"no model file at {path}")
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf's and ONNX's exceptions share no base but this
+        raise ModelFileError(
+            f"{path} is no ONNX model: {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from error
+    return model
+
+
+def _quantized(model: ModelProto, feeds: Iterator[Feed]) -> ModelProto:
+    from export.quantize import quantize  # brings ONNX Runtime's quantizer along, which fp16 does without
+
+    return quantize(model, feeds)
