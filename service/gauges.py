@@ -14,7 +14,7 @@ UP_PHASES = ("running", "degraded")
 
 
 class Gauges(Collector):
-    """Reads on the event loop, where the registry lives; a stream that is gone leaves nothing behind."""
+    """Reads on any thread, since many streams take a while; a stream that is gone leaves nothing behind."""
 
     def __init__(self, readiness: Readiness, registry: StreamRegistry, hub: TrackHub) -> None:
         self._readiness = readiness

@@ -53,6 +53,7 @@ class Metrics:
             buckets=STAGE_BUCKETS_S,
             registry=self.registry,
         )
+        self._stages: dict[tuple[str, str], Histogram] = {}  # looked up once: labels() is slow
         self._before_s: dict[str, float] = {}
         Info("atttrack_build", "The service that answers.", registry=self.registry).info({"version": version})
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -70,7 +71,9 @@ class Metrics:
             spent_s = watch.seconds - self._before_s.get(stage, 0.0)
             if spent_s > 0:
                 self._before_s[stage] = watch.seconds
-                self._stage.labels(stage, kind).observe(spent_s)
+                if (stage, kind) not in self._stages:
+                    self._stages[stage, kind] = self._stage.labels(stage, kind)
+                self._stages[stage, kind].observe(spent_s)
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
@@ -84,7 +87,7 @@ class StreamMetrics:
         self.id_retention = IdRetention()
         self._stream_id = stream_id
         self._metrics = (frames, age, reconnects)
-        self._of_kind: dict[Kind, tuple[Counter, Histogram]] = {}  # looked up once: labels() is slow
+        self._of_kind: dict[Kind, tuple[Counter, Histogram]] = {}
         self._forgotten = False
 
     def frame(self, tracked: TrackedFrame, age_s: float) -> None:

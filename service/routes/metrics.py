@@ -14,6 +14,6 @@ router = APIRouter(tags=["health"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-async def metrics(runtime: RuntimeDependency) -> Response:
+def metrics(runtime: RuntimeDependency) -> Response:
     """Return counters, gauges and histograms in Prometheus' text format; streams are labelled by id."""
     return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_LATEST)
