@@ -1,12 +1,23 @@
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import onnx
 import pytest
 
+from engines import onnx_cuda_engine, tensorrt_engine
+from engines.engine import Buffers
 from engines.errors import DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
 from engines.load import load_engine, open_device
+from engines.onnx_engine import OnnxEngine
+from engines.plan import PlanStore
+from engines.plan_builds import PlanBuilds, Progress
+from engines.switching import SwitchingEngine, SwitchingExecution
+from engines.tensorrt_engine import TensorRtEngine
+from tests.support import fake_tensorrt
+from tests.support.host_gpu import HostGpu
+from tests.support.plans import write_plan
 from tests.support.tiny_pair import signature, tiny_model
 
 
@@ -22,7 +33,12 @@ def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str, remedy
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"expected a \.onnx file"):
+    with pytest.raises(ModelFileError, match=r"expected a \.onnx or \.plan file"):
+        load_engine(tmp_path / "model.pt", HostDevice())
+
+
+def test_a_plan_on_the_cpu_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=r"needs a GPU; on the CPU load the \.onnx file"):
         load_engine(tmp_path / "model.plan", HostDevice())
 
 
@@ -30,6 +46,81 @@ def test_an_onnx_file_becomes_an_engine_that_knows_its_signature(tmp_path: Path)
     path = tmp_path / "model.onnx"
     onnx.save(tiny_model(signature("teacher", (128, 96))), path)
     assert load_engine(path, HostDevice(), threads=1).signature == signature("teacher", (128, 96))
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny-teacher-128x96.onnx"
+    onnx.save(tiny_model(signature("teacher", (128, 96))), path)
+    return path
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
+    """A GPU of host memory, where TensorRT is the stand-in and ONNX Runtime's CUDA its CPU engine."""
+    monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: fake_tensorrt)
+    monkeypatch.setattr(onnx_cuda_engine, "OnnxCudaEngine", lambda path, device: OnnxEngine(path, 1))
+    return HostGpu()
+
+
+def test_on_a_gpu_a_plan_that_fits_takes_the_models_place(tmp_path: Path, teacher: Path, on_gpu: HostGpu) -> None:
+    store = PlanStore(tmp_path / "plans")
+    plan = write_plan(store, teacher)
+    engine = load_engine(teacher, on_gpu, plans=store.folder)
+    assert isinstance(engine, TensorRtEngine) and engine.signature == signature("teacher", (128, 96))
+    assert isinstance(load_engine(plan, on_gpu), TensorRtEngine)
+
+
+@pytest.mark.parametrize("plans", ["none", "for another GPU", "of another model"])
+def test_without_a_plan_that_fits_onnx_runtime_serves_and_the_log_has_the_command(
+    tmp_path: Path, teacher: Path, on_gpu: HostGpu, plans: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PlanStore(tmp_path / "plans")
+    if plans == "for another GPU":
+        write_plan(store, teacher, HostGpu((9, 0)))
+    if plans == "of another model":
+        other = tmp_path / "other.onnx"
+        onnx.save(tiny_model(signature("teacher", (128, 160))), other)
+        write_plan(store, other)
+    assert isinstance(load_engine(teacher, on_gpu, plans=store.folder), OnnxEngine)
+    assert "python -m export.to_plan" in caplog.text
+    assert ("does not fit here" in caplog.text) == (plans == "for another GPU")
+
+
+def test_onnx_runtime_serves_until_the_ordered_plan_is_ready(tmp_path: Path, teacher: Path, on_gpu: HostGpu) -> None:
+    """The whole way, with a slow builder: serve, build, switch; frames are served all the time, on the same buffers."""
+    store, let = PlanStore(tmp_path / "plans"), Event()
+
+    def slow(model: Path, progress: Progress, stop: Event) -> Path:
+        progress(0.5, "timing kernels")
+        assert let.wait(60)
+        return write_plan(store, model)
+
+    builds = PlanBuilds(slow)
+    engine = load_engine(teacher, on_gpu, plans=store.folder, builds=builds)
+    assert isinstance(engine, SwitchingEngine) and isinstance(engine.current, OnnxEngine)
+    assert [state.phase for state in builds.states] == ["waiting"], "nothing is built before it is started"
+    # The stand-in for ONNX Runtime's CUDA must work on addressed memory, as the real one does.
+    buffers = Buffers.allocate(engine.signature, 2, on_gpu.empty)
+    execution = SwitchingExecution(engine, engine.current, engine.current.bind(buffers))
+    queue = on_gpu.cuda_stream()
+    execution.inputs["image"][1, :, 20:80, 40:68] = 255
+    execution.run(2, queue)
+    before = {name: array.copy() for name, array in execution.outputs.items()}
+    builds.start()
+    execution.run(2, queue)
+    assert isinstance(engine.current, OnnxEngine)
+    let.set()
+    while builds.states[0].phase == "building":
+        execution.run(1, queue)
+    assert builds.states[0].phase == "ready", builds.states
+    builds.stop()
+    assert isinstance(engine.current, TensorRtEngine)
+    for array in execution.outputs.values():
+        array[:] = -1
+    execution.run(2, queue)
+    assert all(np.array_equal(array, before[name]) for name, array in execution.outputs.items())
+    assert execution.outputs["scores"] is buffers.outputs["scores"]
 
 
 def test_every_error_is_an_engine_error() -> None:

@@ -1,0 +1,125 @@
+"""The CUDA engine's discipline, with ONNX Runtime's CPU provider under a GPU made of host memory: no GPU is needed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from engines.errors import DeviceError
+from engines.onnx_cuda_engine import PROVIDER, OnnxCudaEngine
+from engines.onnx_engine import OnnxEngine
+from tests.support.host_gpu import HostGpu
+from tests.support.tiny_pair import signature, tiny_model
+
+SIZE = (128, 96)
+
+
+class CpuSession:
+    """An InferenceSession that takes the CPU's provider for CUDA's, and host addresses for the GPU's."""
+
+    opened_with: Any = None
+    options_of_runs: list[Any]
+
+    def __init__(self, path: str, options: Any, providers: Any) -> None:
+        type(self).opened_with = providers
+        self.options_of_runs = []
+        self._session = _REAL(path, options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self) -> list[str]:
+        return [PROVIDER, "CPUExecutionProvider"]
+
+    def io_binding(self) -> "HostBinding":
+        return HostBinding(self._session.io_binding())
+
+    def run_with_iobinding(self, binding: "HostBinding", options: Any) -> None:
+        self.options_of_runs.append(options)
+        self._session.run_with_iobinding(binding.inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+class HostBinding:
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def bind_input(self, name: str, kind: str, *rest: Any) -> None:
+        assert kind == "cuda", "nothing is copied to the host"
+        self.inner.bind_input(name, "cpu", *rest)
+
+    def bind_output(self, name: str, kind: str, *rest: Any) -> None:
+        assert kind == "cuda", "nothing is copied to the host"
+        self.inner.bind_output(name, "cpu", *rest)
+
+
+_REAL = ort.InferenceSession
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny-student-128x96.onnx"
+    onnx.save(tiny_model(signature("student", SIZE, prior=True)), path)
+    return path
+
+
+@pytest.fixture
+def reference(model: Path) -> OnnxEngine:
+    return OnnxEngine(model, 1)
+
+
+@pytest.fixture
+def with_cuda(monkeypatch: pytest.MonkeyPatch, reference: OnnxEngine) -> None:
+    """After `reference`, which is the real thing."""
+    monkeypatch.setattr(ort, "InferenceSession", CpuSession)
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [PROVIDER, "CPUExecutionProvider"])
+
+
+def test_an_onnx_runtime_without_cuda_is_refused_with_the_remedy(model: Path) -> None:
+    with pytest.raises(DeviceError, match="pip install onnxruntime-gpu"):
+        OnnxCudaEngine(model, HostGpu())
+
+
+def test_a_silent_fall_back_to_the_cpu_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [PROVIDER])
+    monkeypatch.setattr(ort, "InferenceSession", lambda *args, providers: _REAL(*args, providers=[providers[1]]))
+    with pytest.raises(DeviceError, match="fell back to the CPU"):
+        OnnxCudaEngine(model, HostGpu())
+
+
+@pytest.mark.usefixtures("with_cuda")
+def test_results_are_those_of_the_cpu_and_land_in_the_callers_buffers(model: Path, reference: OnnxEngine) -> None:
+    gpu = HostGpu()
+    execution, expected = OnnxCudaEngine(model, gpu).prepare(3), reference.prepare(3)
+    rng = np.random.default_rng(1)
+    execution.inputs["image"][:] = rng.integers(0, 256, execution.inputs["image"].shape)
+    execution.inputs["prior"][:] = rng.random(execution.inputs["prior"].shape)
+    for name, array in expected.inputs.items():
+        array[:] = execution.inputs[name]
+    allocations = gpu.allocations
+    for batch in (2, 1, 3, 2):
+        execution.run(batch, gpu.cuda_stream())
+        expected.run(batch, gpu.queues[-1])
+        for name, array in expected.outputs.items():
+            assert np.array_equal(array[:batch], execution.outputs[name][:batch]), name
+    assert gpu.allocations == allocations
+    with pytest.raises(ValueError, match=r"batch must be 1\.\.3"):
+        execution.run(4, gpu.cuda_stream())
+
+
+@pytest.mark.usefixtures("with_cuda")
+def test_the_session_works_on_our_queue_and_events_order_it_with_the_callers(model: Path) -> None:
+    gpu = HostGpu()
+    engine = OnnxCudaEngine(model, gpu)
+    (own,) = gpu.queues
+    (name, options), fallback = CpuSession.opened_with
+    assert (name, fallback) == (PROVIDER, "CPUExecutionProvider")
+    assert options == {"device_id": "0", "user_compute_stream": str(own.handle)}
+    callers = gpu.cuda_stream()
+    execution = engine.prepare(1)
+    execution.run(1, callers)
+    assert own.said == ["wait", "record"] and callers.said == ["record", "wait"]
+    session = engine._session
+    assert session.options_of_runs[0].get_run_config_entry("disable_synchronize_execution_providers") == "1"
