@@ -112,8 +112,10 @@ def _socket_channels(openapi: Json) -> Json:
 
 def _present(schema: Json) -> Json:
     """The schema of an optional parameter where it is given: without the null that stands for its absence."""
+    given: Json
     (given,) = (one for one in schema.get("anyOf", [schema]) if one.get("type") != "null")
-    return {name: value for name, value in schema.items() if name not in ("anyOf", "title")} | given
+    kept: Json = {name: value for name, value in schema.items() if name not in ("anyOf", "title")}
+    return kept | given
 
 
 def _broker_channels() -> Json:

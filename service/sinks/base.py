@@ -74,6 +74,7 @@ class SinkRunner:
                     wait_s = first_s
                     await self._carry(send)
             except HubClosed:
+                self.connected = False
                 return
             except Exception as error:
                 self._report(error)

@@ -1,10 +1,14 @@
 """NATS: messages at the subject <prefix>.streams.<id>.tracks; a dot in an id is written %2E."""
 
+import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
-import nats
+from nats.aio.client import Client
+from nats.errors import ConnectionClosedError, NoServersError
 
 from service.messages import Published
 from service.sinks.address import SinkAddress
@@ -22,29 +26,63 @@ class NatsSink:
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[Send]:
         """Messages that wait together go in one round trip."""
-        address = self.address
-        client = await nats.connect(
-            f"nats://{address.host}:{address.port}",
-            user=address.username,
-            password=address.password,
-            tls=ssl.create_default_context() if address.tls else None,
-            connect_timeout=TIMEOUT_S,
-            allow_reconnect=False,  # the runner tries again
-            error_cb=_ignore,
-            name="atttrack",
-        )
+        address, closed = self.address, asyncio.Event()
+        errors: deque[Exception] = deque(maxlen=1)
 
-        async def send(messages: Sequence[Published]) -> None:
-            for message in messages:
-                stream = message.stream_id.replace(".", "%2E")
-                await client.publish(f"{address.prefix}.streams.{stream}.tracks", message.encoded)
-            await client.flush(TIMEOUT_S)
+        async def on_error(error: Exception) -> None:
+            errors.append(error)  # and is not printed, which the library would do
 
+        async def on_closed() -> None:
+            closed.set()
+
+        client = Client()
         try:
+            await client.connect(
+                f"nats://{address.host}:{address.port}",
+                user=address.username,
+                password=address.password,
+                tls=ssl.create_default_context() if address.tls else None,
+                connect_timeout=TIMEOUT_S,
+                allow_reconnect=False,  # the runner tries again
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=on_error,
+                closed_cb=on_closed,
+                name="atttrack",
+            )
+
+            async def send(messages: Sequence[Published]) -> None:
+                for message in messages:
+                    stream = message.stream_id.replace(".", "%2E")
+                    await client.publish(f"{address.prefix}.streams.{stream}.tracks", message.encoded)
+                await _unless(closed, client.flush(TIMEOUT_S))
+
             yield send
+        except NoServersError as error:
+            raise (errors[0] if errors else error) from None
         finally:
-            await client.close()
+            await _close(client)
 
 
-async def _ignore(_: Exception) -> None:
-    """Errors reach the runner by `send`; the library would print them too."""
+async def _close(client: Client) -> None:
+    """Close also what the library leaves open when a connection was refused or broke off."""
+    transport = client._transport
+    try:
+        await client.close()
+    finally:
+        if transport is not None:
+            transport.close()  # type: ignore[no-untyped-call]
+
+
+async def _unless(closed: asyncio.Event, flush: Coroutine[Any, Any, None]) -> None:
+    """Wait for `flush`, which does not notice by itself that the connection is gone. Raises ConnectionClosedError."""
+    flushing, waiting = asyncio.create_task(flush), asyncio.create_task(closed.wait())
+    try:
+        await asyncio.wait({flushing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not flushing.done():
+            raise ConnectionClosedError
+        flushing.result()
+    finally:
+        flushing.cancel()
+        waiting.cancel()
+        await asyncio.gather(flushing, waiting, return_exceptions=True)

@@ -1,0 +1,82 @@
+"""Real brokers for tests, each a process on a free port: mosquitto, redis-server, nats-server."""
+
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+USER, PASSWORD = "camera-room", "sesame%2F?open"
+"""The password needs quoting in a URL, and must never show anywhere."""
+PACKAGES = {"mosquitto": "mosquitto", "redis-server": "redis-server", "nats-server": "nats-server"}
+
+
+@dataclass
+class Broker:
+    """A broker that can be stopped and started again on its port."""
+
+    command: list[str]
+    port: int
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    def start(self) -> None:
+        """Return when it accepts connections."""
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, f"{self.command[0]} ended with code {self.process.returncode}"
+                assert time.monotonic() < deadline, f"{self.command[0]} does not listen"
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it without giving it time to say goodbye."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def program(name: str) -> str:
+    """Path of an installed broker; skips the test where there is none."""
+    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:" + (shutil.os.environ.get("PATH") or ""))
+    if found is None:
+        pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
+    return found
+
+
+def mosquitto(folder: Path, password: bool = False) -> Broker:
+    port, lines = free_port(), ["persistence false", "allow_anonymous " + ("false" if password else "true")]
+    if password:
+        file = folder / "passwords"
+        file.touch(mode=0o600)
+        tool = shutil.which("mosquitto_passwd") or "mosquitto_passwd"
+        subprocess.run([tool, "-b", str(file), USER, PASSWORD], check=True)
+        lines.append(f"password_file {file}")
+    configuration = folder / "mosquitto.conf"
+    configuration.write_text("\n".join([f"listener {port} 127.0.0.1", *lines, "user root", ""]))
+    return Broker([program("mosquitto"), "-c", str(configuration)], port)
+
+
+def redis_server(folder: Path, password: bool = False) -> Broker:
+    port = free_port()
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    return Broker(command + (["--requirepass", PASSWORD] if password else []), port)
+
+
+def nats_server(folder: Path, password: bool = False) -> Broker:
+    port = free_port()
+    command = [program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "--log", str(folder / "nats.log")]
+    return Broker(command + (["--user", USER, "--pass", PASSWORD] if password else []), port)
