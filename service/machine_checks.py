@@ -1,0 +1,147 @@
+"""What `doctor` asks of the machine: driver, runtimes, decoders, clock, processor."""
+
+import ctypes
+import ctypes.util
+import os
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import av
+
+Status = Literal["ok", "warn", "fail"]
+CPU_FLAGS = {
+    "avx2": "fast",
+    "avx512f": "faster",
+    "avx512_vnni": "8-bit networks",
+    "avx512_bf16": "training in bf16",
+    "amx_bf16": "training in bf16",
+    "asimd": "fast",
+}
+"""Features in /proc/cpuinfo that the networks use, and what for; `asimd` is Arm's."""
+UNSYNCHRONIZED = 5
+"""adjtimex's TIME_ERROR: nobody disciplines the clock."""
+EARLIEST = 1767225600
+"""2026-01-01: a clock before that was never set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+    """What to do; empty when ok."""
+
+
+def driver() -> Check:
+    """The NVIDIA driver, and how many GPUs it shows; a service on the CPU does without."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Check("driver", "ok", "no NVIDIA driver; networks run on the CPU")
+    if code := cuda.cuInit(0):
+        advice = "reboot after a driver update; in a container ask for the GPU: docker run --gpus all"
+        return Check("driver", "warn", f"the NVIDIA driver does not start (CUDA error {code})", advice)
+    number, count = ctypes.c_int(), ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(number))
+    cuda.cuDeviceGetCount(ctypes.byref(count))
+    names = [_gpu_name(cuda, index) for index in range(count.value)]
+    return Check("driver", "ok", f"CUDA {number.value // 1000}.{number.value % 1000 // 10}; {', '.join(names)}")
+
+
+def _gpu_name(cuda: ctypes.CDLL, index: int) -> str:
+    name, major, minor = ctypes.create_string_buffer(100), ctypes.c_int(), ctypes.c_int()
+    cuda.cuDeviceGetName(name, len(name), index)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, index)  # COMPUTE_CAPABILITY_MAJOR
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, index)  # COMPUTE_CAPABILITY_MINOR
+    return f"{name.value.decode()} (sm_{major.value}{minor.value})"
+
+
+def runtimes() -> Check:
+    """Which network runtimes are installed; without any nothing runs."""
+    wanted = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "pycuda")
+    found = {name: number for name in wanted if (number := _version(name))}
+    if not found:
+        return Check("runtime", "fail", "none", "pip install -e '.[cpu,service]', or '.[gpu,service]'")
+    text = ", ".join(f"{name} {number}" for name, number in found.items())
+    if "onnxruntime" in found and "onnxruntime-gpu" in found:
+        advice = "they share a module and break each other: pip uninstall both, install one"
+        return Check("runtime", "fail", text, advice)
+    return Check("runtime", "ok", text)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def decoders() -> Check:
+    """Video decoders of the processor, and whether the GPU's library is there."""
+    missing = [name for name in ("h264", "hevc", "mjpeg") if not _can_decode(name)]
+    nvdec = "NVDEC library found" if _loads("libnvcuvid.so.1") else "no NVDEC library"
+    text = f"FFmpeg of PyAV {av.__version__}; {nvdec}"
+    if missing:
+        return Check(
+            "decoders", "fail", f"{text}; cannot decode {', '.join(missing)}", "pip install --force-reinstall av"
+        )
+    return Check("decoders", "ok", text)
+
+
+def _can_decode(codec: str) -> bool:
+    try:
+        return av.Codec(codec, "r").is_decoder
+    except ValueError:  # av.codec.UnknownCodecError
+        return False
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def clock() -> Check:
+    """Whether the time is right: frame ages and event times hang on it."""
+    if time.time() < EARLIEST:
+        return Check(
+            "clock", "fail", time.strftime("%Y-%m-%d", time.gmtime()), "set the clock: timedatectl set-ntp true"
+        )
+    now = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if _unsynchronized():
+        advice = "timedatectl set-ntp true; several cameras or machines cannot be compared otherwise"
+        return Check("clock", "warn", f"{now}, not synchronised", advice)
+    return Check("clock", "ok", now)
+
+
+def _unsynchronized() -> bool:
+    """Ask the kernel; where it does not say, assume the best."""
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return False
+    question = ctypes.create_string_buffer(512)  # struct timex with modes = 0: read only
+    return bool(adjtimex(question) == UNSYNCHRONIZED)
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Check:
+    """Cores that this process may use, and the features that its networks like."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return Check("processor", "ok", f"{cores} cores, features unknown")
+    flags = {flag for line in text.splitlines() if line.startswith(("flags", "Features")) for flag in line.split()}
+    found = [flag for flag in CPU_FLAGS if flag in flags]
+    shown = f"{cores} cores, {', '.join(found) or 'none of ' + ', '.join(CPU_FLAGS)}"
+    if not {"avx2", "asimd"} & flags:
+        return Check("processor", "warn", shown, "without AVX2 the networks are several times slower")
+    return Check("processor", "ok", shown)
