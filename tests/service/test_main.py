@@ -1,10 +1,7 @@
 """python -m service as a process: settings, exit codes and the end by a signal."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,45 +13,17 @@ from service.__main__ import read_settings, serve
 from service.messages import TrackMessage
 from service.settings import Settings
 from tests.service.test_tracks_route import receive_all
-from tests.service.waiting import wait_until
-
-PROJECT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "service"]
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ATTTRACK_")}
-
-
-class Service:
-    """The program, running."""
-
-    def __init__(self, log: Path, *flags: str) -> None:
-        self.log = log
-        with log.open("w") as out:
-            self.process = subprocess.Popen(
-                [*COMMAND, "--port", "0", *flags], stdout=out, stderr=out, cwd=PROJECT, env=ENVIRONMENT
-            )
-        wait_until(lambda: self.ready or self.process.poll() is not None, 60, "the service to take streams")
-        assert self.address, log.read_text()
-
-    @property
-    def ready(self) -> bool:
-        address = self.address
-        return address is not None and httpx.get(f"http://{address}/readyz").is_success
-
-    @property
-    def address(self) -> str | None:
-        found = re.search(r"running on http://(\S+)", self.log.read_text())
-        return found and found[1]
+from tests.support.service_process import ServiceProcess
 
 
 @pytest.fixture
-def demo(tmp_path: Path, models: Path) -> Iterator[Service]:
+def demo(tmp_path: Path, models: Path) -> Iterator[ServiceProcess]:
     url = "synthetic://?people=3&width=320&height=192&fps=20"
-    service = Service(
+    service = ServiceProcess(
         tmp_path / "log.txt", "--models", str(models), "--pair", "tiny", "--size", "320x192", "--demo", "--cameras", url
     )
     yield service
-    service.process.kill()
-    service.process.wait()
+    service.kill()
 
 
 def test_help_has_examples_and_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +93,7 @@ def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str
     return str(lines[0])
 
 
-def test_demo_tracks_at_once_and_stops_cleanly_on_sigterm(demo: Service) -> None:
+def test_demo_tracks_at_once_and_stops_cleanly_on_sigterm(demo: ServiceProcess) -> None:
     with httpx.Client(base_url=f"http://{demo.address}", timeout=20) as http:
         assert [one["id"] for one in http.get("/streams").json()["streams"]] == ["demo", "camera-1"]
         with connect(f"ws://{demo.address}/streams/camera-1/tracks") as socket:
