@@ -13,7 +13,10 @@ import uvicorn
 from edge.pipeline import PipelineError
 from engines.errors import EngineError
 from service.app import build_pipeline, create_app
-from service.configuration import read_settings, stop
+from service.auth.exposure import ExposureError, check_exposure
+from service.auth.keys import KeyRing
+from service.configuration import BAD_SETTINGS, read_settings, stop
+from service.limits import SERVER_LIMITS
 from service.logs import configure_logs
 from service.runtime import Runtime
 from service.settings import Settings
@@ -23,6 +26,7 @@ BAD_MODELS, BAD_STATE = 3, 4
 
 COMMANDS = {
     "config": "service.config_command",
+    "keys": "service.auth.command",
     "doctor": "service.doctor",
 }
 """First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
@@ -50,6 +54,10 @@ def serve(settings: Settings) -> None:
         runtime.open_store()
     except StoreError as error:
         stop(BAD_STATE, str(error))
+    try:
+        check_exposure(settings, KeyRing(runtime.store, settings.bootstrap_key))
+    except ExposureError as error:
+        stop(BAD_SETTINGS, str(error))
     config = uvicorn.Config(
         create_app(settings, runtime),
         host=settings.host,
@@ -58,6 +66,9 @@ def serve(settings: Settings) -> None:
         access_log=settings.log_level == "debug",
         ws_per_message_deflate=False,  # costs more time than loopback or a local network saves
         server_header=False,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        **SERVER_LIMITS,
         timeout_graceful_shutdown=int(settings.shutdown_grace_s) + 5,
     )
     code = 0

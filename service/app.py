@@ -15,11 +15,14 @@ from pydantic.json_schema import models_json_schema
 from edge.backend import open_backend
 from edge.config import PipelineSettings
 from edge.pipeline import TrackingPipeline
+from service.auth.browser import BrowserGuard
 from service.auth.guard import Guard
+from service.auth.keys import KeyRing
 from service.errors import Problem, install_handlers
+from service.limits import RequestLimits
 from service.messages import TrackMessage
 from service.readiness import Progress
-from service.routes import export, health, metrics, schemas, sinks, streams, tracks, video, zones
+from service.routes import export, health, keys, metrics, schemas, sinks, streams, tickets, tracks, video, zones
 from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import VERSION, Runtime
 from service.settings import Settings
@@ -43,8 +46,9 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     runtime = runtime or Runtime(settings, lambda progress: build_pipeline(settings, progress))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await runtime.open()
+        app.state.guard = Guard(KeyRing(runtime.store, settings.bootstrap_key), settings)
         yield
         await runtime.drain()
 
@@ -57,9 +61,10 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.runtime = runtime
-    app.state.guard = Guard(settings)
     install_handlers(app)
-    for routes in (streams, tracks, video, health, export, sinks, schemas, zones, metrics):
+    app.add_middleware(BrowserGuard, is_open=lambda: app.state.guard.open, origins=settings.origins)
+    app.add_middleware(RequestLimits)
+    for routes in (streams, tracks, video, health, export, sinks, schemas, zones, metrics, keys, tickets):
         app.include_router(routes.router)
     _add_page(app)
     _document_messages(app)

@@ -24,6 +24,7 @@ examples:
 
 commands:
   {PROGRAM} [serve]                       run the service; what follows are settings
+  {PROGRAM} keys add|list|revoke          API keys, for all that may not be open to everybody
   {PROGRAM} doctor                        what of this machine works, and what does not
   {PROGRAM} config check|show|schema      settings: are they right, what are they and where from, what may they be
 
@@ -32,6 +33,8 @@ Precedence: flag, environment variable ATTTRACK_<NAME>, file (--config FILE or A
 PREFIX = "ATTTRACK_"
 OTHER_VARIABLES = {"DATA"}
 """ATTTRACK_* variables that are not for the service: where tests and training find real sequences."""
+NO_FLAG = {"api_key"}
+"""A command line is there for all to read, by `ps`."""
 BAD_SETTINGS = 2
 
 Origin = Literal["flag", "environment", "file", "default"]
@@ -90,7 +93,7 @@ def stop(code: int, message: str) -> NoReturn:
 def _check_names(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Flags and variables that nobody reads are mistakes."""
     names = sorted(Settings.model_fields)
-    flags = [flag for name in names for flag in _flags(name)]
+    flags = [flag for name in names if name not in NO_FLAG for flag in _flags(name)]
     given = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
     lines = [f"there is no flag {near_miss(flag, flags)}" for flag in given if flag not in (*flags, "--help")]
     lines += [

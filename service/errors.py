@@ -1,18 +1,27 @@
 """Errors as RFC 9457 problems: one JSON shape, a stable `code`, and never the caller's secrets.
 
 ApiError
-  Unauthorized    401  key_missing, key_refused
-  Forbidden       403  scope_too_small, key_limited
-  NotFound        404  stream_not_found, no_frame_yet
-  Conflict        409  stream_exists
+  Unauthorized    401  key_missing, key_refused, ticket_refused
+  Forbidden       403  scope_too_small, key_limited, origin_not_allowed
+  NotFound        404  stream_not_found, no_frame_yet, key_not_found
+  Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
   PreconditionFailed 412  stream_changed
-  Refused         422  invalid_url, scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
+  BodyTooLarge    413  body_too_large
+  UrlTooLong      414  url_too_long
+  Misdirected     421  host_not_allowed
+  Refused         422  invalid_request, invalid_url, invalid_view, invalid_cursor, credentials_needed,
+                       scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
                        and what a source says of itself: no_video, not_found, codec_unsupported
-  LimitReached    429  too_many_streams
+  LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
+                       too_many_subscribers, too_many_tickets
+  HeadersTooLarge 431  headers_too_large
   NotReady        503  not_ready, shutting_down, worker_stalled, store_failed
 """
 
+import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
@@ -48,12 +57,13 @@ class ApiError(Exception):
     """An answer other than success. `code` is stable; `detail` says what to do."""
 
     status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
-    headers: ClassVar[dict[str, str]] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.headers = headers or type(self).headers
 
     def problem(self) -> Problem:
         """Return the body to send."""
@@ -64,7 +74,7 @@ class Unauthorized(ApiError):
     """Nobody knows who asks."""
 
     status = HTTPStatus.UNAUTHORIZED
-    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
+    headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(ApiError):
@@ -97,17 +107,48 @@ class Refused(ApiError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class BodyTooLarge(ApiError):
+    """More bytes than any honest body has."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UrlTooLong(ApiError):
+    """More bytes than any honest path and query have."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
+
+
+class HeadersTooLarge(ApiError):
+    """More bytes than any honest headers have."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+class Misdirected(ApiError):
+    """The name that was asked for is none of this service's."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+
+
 class LimitReached(ApiError):
-    """A configured limit."""
+    """A configured limit; `retry_after_s` where waiting helps."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, code: str, detail: str, retry_after_s: float | None = None) -> None:
+        if retry_after_s is None:
+            super().__init__(code, detail)
+        else:
+            seconds = math.ceil(retry_after_s)
+            super().__init__(code, f"{detail}; try again in {seconds} s", {"Retry-After": str(seconds)})
 
 
 class NotReady(ApiError):
     """The service cannot do this now."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+    headers = MappingProxyType({"Retry-After": "5"})
 
 
 def stream_not_found(stream_id: str) -> NotFound:
@@ -115,7 +156,7 @@ def stream_not_found(stream_id: str) -> NotFound:
     return NotFound("stream_not_found", f"there is no stream {stream_id!r}; GET /streams lists them")
 
 
-def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Wrap a problem in an HTTP answer."""
     body = problem.model_dump(exclude_defaults=True) | {"type": problem.type}
     return JSONResponse(body, problem.status, headers=headers, media_type=MEDIA_TYPE)

@@ -4,13 +4,14 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edge.modes import Mode
 from edge.tracking.tracker import TrackerSettings
+from service.camera_addresses import AddressPolicy
 from service.logs import LogFormat
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
@@ -20,6 +21,8 @@ from service.url_policy import UrlPolicy
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
 DEMO_URL = "synthetic://?people=12&seed=7"
+SHORTEST_KEY = 32
+"""Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -57,9 +60,7 @@ class Settings(BaseSettings):
     media_dir: Path | None = Field(
         default=None, description="allow files below this directory as streams; unset: no files"
     )
-    allow_loopback: bool | None = Field(
-        default=None, description="allow cameras on this machine; unset: only when listening on loopback alone"
-    )
+    allow_loopback: bool = Field(default=False, description="allow cameras on this machine (tests, demo)")
     state_dir: Path | None = Field(
         default=None,
         description="folder of what outlives a restart: streams, counts, keys; unset: ~/.local/state/atttrack, "
@@ -68,9 +69,23 @@ class Settings(BaseSettings):
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 
     api_key: CliSuppress[SecretStr | None] = Field(
-        default=None, min_length=32, description="key with scope admin to begin with; by environment or file only"
+        default=None,
+        min_length=SHORTEST_KEY,
+        description="key with scope admin to begin with; by environment or file only",
     )
     api_key_file: Path | None = Field(default=None, description="file that holds that key instead")
+    tls_cert: Path | None = Field(default=None, description="certificate chain (PEM): serve https and wss")
+    tls_key: Path | None = Field(default=None, description="its private key (PEM), without a pass phrase")
+    origins: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="pages besides this service's own that may call it, as https://host:port"
+    )
+    camera_networks: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
+        default_factory=list, description="networks that cameras may be in, as 10.0.5.0/24; unset: all that may be"
+    )
+    allow_private: bool = Field(default=True, description="allow cameras in private networks, such as 192.168.0.0/16")
+    requests_per_s: float = Field(default=500.0, gt=0, description="most requests per second of one key")
+    max_subscribers: int = Field(default=500, ge=1, description="most connections that follow one stream")
+    max_connections: int = Field(default=1000, ge=1, description="most connections that one key keeps open")
 
     subscriber_queue: int = Field(
         default=64, ge=1, description="messages kept for a slow WebSocket before the oldest drops"
@@ -107,7 +122,7 @@ class Settings(BaseSettings):
         """Say who is asked for a value, in that order; flags come before all of these."""
         return init_settings, env_settings, SettingsFile(settings_cls)
 
-    @field_validator("cameras", "schemes", mode="before")
+    @field_validator("cameras", "schemes", "origins", "camera_networks", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """'a,b' and ['a,b', 'c'] both are lists."""
@@ -126,6 +141,27 @@ class Settings(BaseSettings):
         for url in value:
             open_sink(url.get_secret_value())
         return value
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/\s@?#]+", origin):
+                raise ValueError("an origin looks like https://host or https://host:port, without a path")
+        return value
+
+    @field_validator("api_key_file")
+    @classmethod
+    def _holds_a_key(cls, value: Path | None) -> Path | None:
+        if value is not None and (not value.is_file() or len(value.read_text().strip()) < SHORTEST_KEY):
+            raise ValueError(f"{value} is no file with a key of {SHORTEST_KEY} characters or more")
+        return value
+
+    @model_validator(mode="after")
+    def _tls_is_complete(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together; give both or none")
+        return self
 
     @field_validator("media_dir")
     @classmethod
@@ -151,8 +187,8 @@ class Settings(BaseSettings):
     @property
     def url_policy(self) -> UrlPolicy:
         """What may be posted."""
-        loopback = self.bound_to_loopback if self.allow_loopback is None else self.allow_loopback
-        return UrlPolicy(frozenset(self.schemes), self.media_dir, loopback)
+        addresses = AddressPolicy(self.allow_loopback, self.allow_private, tuple(self.camera_networks))
+        return UrlPolicy(frozenset(self.schemes), self.media_dir, addresses)
 
     @property
     def bound_to_loopback(self) -> bool:

@@ -1,6 +1,7 @@
 """StreamSpec: what a user asked for; how requests change it and how the store keeps it."""
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter
 
 from edge.lane import IdentityPolicy
 from edge.modes import Mode
+from service.errors import Refused
 from service.settings import Settings
 from service.streams import NewCredentials, NewStream, StreamPatch
 from service.url_policy import Credentials
@@ -62,7 +64,7 @@ class StreamSpec:
         return document
 
     def changed(self, patch: StreamPatch, settings: Settings) -> "StreamSpec":
-        """The stream after a merge patch; null stands for the default."""
+        """The stream after a merge patch; null stands for the default. Raises Refused."""
         defaults: dict[str, Any] = {
             "name": self.id,
             "k": settings.k,
@@ -77,6 +79,9 @@ class StreamSpec:
             changes[name] = defaults.get(name) if value is None else value
         if "credentials" in changes:
             changes["credentials"] = _credentials(patch.credentials)
+        elif self.credentials and "url" in changes and _server(changes["url"]) != _server(self.url):
+            detail = "another server does not get the password of the one before; give `credentials` again, or null"
+            raise Refused("credentials_needed", detail)
         return replace(self, **changes)
 
     def differences(self, new: NewStream) -> list[str]:
@@ -92,6 +97,12 @@ _ADAPTER = TypeAdapter(StreamSpec)
 
 def _credentials(given: NewCredentials | None) -> Credentials | None:
     return Credentials(given.username, given.password.get_secret_value()) if given else None
+
+
+def _server(url: str) -> tuple[str, str]:
+    """Scheme, host and port as written."""
+    scheme, _, rest = url.partition("://")
+    return scheme.lower(), re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2].lower()
 
 
 def _made_id(idempotency_key: str | None) -> str:

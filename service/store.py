@@ -34,6 +34,17 @@ MIGRATIONS: tuple[str, ...] = (
         counts TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    # 2: API keys, hashed
+    """
+    CREATE TABLE api_keys (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        scope TEXT NOT NULL,
+        streams TEXT,
+        created_at REAL NOT NULL,
+        hash BLOB NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 """Number n, counted from 1, leads from schema n - 1 to schema n. Append; never change one that was released."""
 

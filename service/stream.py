@@ -102,7 +102,8 @@ class Stream:
 
     def reader(self, address: Address) -> FrameReader:
         """Return a reader to adopt. Raises edge's SourceError where the address alone shows that it cannot work."""
-        source = open_source(address.opened, settings=SOURCE_SETTINGS, real_time=True, on_state=self._on_state)
+        settings = replace(SOURCE_SETTINGS, resolve=address.resolve)
+        source = open_source(address.opened, settings=settings, real_time=True, on_state=self._on_state)
         return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}")
 
     def adopt(self, address: Address, reader: FrameReader) -> None:

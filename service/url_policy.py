@@ -8,12 +8,14 @@ from urllib.parse import unquote, urlsplit
 
 from edge.sources.base import SourceError
 from edge.sources.camera_url import CameraUrl
+from edge.sources.resolve import Resolve
+from service.camera_addresses import AddressPolicy, literal
 from service.errors import Refused
 
 MAX_URL_LENGTH = 2048
 CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
 FILE_SCHEMES = frozenset({"", "file"})
-_LOCAL_NAMES = ("localhost", "localhost.localdomain")
+LOCALHOST = ipaddress.IPv4Address("127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Address:
     opened: str = field(repr=False)
     """What `edge.sources.open_source` gets; has the credentials."""
     has_credentials: bool = False
+    resolve: Resolve = field(default=AddressPolicy().resolve, repr=False, compare=False)
+    """For `edge.sources.settings.SourceSettings`: asked at every connection, so that a name cannot change its mind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,8 @@ class UrlPolicy:
     """Subset of rtsp, rtsps, synthetic."""
     media_dir: Path | None = None
     """Files and sequence folders below this directory may be opened; None: no files at all."""
-    allow_loopback: bool = False
-    """Whether cameras may be on this very machine (tests, demo)."""
+    addresses: AddressPolicy = field(default_factory=AddressPolicy)
+    """Where cameras may be."""
 
     def check(self, url: str, credentials: Credentials | None = None) -> Address:
         """Return the address of `url`.
@@ -74,11 +78,14 @@ class UrlPolicy:
         user, password = (credentials.username, credentials.password) if credentials else (None, None)
         try:
             camera = CameraUrl.parse(url, user, password)
+            if (address := literal(camera.host)) is not None:
+                self.addresses.check(address, camera.port)
+            elif camera.host.rstrip(".").lower().rpartition(".")[2] == "localhost":
+                self.addresses.check(LOCALHOST, camera.port)
         except SourceError as error:
             raise Refused(error.code, str(error)) from None
-        if not self.allow_loopback and is_loopback(camera.host.strip("[]")):
-            raise Refused("address_not_allowed", "cameras on this machine itself are not allowed by this service")
-        return Address(shown=str(camera), opened=camera.with_secret(), has_credentials=camera.username is not None)
+        has_credentials = camera.username is not None
+        return Address(str(camera), camera.with_secret(), has_credentials, self.addresses.resolve)
 
     def _file(self, url: str, scheme: str) -> Address:
         if self.media_dir is None:
@@ -95,14 +102,3 @@ class UrlPolicy:
         if not target.exists():
             raise Refused("not_found", f"the media directory has no {inside}")
         return Address(shown=f"file:{inside}", opened=str(target))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as written, is this machine. Names are not resolved."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.rstrip(".").lower()
-        return name in _LOCAL_NAMES or name.endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)

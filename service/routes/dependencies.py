@@ -9,7 +9,7 @@ A path parameter `stream_id` is checked against the streams of the caller's key 
 anywhere else (query, body) are the route's to check, with `caller.sees(stream_id)`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -35,8 +35,7 @@ class Permission:
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """Return the caller. Raises Unauthorized, Forbidden, or NotFound for a stream that this key may not see."""
-        guard: Guard = connection.app.state.guard
-        caller = guard.identify(connection)
+        caller = _guard(connection).identify(connection)
         if not caller.may(self.scope):
             raise Forbidden("scope_too_small", f"this needs a key with scope {self.scope}, yours has {caller.scope}")
         if self.all_streams and caller.streams is not None:
@@ -44,6 +43,7 @@ class Permission:
         stream_id = connection.path_params.get("stream_id")
         if stream_id is not None and not caller.sees(stream_id):
             raise stream_not_found(stream_id)
+        connection.state.caller = caller
         return caller
 
 
@@ -70,6 +70,26 @@ def undeclared(routes: Iterable[BaseRoute]) -> Iterator[RouteContext]:
 
 def _declares(call: object) -> bool:
     return isinstance(call, Permission) or call is _public
+
+
+async def _subscribes(connection: HTTPConnection) -> AsyncIterator[None]:
+    caller: Caller = connection.state.caller  # Needs stands before this
+    stream_id = connection.path_params.get("stream_id")
+    listed = [stream_id] if stream_id else connection.query_params.get("streams", "").split(",")
+    with _guard(connection).subscriptions.hold(caller, {one for one in listed if one}):
+        yield
+
+
+SUBSCRIBES = Depends(_subscribes)
+"""Declares, after Needs, a route whose answer lasts: it counts against the limits on subscribers."""
+
+
+def _guard(connection: HTTPConnection) -> Guard:
+    guard: Guard = connection.app.state.guard
+    return guard
+
+
+GuardDependency = Annotated[Guard, Depends(_guard)]
 
 
 def _runtime(connection: HTTPConnection) -> Runtime:

@@ -12,6 +12,7 @@ import uvicorn
 
 from service.__main__ import DrainingServer
 from service.app import build_pipeline, create_app
+from service.limits import SERVER_LIMITS
 from service.runtime import Runtime
 from service.settings import Settings
 from tests.service.waiting import wait_until
@@ -84,7 +85,7 @@ class RunningService:
 def run_service(settings: Settings) -> RunningService:
     """Start a service and wait until it takes streams."""
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
-    config = uvicorn.Config(create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False)
+    config = uvicorn.Config(create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False, **SERVER_LIMITS)
     server = DrainingServer(config, runtime)
     started = threading.Event()
     startup = server.startup
@@ -115,6 +116,7 @@ def start_service(
             "size": "320x192",
             "media_dir": media,
             "device": "cpu",
+            "allow_loopback": True,
             "state_dir": tmp_path_factory.mktemp("state"),
         }
         running.append(run_service(Settings(**defaults | settings)))
@@ -134,6 +136,7 @@ def service(models: Path, media: Path, tmp_path_factory: pytest.TempPathFactory)
         size="320x192",
         media_dir=media,
         device="cpu",
+        allow_loopback=True,
         k=4,
         max_streams=4,
         state_dir=tmp_path_factory.mktemp("state"),
