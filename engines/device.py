@@ -128,6 +128,10 @@ class GpuDevice(Device, Protocol):
         """CUDA version that the driver speaks, as 1000 major + 10 minor: 13000."""
         ...
 
+    def make_current(self) -> None:
+        """Let the calling thread use this device; the thread that made it need not."""
+        ...
+
     def capture(self, work: Callable[[], None], cuda_stream: CudaStream) -> Graph:
         """Call `work`, which enqueues on `cuda_stream` and neither waits nor allocates, without running any of it.
 

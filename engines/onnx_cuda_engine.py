@@ -27,7 +27,8 @@ class OnnxCudaEngine:
         """
         if PROVIDER not in ort.get_available_providers():
             raise DeviceError(
-                "this ONNX Runtime has no CUDA; replace it: pip uninstall onnxruntime, pip install onnxruntime-gpu"
+                "this ONNX Runtime has no CUDA; replace it (pip uninstall onnxruntime; pip install onnxruntime-gpu), "
+                f"or make a plan for TensorRT: python -m export.to_plan {path}"
             )
         self._device = device
         self._cuda_stream = device.cuda_stream()

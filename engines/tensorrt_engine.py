@@ -56,6 +56,7 @@ class TensorRtEngine:
         self.signature = Signature.from_metadata(manifest.signature, str(path))
         self.manifest = manifest
         self._device, self._path, self._graphs = device, path, graphs
+        device.make_current()  # of this thread, which may be the one that built the plan
         self._logger = make_logger(self._trt)  # must live as long as what was made with it
         self._runtime = self._trt.Runtime(self._logger)
         self._engine = self._runtime.deserialize_cuda_engine(read_plan(path, manifest))

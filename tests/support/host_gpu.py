@@ -64,6 +64,9 @@ class HostGpu:
         self.allocations = 0
         self.capturing = False
 
+    def make_current(self) -> None:
+        pass
+
     def cuda_stream(self) -> HostQueue:
         self.queues.append(HostQueue(1000 + len(self.queues)))
         return self.queues[-1]
