@@ -8,11 +8,11 @@ while it stays closed no decoder is started. A camera that answers but refuses (
 """
 
 import logging
-import random
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from edge.sources.backoff import Backoff
 from edge.sources.base import Frame, SourceError, SourceState, StateObserver
 from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.messages import Pinned
@@ -59,8 +59,7 @@ class CameraSource:
         return self._cell.now
 
     def __iter__(self) -> Iterator[Frame]:
-        attempts = failures = 0
-        back = True
+        attempts, backoff, back = 0, Backoff(self._settings), True
         self._cell.connecting()
         try:
             with self._decoders:
@@ -75,10 +74,10 @@ class CameraSource:
                     except SourceError as error:
                         failure = error
                     attempts += 1
-                    good = began_s is not None and time.monotonic() >= began_s + self._settings.good_after_s
-                    failures = 1 if good else failures + 1
-                    back = self._wait_or_raise(failure, attempts, failures)
-                    failures = 0 if back else failures
+                    delay_s = backoff.delay_s(None if began_s is None else time.monotonic() - began_s)
+                    back = self._wait_or_raise(failure, attempts, delay_s)
+                    if back:
+                        backoff.reset()
         finally:
             self._cell.ended()
 
@@ -133,7 +132,7 @@ class CameraSource:
     def _addresses(self) -> list[str]:
         return self._settings.resolve(self._url.host.strip("[]"), self._url.port)
 
-    def _wait_or_raise(self, error: SourceError, attempts: int, failures: int) -> bool:
+    def _wait_or_raise(self, error: SourceError, attempts: int, delay_s: float) -> bool:
         """Wait for the next attempt, or raise `error` when there shall be none.
 
         True: the camera's port was closed and is open again, so it is worth while to connect.
@@ -142,14 +141,13 @@ class CameraSource:
         given_up = self._settings.max_attempts is not None and attempts >= self._settings.max_attempts
         if given_up or (never_ran and self._settings.first_must_connect):
             raise self._cell.failed(error, attempts)
-        delay_s = self._settings.backoff_s(failures, random.random())  # noqa: S311 - jitter, no secret
         logger.warning("%s (%s); attempt %d in %.1f s", error, error.code, attempts + 1, delay_s)
         self._cell.reconnecting(error, attempts, delay_s)
         return self._wait(time.monotonic() + delay_s)
 
     def _wait(self, deadline_s: float) -> bool:
         """Wait until the deadline, `close`, or the camera's return (True)."""
-        was_closed = False
+        was_closed = not self._is_open()
         while (left_s := deadline_s - time.monotonic()) > 0 and not self._cell.closed.wait(min(PROBE_EVERY_S, left_s)):
             open_now = self._is_open()
             if open_now and was_closed:

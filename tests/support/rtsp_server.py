@@ -27,9 +27,9 @@ from typing import Any, Literal, Self, TypeVar
 from tests.support.clips import AccessUnit, Clip, read_clip
 
 Result = TypeVar("Result")
-Fault = Literal["none", "silent", "busy", "stall", "frozen", "unknown_codec", "no_video", "no_sps"]
+Fault = Literal["none", "silent", "busy", "stall", "frozen", "garbage", "unknown_codec", "no_video", "no_sps"]
 """silent: accepts and never answers; busy: answers 503; stall: stops sending, connection stays; frozen: repeats one
-picture; unknown_codec, no_video, no_sps: what the SDP says."""
+picture; garbage: sends noise for pictures, with the right headers; unknown_codec, no_video, no_sps: the SDP says so."""
 
 RTP_CLOCK = 90_000
 REPORT_EVERY_S = 5.0
@@ -229,6 +229,8 @@ class _Session:
         parts: list[bytes] = []
         last = len(unit.payloads) - 1
         for i, payload in enumerate(unit.payloads):
+            if self.server.fault == "garbage":
+                payload = payload[:2] + secrets.token_bytes(len(payload) - 2)
             kind = 96 | (0x80 if i == last else 0)
             parts.append(
                 struct.pack(">cBHBBHII", b"$", 0, 12 + len(payload), 0x80, kind, self.sequence, stamp, self.ssrc)

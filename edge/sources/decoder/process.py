@@ -114,13 +114,10 @@ class DecoderProcess:
 
     def hear(self, timeout_s: float) -> Message | None:
         """The next message, None when none came in time. Raises SourceError decoder_crashed when nothing can come."""
-        self._channel.settimeout(timeout_s)
         try:
-            message = self._channel.recv(LONGEST)
+            message = self._receive(timeout_s)
         except TimeoutError:
             return None
-        except OSError:
-            message = b""
         if not message:
             raise SourceError("decoder_crashed", f"the decoder of {self._job.url} is gone")
         try:
@@ -159,14 +156,17 @@ class DecoderProcess:
     def _gone(self, patience_s: float) -> bool:
         """Whether the process ended in time; what it still said is not wanted any more."""
         deadline_s = time.monotonic() + patience_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            self._channel.settimeout(left_s)
-            try:
-                message = self._channel.recv(LONGEST)
-            except TimeoutError:
-                return False
-            except OSError:
-                return True
-            if message[:1] in (b"", Exited.KIND):
-                return True
+        with contextlib.suppress(TimeoutError):
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                if self._receive(left_s)[:1] in (b"", Exited.KIND):
+                    return True
         return False
+
+    def _receive(self, timeout_s: float) -> bytes:
+        """The next datagram, b"" when there is none any more. Raises TimeoutError."""
+        self._channel.settimeout(timeout_s)
+        try:
+            return self._channel.recv(LONGEST)
+        except ConnectionResetError:
+            # The decoder died before it heard all that we said, which comes first; what it said is still there.
+            return self._channel.recv(LONGEST)

@@ -1,0 +1,184 @@
+"""When a camera is tried again, and what its stuck picture is called."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from edge.sources import open_source
+from edge.sources.base import Frame, Source, SourceError, SourceState
+from edge.sources.camera_url import CameraUrl
+from edge.sources.reach import reach
+from edge.sources.settings import SourceSettings
+from tests.support.rtsp_server import RtspServer
+
+PATIENT = SourceSettings(first_must_connect=False, backoff_min_s=60, backoff_max_s=120)
+"""Without a look at the port, nothing would happen for a minute."""
+
+
+class Watch:
+    """States of a source, and waits for one of them."""
+
+    def __init__(self) -> None:
+        self.states: list[SourceState] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, state: SourceState) -> None:
+        with self._changed:
+            self.states.append(state)
+            self._changed.notify_all()
+
+    def wait(self, phase: str, code: str | None = None, timeout_s: float = 30) -> SourceState:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._now(phase, code) is not None, timeout_s), self.states
+            found = self._now(phase, code)
+            assert found is not None
+            return found
+
+    def _now(self, phase: str, code: str | None) -> SourceState | None:
+        last = self.states[-1] if self.states else None
+        return last if last is not None and (last.phase, last.code) == (phase, code) else None
+
+
+class Reader:
+    """A thread that reads a source to its end."""
+
+    def __init__(self, source: Source) -> None:
+        self.frames: list[Frame] = []
+        self.source = source
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        for frame in self.source:
+            self.frames.append(replace(frame, image=frame.image[:1, :1].copy()))
+
+    def __enter__(self) -> "Reader":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.source.close()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def free_running(camera: RtspServer, watch: Watch) -> Iterator[Reader]:
+    with Reader(open_source(camera.url(), settings=PATIENT, on_state=watch)) as reader:
+        yield reader
+
+
+def test_killed_camera_is_connected_to_when_its_port_opens_again(
+    camera: RtspServer, watch: Watch, free_running: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen_closed = threading.Event()
+
+    def look(url: CameraUrl, addresses: Sequence[str]) -> SourceError | None:
+        failure = reach(url, addresses)
+        if failure is not None:
+            seen_closed.set()
+        return failure
+
+    monkeypatch.setattr("edge.sources.camera.reach", look)
+    watch.wait("running")
+    camera.stop()
+    gone = watch.wait("reconnecting", "connection_failed")
+    assert seen_closed.wait(20)
+    assert gone.retry_at_s is not None and gone.retry_at_s - gone.since_s >= 60
+    camera.start()
+    back = watch.wait("running")
+    assert back.since_s < gone.retry_at_s - 30
+    assert [frame.session for frame in free_running.frames if frame.session][:1] == [1]
+
+
+def test_camera_that_answers_but_refuses_waits_in_full(camera: RtspServer, watch: Watch) -> None:
+    """Its port is open all the time, so that looking at it brings nothing forward."""
+    camera.fault = "busy"
+    with Reader(open_source(camera.url(), settings=PATIENT, on_state=watch)):
+        watch.wait("reconnecting", "connection_failed")
+        before = camera.connections
+        while camera.connections < before + 3:
+            threading.Event().wait(0.05)
+        assert [state.attempts for state in watch.states] == [0, 1]
+
+
+def test_no_decoder_is_started_for_a_host_that_is_down(camera: RtspServer, watch: Watch) -> None:
+    camera.stop()
+    hasty = SourceSettings(first_must_connect=False, backoff_min_s=0.05, backoff_max_s=0.1)
+    source = open_source(camera.url(), settings=hasty, on_state=watch)
+    pids = set()
+    with Reader(source):
+        while len(watch.states) < 8:
+            pids.add(source.decoder_pid)  # type: ignore[attr-defined]
+    assert {state.code for state in watch.states[1:-1]} == {"connection_failed"}
+    assert len(pids - {None}) <= 1  # the first attempt does not look before
+
+
+def test_session_grows_with_every_reconnect_and_frames_say_which(camera: RtspServer, watch: Watch) -> None:
+    hasty = SourceSettings(backoff_min_s=0.02, backoff_max_s=0.05)
+    with Reader(open_source(camera.url(), settings=hasty, on_state=watch)) as reader:
+        for _ in range(3):
+            watch.wait("running")
+            camera.stop()
+            watch.wait("reconnecting", "connection_failed")
+            camera.start()
+        watch.wait("running")
+    sessions = [frame.session for frame in reader.frames]
+    assert sessions == sorted(sessions)
+    assert set(sessions) == {0, 1, 2, 3}
+    times = [frame.time_s for frame in reader.frames]
+    assert all(later > earlier for earlier, later in pairwise(times))
+
+
+def test_frozen_picture_is_degraded_and_no_reason_to_reconnect(camera: RtspServer, watch: Watch) -> None:
+    settings = SourceSettings(frozen_after_s=1.0)
+    with Reader(open_source(camera.url(), settings=settings, on_state=watch)) as reader:
+        watch.wait("running")
+        camera.fault = "frozen"
+        stuck = watch.wait("degraded", "frozen_picture")
+        count = len(reader.frames)
+        while len(reader.frames) < count + 50:
+            threading.Event().wait(0.02)
+        assert reader.source.state == stuck and "1 s" in str(stuck.message)
+        camera.fault = "none"
+        watch.wait("running")
+        assert camera.connections == 1
+    assert [state.phase for state in watch.states] == ["connecting", "running", "degraded", "running", "ended"]
+
+
+def test_pictures_that_cannot_be_decoded_are_no_pictures(camera: RtspServer, watch: Watch) -> None:
+    camera.fault = "garbage"
+    settings = SourceSettings(first_must_connect=False, stall_timeout_s=0.5, connect_timeout_s=2.0)
+    with Reader(open_source(camera.url(), settings=settings, on_state=watch)):
+        watch.wait("reconnecting", "timeout")
+        camera.fault = "none"
+        watch.wait("running")
+
+
+def test_larger_picture_than_allowed_is_refused_with_its_size(camera: RtspServer, watch: Watch) -> None:
+    settings = SourceSettings(first_must_connect=False, max_pixels=320 * 192 - 1, backoff_min_s=60, backoff_max_s=60)
+    with Reader(open_source(camera.url(), settings=settings, on_state=watch)) as reader:
+        refused = watch.wait("reconnecting", "resolution_too_high")
+        assert "320x192" in str(refused.message) and not reader.frames
+
+
+def test_addresses_are_asked_for_anew_before_every_connection(camera: RtspServer, watch: Watch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append((host, port))
+        return ["127.0.0.1"]
+
+    url = camera.url().replace("127.0.0.1", "camera.invalid")
+    source = open_source(url, settings=SourceSettings(resolve=resolve))
+    with Reader(source) as reader:
+        while not reader.frames:
+            threading.Event().wait(0.01)
+    assert asked == [("camera.invalid", camera.port)]
