@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -12,7 +12,9 @@ from edge.annotate import Annotator
 from edge.arrays import U8
 from edge.pipeline import TrackedFrame
 
-Style = Literal["annotated", "plain"]
+Style = Literal["annotated", "plain", "small"]
+"""small: annotated, and at most SMALL_WIDTH wide."""
+SMALL_WIDTH = 480
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class VideoFeed:
         self._encoders: dict[Style, _Encoder] = {
             "annotated": _Encoder(settings, Annotator()),
             "plain": _Encoder(settings, None),
+            "small": _Encoder(replace(settings, max_width=min(SMALL_WIDTH, settings.max_width)), Annotator()),
         }
 
     def offer(self, seq: int, tracked: TrackedFrame) -> None:

@@ -8,12 +8,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from service.errors import NotFound, documented
 from service.routes.dependencies import Needs, RegistryDependency
-from service.video import FeedClosed, Picture, Style, VideoFeed
+from service.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
 BOUNDARY = b"frame"
 NO_STORE = {"Cache-Control": "no-store"}
 Boxes = Annotated[bool, Query(description="Draw boxes, ids and trails into the picture.")]
+Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wide at most: for overviews.")]
 
 
 @router.get(
@@ -38,9 +39,9 @@ async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = Tru
     dependencies=[Needs("read")],
     responses={200: {"content": {"image/jpeg": {}}}, **documented(404)},
 )
-async def frame(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> Response:
+async def frame(stream_id: str, registry: RegistryDependency, boxes: Boxes = True, small: Small = False) -> Response:
     """Return the newest picture; 404 `no_frame_yet` before the first."""
-    picture = await registry.get(stream_id).feed.newest(_style(boxes))
+    picture = await registry.get(stream_id).feed.newest("small" if small else _style(boxes))
     if picture is None:
         raise NotFound("no_frame_yet", "no frame of this stream was tracked yet; its `state` tells why")
     return Response(picture.jpeg, media_type="image/jpeg", headers={**NO_STORE, "X-Seq": str(picture.seq)})

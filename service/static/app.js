@@ -1,98 +1,104 @@
-// The page: polls the list of streams, follows the selected one, adds and removes.
+// The page: polls the list of streams, shows their grid or the one watched, adds, edits and removes.
 
 import { addStream, listStreams, removeStream } from "./api.js";
-import { Cards, PHASES, people } from "./cards.js";
+import { Controls } from "./controls.js";
 import { Follower } from "./follow.js";
-import { Rhythm } from "./rhythm.js";
+import { Numbers } from "./numbers.js";
 import { Stage } from "./stage.js";
+import { State } from "./state.js";
+import { StreamForm } from "./stream-form.js";
+import { Tiles } from "./tiles.js";
+import { people } from "./words.js";
+import { Zones } from "./zones.js";
 
 const POLL_MS = 1000;
 const DRAWN_SCENE = { url: "synthetic://?people=12&seed=7", name: "Drawn scene" };
 
-const $ = (id) => document.getElementById(id);
-const stage = new Stage($("picture"));
-const rhythm = new Rhythm($("rhythm"));
-const cards = new Cards($("cards"), select);
-let streams = [];
-let selected = null;
+const at = (id) => document.getElementById(id);
+const tiles = new Tiles(at("tiles"));
+const strip = new Tiles(at("strip"));
+const stage = new Stage(at("picture"));
+const numbers = new Numbers(at);
+const state = new State(at);
+const controls = new Controls(at);
+const zones = new Zones(at);
+const form = new StreamForm(at("stream-dialog"), async ({ id }) => {
+  await refresh();
+  location.hash = `#/${encodeURIComponent(id)}`;
+});
+let streams = null; // not known yet
+let watched = null; // id
 let follower = null;
 
-function select(id) {
-  if (id === selected) return;
+const current = () => streams?.find(({ id }) => id === watched);
+
+function watch(id) {
+  if (id === watched) return;
   follower?.close();
-  selected = id;
-  stage.clear();
-  rhythm.clear();
-  rhythm.dirty = false;
-  $("kind").hidden = true;
-  if (id !== null) history.replaceState(null, "", `#${encodeURIComponent(id)}`);
+  watched = id;
+  for (const part of [stage, numbers]) part.clear();
+  for (const part of [zones, controls]) part.forget();
+  at("kind").hidden = true;
   follower = id === null ? null : new Follower(id, { onMessage, onPicture: (picture, message) => stage.draw(picture, message) });
-  show();
 }
 
 function onMessage(message) {
   stage.remember(message);
-  rhythm.add(message);
-  $("people").textContent = message.tracks.length;
-  $("kind").hidden = false;
-  $("kind").className = `badge ${message.kind}`;
-  $("kind").lastElementChild.textContent = message.kind;
+  numbers.add(message);
+  controls.echo(message);
+  zones.hint(message);
+  at("kind").hidden = false;
+  at("kind").className = `badge ${message.kind}`;
+  at("kind-text").textContent = message.kind;
+}
+
+// The address says what is shown: nothing, or the id of a stream after '#/'.
+function route() {
+  const wanted = location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : null;
+  const there = streams.some(({ id }) => id === wanted);
+  if (wanted && !there) history.replaceState(null, "", "#/");
+  watch(there ? wanted : null);
+  show();
 }
 
 function show() {
-  const current = streams.find((stream) => stream.id === selected);
-  $("main").classList.toggle("is-empty", !streams.length);
-  $("empty").hidden = streams.length > 0;
-  cards.show(streams, selected);
-  const running = streams.filter((stream) => stream.state.phase === "running");
-  const sum = (key) => running.reduce((total, stream) => total + stream.stats[key], 0);
-  $("totals").textContent = streams.length
+  const stream = current();
+  at("loading").hidden = true;
+  at("empty").hidden = streams.length > 0;
+  at("overview").hidden = !streams.length || Boolean(stream);
+  at("watch").hidden = !stream;
+  const running = streams.filter((one) => ["running", "degraded"].includes(one.state.phase));
+  const sum = (key) => running.reduce((total, { stats }) => total + stats[key], 0);
+  at("totals").textContent = streams.length
     ? `${running.length} of ${streams.length} running · ${people(sum("people"))} · ${Math.round(sum("fps"))} fps`
     : "";
-  if (current) showCurrent(current);
+  document.title = stream ? `${stream.name} · AttTrack` : "AttTrack";
+  if (stream) showStream(stream);
+  else tiles.show(streams);
 }
 
-function showCurrent({ name, url, k, state, stats }) {
-  document.title = `${name} · AttTrack`;
-  $("stage-name").textContent = name;
-  $("stage-url").textContent = url;
-  if (stats.width) $("main").style.setProperty("--ratio", stats.width / stats.height);
-  if (state.phase !== "running") $("people").textContent = "–";
-  number("fps", state.phase === "running" ? stats.fps.toFixed(1) : null);
-  number("age", stats.frame_age_p50_ms && Math.round(stats.frame_age_p50_ms), `ms, p95 ${Math.round(stats.frame_age_p95_ms)}`);
-  number("period", k, k === 1 ? "frame" : "frames");
-  number("size", stats.width, `× ${stats.height}`);
-  const waiting = state.phase === "connecting" || state.phase === "reconnecting";
-  $("notice").hidden = state.phase === "running";
-  $("notice").classList.toggle("still", !waiting);
-  $("notice").querySelector("h2").textContent = PHASES[state.phase];
-  $("notice").querySelector("p").textContent = [state.message, nextRetry(state)].filter(Boolean).join(" · ");
-}
-
-function nextRetry({ attempts, next_retry: at }) {
-  if (!at) return "";
-  const seconds = Math.max(0, Math.ceil(at - Date.now() / 1000));
-  return `attempt ${attempts + 1} ${seconds ? `in ${seconds} s` : "now"}`;
-}
-
-function number(id, value, unit = "") {
-  const unitText = document.createElement("small");
-  unitText.textContent = unit;
-  $(id).replaceChildren(...(value === null ? ["–"] : [String(value), unitText]));
+function showStream(stream) {
+  at("stream-name").textContent = stream.name;
+  at("stream-url").textContent = stream.url;
+  if (stream.stats.width) at("watch").style.setProperty("--ratio", stream.stats.width / stream.stats.height);
+  state.show(stream);
+  numbers.show(stream);
+  controls.show(stream);
+  zones.watch(stream);
+  at("others").hidden = streams.length < 2;
+  strip.show(streams, watched);
 }
 
 async function refresh() {
   try {
     streams = await listStreams();
+    at("service-problem").textContent = "";
   } catch (problem) {
-    $("totals").textContent = problem.message;
+    at("service-problem").textContent = `${problem.message} Trying again.`;
     return;
   }
-  if (!streams.some((stream) => stream.id === selected)) {
-    const wanted = decodeURIComponent(location.hash.slice(1));
-    select((streams.find((stream) => stream.id === wanted) ?? streams[0])?.id ?? null);
-  }
-  show();
+  if (!location.hash && streams.length === 1) history.replaceState(null, "", `#/${encodeURIComponent(streams[0].id)}`);
+  route();
 }
 
 async function poll() {
@@ -100,82 +106,65 @@ async function poll() {
   setTimeout(poll, POLL_MS);
 }
 
-async function add(stream, problemId) {
-  $(problemId).textContent = "";
+at("add").onclick = at("empty-add").onclick = () => form.open();
+at("edit").onclick = () => form.open(current());
+at("empty-scene").onclick = async () => {
+  at("empty-problem").textContent = "";
   try {
-    const added = await addStream(stream);
+    await addStream(DRAWN_SCENE);
     await refresh();
-    select(added.id);
-    return true;
   } catch (problem) {
-    $(problemId).textContent = problem.message;
-    return false;
+    at("empty-problem").textContent = problem.message;
   }
-}
-
-function openAddDialog() {
-  $("add-form").reset();
-  $("add-problem").textContent = "";
-  $("add-dialog").showModal();
-}
-
-$("add-form").onsubmit = async (event) => {
-  event.preventDefault();
-  const { url, name, username, password, k } = Object.fromEntries(new FormData(event.target));
-  const stream = { url: url.trim() };
-  if (name.trim()) stream.name = name.trim();
-  if (k) stream.k = Number(k);
-  if (username || password) stream.credentials = { username, password };
-  const submit = event.target.querySelector("[type=submit]");
-  submit.disabled = true;
-  if (await add(stream, "add-problem")) $("add-dialog").close();
-  submit.disabled = false;
 };
 
-$("add-cancel").onclick = () => $("add-dialog").close();
-$("add").onclick = openAddDialog;
-$("empty-add").onclick = openAddDialog;
-$("empty-scene").onclick = () => add(DRAWN_SCENE, "empty-problem");
-
-$("remove").onclick = () => {
-  $("remove-name").textContent = $("stage-name").textContent;
-  $("remove-dialog").returnValue = "no";
-  $("remove-dialog").showModal();
+at("remove").onclick = () => {
+  at("remove-name").textContent = current().name;
+  at("remove-dialog").returnValue = "no";
+  at("remove-dialog").showModal();
 };
-$("remove-dialog").onclose = async () => {
-  if ($("remove-dialog").returnValue !== "yes") return;
-  await removeStream(selected).catch(() => {}); // gone already is gone
+at("remove-dialog").onclose = async () => {
+  if (at("remove-dialog").returnValue !== "yes") return;
+  await removeStream(watched).catch(() => {}); // gone already is gone
   await refresh();
+  at("main").focus();
 };
 
 function toggle(button, property) {
   stage[property] = !stage[property];
   button.setAttribute("aria-pressed", String(stage[property]));
 }
-$("show-trails").onclick = () => toggle($("show-trails"), "showTrails");
-$("show-labels").onclick = () => toggle($("show-labels"), "showLabels");
+at("show-trails").onclick = () => toggle(at("show-trails"), "showTrails");
+at("show-labels").onclick = () => toggle(at("show-labels"), "showLabels");
 
 function step(by) {
-  if (!streams.length) return;
-  const at = streams.findIndex((stream) => stream.id === selected);
-  const next = streams[(at + by + streams.length) % streams.length].id;
-  select(next);
-  cards.focus(next);
+  if (!streams?.length || watched === null) return;
+  const next = (streams.findIndex(({ id }) => id === watched) + by + streams.length) % streams.length;
+  location.hash = `#/${encodeURIComponent(streams[next].id)}`;
 }
+at("previous").onclick = () => step(-1);
+at("next").onclick = () => step(1);
+
+at("skip").onclick = (event) => {
+  event.preventDefault();
+  at("main").focus();
+};
 
 const KEYS = {
-  a: openAddDialog,
-  t: () => $("show-trails").click(),
-  i: () => $("show-labels").click(),
-  ArrowDown: () => step(1),
-  ArrowUp: () => step(-1),
+  a: () => form.open(),
+  t: () => watched && at("show-trails").click(),
+  i: () => watched && at("show-labels").click(),
+  ArrowRight: () => step(1),
+  ArrowLeft: () => step(-1),
+  Escape: () => watched && (location.hash = "#/"),
 };
 
 document.addEventListener("keydown", (event) => {
-  const busy = event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input") || document.querySelector("dialog[open]");
-  if (busy || !KEYS[event.key]) return;
+  const typing = event.target.closest("input, select, textarea, form") || document.querySelector("dialog[open]");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || !KEYS[event.key]) return;
   event.preventDefault();
   KEYS[event.key]();
 });
 
+window.addEventListener("hashchange", () => streams && route());
 poll();

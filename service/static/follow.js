@@ -1,6 +1,6 @@
 // Follows one stream: track messages by WebSocket and plain pictures by motion JPEG, brought together by `seq`.
 
-import { streamPath } from "./api.js";
+import { socketUrl, streamPath } from "./api.js";
 import { pictures } from "./mjpeg.js";
 
 const KEEP_MESSAGES = 256;
@@ -23,27 +23,33 @@ export class Follower {
     this.socket?.close();
   }
 
-  followTracks() {
-    const url = new URL(`${streamPath(this.id)}/tracks`, document.baseURI);
-    url.protocol = url.protocol.replace("http", "ws");
+  async followTracks() {
+    let url;
+    try {
+      url = await socketUrl(`${streamPath(this.id)}/tracks`);
+    } catch {
+      this.againSoon(() => this.followTracks()); // the list says what is wrong
+      return;
+    }
+    if (this.gone()) return;
     this.socket = new WebSocket(url);
     this.socket.onmessage = ({ data }) => {
-      if (!this.stillHere()) return;
+      if (this.gone()) return;
       const message = JSON.parse(data);
       this.messages.set(message.seq, message);
       if (this.messages.size > KEEP_MESSAGES) this.messages.delete(this.messages.keys().next().value);
       this.onMessage(message);
     };
     this.socket.onclose = ({ code }) => {
-      if (code !== 1000 && !this.ended.signal.aborted) setTimeout(() => this.stillHere() && this.followTracks(), RETRY_MS);
+      if (code !== 1000) this.againSoon(() => this.followTracks());
     };
   }
 
   async followPictures() {
-    while (this.stillHere()) {
+    while (!this.gone()) {
       try {
         for await (const { seq, picture } of pictures(`${streamPath(this.id)}/video?boxes=false`, this.ended.signal)) {
-          if (this.stillHere()) this.onPicture(picture, this.messages.get(seq));
+          if (!this.gone()) this.onPicture(picture, this.messages.get(seq));
           picture.close();
         }
       } catch {
@@ -53,7 +59,11 @@ export class Follower {
     }
   }
 
-  stillHere() {
-    return !this.ended.signal.aborted;
+  againSoon(task) {
+    setTimeout(() => this.gone() || task(), RETRY_MS);
+  }
+
+  gone() {
+    return this.ended.signal.aborted;
   }
 }

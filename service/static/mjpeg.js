@@ -1,10 +1,11 @@
 // Reads multipart/x-mixed-replace: yields {seq, picture} for each part, `seq` naming its track message.
 
+import { open } from "./api.js";
+
 const END_OF_HEADERS = [13, 10, 13, 10];
 
 export async function* pictures(url, signal) {
-  const answer = await fetch(url, { signal });
-  if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
+  const answer = await open(url, { signal });
   const reader = answer.body.getReader();
   let bytes = new Uint8Array(0);
 

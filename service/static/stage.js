@@ -1,5 +1,6 @@
 // Draws a picture with the boxes, ids and trails of the very same frame, sharp on every screen.
 
+import { prepare } from "./theme.js";
 import { Trails } from "./trails.js";
 
 // The colours of the service's own annotated pictures (Okabe and Ito's), told apart with any kind of colour vision.
@@ -7,6 +8,13 @@ const HUES = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 
 const PALETTE = [...HUES, ...HUES.map((hue) => hue.map((part) => part + Math.floor((255 - part) / 2)))];
 
 export const colour = (id, alpha = 1) => `rgb(${PALETTE[id % PALETTE.length].join(" ")} / ${alpha})`;
+
+// Who saw a box, told by its line: the legend on the page has the same three.
+const LINES = {
+  teacher: { wide: 3.5, dash: [], filled: 0.14 },
+  student: { wide: 1.75, dash: [], filled: 0.05 },
+  predicted: { wide: 1.75, dash: [5, 4], filled: 0 },
+};
 
 export class Stage {
   constructor(canvas) {
@@ -19,7 +27,7 @@ export class Stage {
 
   clear() {
     this.trails = new Trails();
-    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    prepare(this.canvas);
   }
 
   remember(message) {
@@ -27,16 +35,11 @@ export class Stage {
   }
 
   draw(picture, message) {
-    const { canvas, context } = this;
-    const pixel = window.devicePixelRatio || 1;
-    const width = Math.round(canvas.clientWidth * pixel);
-    const height = Math.round(canvas.clientHeight * pixel);
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const { context } = this;
+    const { width, height, pixel } = prepare(this.canvas);
     const scale = Math.min(width / picture.width, height / picture.height);
     const [w, h] = [picture.width * scale, picture.height * scale];
     const [left, top] = [(width - w) / 2, (height - h) / 2];
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, width, height);
     context.imageSmoothingQuality = "medium";
     context.drawImage(picture, left, top, w, h);
     if (!message) return;
@@ -69,10 +72,11 @@ export class Stage {
     const { context } = this;
     const [x1, y1] = place(bbox[0], bbox[1]);
     const [x2, y2] = place(bbox[2], bbox[3]);
-    context.lineWidth = 1.75 * pixel;
+    const { wide, dash, filled } = LINES[origin];
+    context.lineWidth = wide * pixel;
     context.strokeStyle = colour(id);
-    context.fillStyle = colour(id, 0.07);
-    context.setLineDash(origin === "predicted" ? [5 * pixel, 4 * pixel] : []);
+    context.fillStyle = colour(id, filled);
+    context.setLineDash(dash.map((length) => length * pixel));
     context.beginPath();
     context.roundRect(x1, y1, x2 - x1, y2 - y1, 4 * pixel);
     context.fill();

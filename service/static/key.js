@@ -1,0 +1,35 @@
+// The API key: asked for when the service wants one, kept for this tab only.
+
+const PLACE = "atttrack-key";
+
+export class Key {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.value = sessionStorage.getItem(PLACE);
+    this.asking = null;
+  }
+
+  get headers() {
+    return this.value ? { Authorization: `Bearer ${this.value}` } : {};
+  }
+
+  // Asks once, however many requests were refused; resolves when there is a key to try.
+  ask(why) {
+    this.asking ??= new Promise((answered) => {
+      const form = this.dialog.querySelector("form");
+      const input = form.elements.key;
+      this.dialog.querySelector(".problem").textContent = this.value ? why : "";
+      input.value = "";
+      form.onsubmit = () => {
+        this.value = input.value.trim();
+        sessionStorage.setItem(PLACE, this.value);
+        this.asking = null;
+        answered();
+      };
+      this.dialog.oncancel = (event) => event.preventDefault(); // without a key there is nothing to see
+      this.dialog.showModal();
+      input.focus();
+    });
+    return this.asking;
+  }
+}

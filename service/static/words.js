@@ -1,0 +1,54 @@
+// What the page calls things: phases, causes, counts and times in words.
+
+// The glyph is part of the state's name, so that nobody needs its colour.
+export const PHASES = {
+  pending: { glyph: "…", word: "Waiting to start" },
+  connecting: { glyph: "◌", word: "Connecting" },
+  running: { glyph: "●", word: "Running" },
+  degraded: { glyph: "▲", word: "Running, with trouble" },
+  reconnecting: { glyph: "↻", word: "Reconnecting" },
+  failed: { glyph: "✕", word: "Failed" },
+  stopped: { glyph: "■", word: "Ended" },
+};
+
+const CAUSES = {
+  connection_failed: "The camera cannot be reached.",
+  auth_failed: "The camera refuses this user name and password.",
+  tls_certificate: "The camera's certificate is not trusted.",
+  tls_handshake: "The secure connection to the camera cannot be set up.",
+  timeout: "The camera stopped sending pictures.",
+  not_found: "The camera has nothing at this address.",
+  codec_unsupported: "The camera sends a format that cannot be decoded.",
+  no_video: "There is no video at this address.",
+  frozen_picture: "The picture does not change any more.",
+  overloaded: "More frames arrive than this machine can process.",
+  ended: "The recording is over.",
+};
+
+export const MODES = {
+  atttrack: "AttTrack: teacher guides student",
+  "no-update": "Guided, heatmap not moved",
+  naive: "Teacher and student in turn",
+  teacher: "Teacher on every frame",
+  student: "Student on every frame",
+};
+
+export const causeWords = ({ cause, message }) => CAUSES[cause] ?? message ?? "";
+
+export const people = (count) => (count === 1 ? "1 person" : `${count} people`);
+
+export const plain = (value, digits = 0) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+// When the next attempt is made, counted down.
+export function nextRetry({ attempts, next_retry: at }) {
+  if (!at) return "";
+  const seconds = Math.max(0, Math.ceil(at - Date.now() / 1000));
+  return `Attempt ${attempts + 1} ${seconds ? `in ${seconds} s` : "now"}.`;
+}
