@@ -20,12 +20,13 @@ ApiError
 
 import math
 from collections.abc import Mapping
+from collections.abc import Sequence
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -186,12 +187,11 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [FieldProblem(field=_field_name(e["loc"]), message=e["msg"]) for e in error.errors()]
-        detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-        return problem_response(
-            Problem(title=status.phrase, status=status, code="invalid_request", detail=detail, errors=errors)
-        )
+        return problem_response(_invalid(error.errors()))
+
+    @app.exception_handler(WebSocketRequestValidationError)
+    async def on_invalid_handshake(socket: WebSocket, error: WebSocketRequestValidationError) -> None:
+        await socket.send_denial_response(problem_response(_invalid(error.errors())))
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
@@ -205,6 +205,14 @@ def install_handlers(app: FastAPI) -> None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         detail = "the service failed on this request; its log has the reason"
         return problem_response(Problem(title=status.phrase, status=status, code="internal_error", detail=detail))
+
+
+def _invalid(mistakes: Sequence[Any]) -> Problem:
+    """What the validator says, without the values."""
+    errors = [FieldProblem(field=_field_name(e["loc"]), message=e["msg"]) for e in mistakes]
+    detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    return Problem(title=status.phrase, status=status, code="invalid_request", detail=detail, errors=errors)
 
 
 def _field_name(location: tuple[int | str, ...]) -> str:
