@@ -14,7 +14,7 @@ from service.auth.caller import Caller
 from service.errors import NotFound, Refused, documented, stream_not_found
 from service.hub import HubClosed, Subscription
 from service.messages import Published, TrackMessage
-from service.routes.dependencies import Needs, RuntimeDependency
+from service.routes.dependencies import SUBSCRIBES, Needs, RuntimeDependency
 from service.runtime import Runtime
 from service.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
 
@@ -62,7 +62,7 @@ FromSeq = Annotated[
 ]
 
 
-@router.websocket("/streams/{stream_id}/tracks", dependencies=[Needs("read")])
+@router.websocket("/streams/{stream_id}/tracks", dependencies=[Needs("read"), SUBSCRIBES])
 async def follow_stream(
     socket: WebSocket, stream_id: str, runtime: RuntimeDependency, view: ViewDependency, from_seq: FromSeq = None
 ) -> None:
@@ -71,7 +71,7 @@ async def follow_stream(
     await _serve(socket, runtime, runtime.hub.subscribe([stream_id], view, from_seq))
 
 
-@router.websocket("/tracks")
+@router.websocket("/tracks", dependencies=[Needs("read"), SUBSCRIBES])
 async def follow_streams(
     socket: WebSocket,
     caller: Annotated[Caller, Needs("read")],
@@ -95,7 +95,7 @@ async def follow_streams(
 
 @router.get(
     "/streams/{stream_id}/tracks",
-    dependencies=[Needs("read")],
+    dependencies=[Needs("read"), SUBSCRIBES],
     response_class=Response,
     responses={
         200: {
