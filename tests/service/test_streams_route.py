@@ -1,12 +1,17 @@
-"""/streams over real HTTP: adding, listing, removing, and every way to be refused."""
+"""/streams over real HTTP: adding, listing, changing, removing, and every way to be refused."""
 
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.service.conftest import KEY, RunningService
+from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
 from tests.support.rtsp_server import RtspServer
 
@@ -123,6 +128,164 @@ def test_one_stream_too_many_is_refused(client: httpx.Client) -> None:
     problem(client.post("/streams", json={"url": SCENE}), 429, "too_many_streams")
 
 
+def test_request_sent_again_with_its_key_adds_nothing(client: httpx.Client) -> None:
+    key = {"Idempotency-Key": "8f1c"}
+    first = client.post("/streams", json={"url": SCENE}, headers=key)
+    again = client.post("/streams", json={"url": SCENE}, headers=key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    assert client.post("/streams", json={"url": SCENE}, headers={"Idempotency-Key": "other"}).status_code == 201
+    problem(client.post("/streams", json={"url": SCENE, "k": 9}, headers=key), 409, "stream_exists")
+    problem(client.post("/streams", json={"url": SCENE}, headers={"Idempotency-Key": ""}), 422, "invalid_request")
+    assert len(client.get("/streams").json()["streams"]) == 2
+
+
+def test_conflict_names_what_differs_and_no_value(client: httpx.Client, locked_camera: RtspServer) -> None:
+    body = {"id": "door", "url": locked_camera.url(), "credentials": KEY}
+    client.post("/streams", json=body)
+    other = {**body, "credentials": {"username": "viewer", "password": "wrong horse"}, "name": "Other"}
+    detail = problem(client.post("/streams", json=other), 409, "stream_exists")["detail"]
+    assert "differs in credentials, name;" in detail
+    assert "horse" not in detail
+    assert client.post("/streams", json={"id": "door", "url": body["url"]}).status_code == 200
+
+
+def test_many_at_once_with_the_same_id_make_one_stream(client: httpx.Client) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post("/streams", json={"url": SCENE, "id": "scene"}), range(8)))
+    assert sorted(one.status_code for one in answers) == [200] * 7 + [201]
+
+
+def test_list_goes_page_by_page_and_by_state(client: httpx.Client) -> None:
+    for name in "abcd":
+        client.post("/streams", json={"url": SCENE, "id": name})
+    first = client.get("/streams", params={"limit": 2}).json()
+    assert [one["id"] for one in first["streams"]] == ["a", "b"]
+    client.delete("/streams/b")  # the last one seen: the place in the list stands
+    client.delete("/streams/a")
+    rest = client.get("/streams", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert ([one["id"] for one in rest["streams"]], rest["next_cursor"]) == (["c", "d"], None)
+    wait_for_phase(client, "c", "running")
+    running = client.get("/streams", params={"state": ["running", "degraded"]}).json()["streams"]
+    assert "c" in [one["id"] for one in running]
+    assert client.get("/streams", params={"state": "failed"}).json() == EMPTY
+    problem(client.get("/streams", params={"cursor": "nonsense"}), 422, "invalid_cursor")
+    problem(client.get("/streams", params={"limit": 0}), 422, "invalid_request")
+    problem(client.get("/streams", params={"state": "asleep"}), 422, "invalid_request")
+
+
+def test_change_is_told_by_the_next_messages(client: httpx.Client, service: RunningService) -> None:
+    client.post("/streams", json={"url": SCENE, "id": "scene", "k": 50})
+    with connect(service.ws_url("scene")) as socket:
+        receive(socket, 2)
+        changed = client.patch("/streams/scene", json={"k": 2, "mode": "naive", "threshold": 0.7, "name": "Square"})
+        assert changed.status_code == 200
+        assert (changed.json()["k"], changed.json()["mode"], changed.json()["name"]) == (2, "naive", "Square")
+        told = receive(socket, 12)
+        in_force = [(one.k, one.mode, one.threshold) for one in told]
+        assert in_force[-1] == (2, "naive", 0.7)
+        assert in_force == sorted(in_force, reverse=True)  # the old ones, then the new ones
+        kinds = [one.kind for one in told if one.mode == "naive"]
+        assert kinds[0] == "teacher"
+        assert kinds == ["teacher", "student"] * (len(kinds) // 2) + ["teacher"] * (len(kinds) % 2)
+        back = client.patch(
+            "/streams/scene",
+            json={"k": None, "mode": None, "threshold": None, "name": None},
+            headers={"content-type": "application/merge-patch+json"},
+        ).json()
+        assert (back["k"], back["mode"], back["threshold"], back["name"]) == (4, "atttrack", 0.4, "scene")
+        assert {one.seq for one in told} == set(range(told[0].seq, told[-1].seq + 1))
+
+
+def test_other_address_is_opened_and_identities_start_anew(
+    client: httpx.Client, service: RunningService, camera: RtspServer, locked_camera: RtspServer
+) -> None:
+    client.post("/streams", json={"url": camera.url(), "id": "door", "k": 2})
+    with connect(service.ws_url("door")) as socket:
+        before = receive(socket, 3)
+        moved = client.patch("/streams/door", json={"url": locked_camera.url(), "credentials": KEY}).json()
+        assert (moved["url"], moved["has_credentials"], moved["k"]) == (locked_camera.url(), True, 2)
+        messages = before + receive(socket, 30)
+    first = next(one for one in messages if one.epoch == 2)
+    assert {one.epoch for one in messages} == {1, 2}
+    assert [one.seq for one in messages] == list(range(messages[0].seq, messages[-1].seq + 1))
+    assert "discontinuity" in [event.type for event in first.events]
+    old, new = ({track.uid for one in messages if one.epoch == epoch for track in one.tracks} for epoch in (1, 2))
+    assert not old & new
+    wait_until(lambda: camera.clients == 0, 10, "the old connection to end")
+    client.patch("/streams/door", json={"credentials": None})
+    assert wait_for_phase(client, "door", "reconnecting")["cause"] == "auth_failed"
+
+
+@pytest.mark.parametrize(
+    ("patch", "code"),
+    [
+        ({"k": 0}, "invalid_request"),
+        ({"k": "many"}, "invalid_request"),
+        ({"id": "other"}, "invalid_request"),
+        ({"url": None}, "invalid_request"),
+        ({"url": ""}, "invalid_url"),
+        ({"url": "http://192.168.1.2/a.m3u8"}, "scheme_not_allowed"),
+        ({"url": "notes.mp4"}, "no_video"),
+        ({"credentials": KEY}, "invalid_url"),
+        ([], "invalid_request"),
+    ],
+)
+def test_bad_change_is_refused_and_changes_nothing(client: httpx.Client, patch: Any, code: str) -> None:
+    client.post("/streams", json={"url": SCENE, "id": "scene"})
+    before = client.get("/streams/scene")
+    problem(client.patch("/streams/scene", json=patch), 422, code)
+    after = client.get("/streams/scene")
+    assert after.headers["etag"] == before.headers["etag"]
+    assert after.json()["url"] == SCENE
+    wait_for_phase(client, "scene", "running")
+
+
+def test_change_of_nothing_changes_nothing(client: httpx.Client) -> None:
+    etag = client.post("/streams", json={"url": SCENE, "id": "scene"}).headers["etag"]
+    assert client.patch("/streams/scene", json={}).headers["etag"] == etag
+    assert client.patch("/streams/scene", json={"k": 4, "url": SCENE}).headers["etag"] == etag
+    problem(client.patch("/streams/nobody", json={}), 404, "stream_not_found")
+
+
+def test_change_of_what_somebody_else_changed_is_refused(client: httpx.Client) -> None:
+    etag = client.post("/streams", json={"url": SCENE, "id": "scene"}).headers["etag"]
+    newer = client.patch("/streams/scene", json={"k": 2}, headers={"If-Match": etag}).headers["etag"]
+    assert newer != etag
+    problem(client.patch("/streams/scene", json={"k": 3}, headers={"If-Match": etag}), 412, "stream_changed")
+    problem(client.delete("/streams/scene", headers={"If-Match": etag}), 412, "stream_changed")
+    assert client.get("/streams/scene").json()["k"] == 2
+    assert client.delete("/streams/scene", headers={"If-Match": f"{etag}, {newer}"}).status_code == 204
+
+
+def test_mode_without_its_network_is_refused(
+    start_service: Callable[..., RunningService], models: Path, tmp_path: Path
+) -> None:
+    for file in models.iterdir():
+        if "plain" not in file.name:
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    with start_service(models=tmp_path).http as http:
+        detail = problem(http.post("/streams", json={"url": SCENE, "mode": "naive"}), 422, "mode_not_available")
+        assert "atttrack" in detail["detail"]
+        http.post("/streams", json={"url": SCENE, "id": "scene"})
+        problem(http.patch("/streams/scene", json={"mode": "student"}), 422, "mode_not_available")
+        assert http.get("/streams/scene").json()["mode"] == "atttrack"
+
+
+def test_change_that_cannot_be_kept_is_not_made(client: httpx.Client, service: RunningService) -> None:
+    client.post("/streams", json={"url": SCENE, "id": "scene"})
+    store = service.runtime.store
+    store.read("PRAGMA query_only = ON")  # as a disk that is full, or not there any more
+    try:
+        problem(client.post("/streams", json={"url": SCENE, "id": "more"}), 503, "store_failed")
+        problem(client.patch("/streams/scene", json={"k": 9}), 503, "store_failed")
+        problem(client.delete("/streams/scene"), 503, "store_failed")
+    finally:
+        store.read("PRAGMA query_only = OFF")
+    assert [(one["id"], one["k"]) for one in client.get("/streams").json()["streams"]] == [("scene", 4)]
+    assert client.post("/streams", json={"url": SCENE, "id": "more"}).status_code == 201  # nothing was left behind
+
+
 def test_file_that_ended_is_stopped(client: httpx.Client) -> None:
     client.post("/streams", json={"url": "walk.mp4", "id": "file"})
     state = wait_for_phase(client, "file", "stopped")
@@ -133,7 +296,7 @@ def test_file_that_ended_is_stopped(client: httpx.Client) -> None:
 def test_camera_that_is_not_there_is_tried_again_and_disturbs_nobody(client: httpx.Client, camera: RtspServer) -> None:
     client.post("/streams", json={"url": camera.url(), "id": "alive"})
     client.post("/streams", json={"url": camera.url("elsewhere"), "id": "wrong"})
-    client.post("/streams", json={"url": "rtsp://127.0.0.1:9/dead", "id": "dead"})
+    client.post("/streams", json={"url": "rtsp://127.0.0.1:1025/dead", "id": "dead"})
     dead = wait_for_phase(client, "dead", "reconnecting")
     assert dead["cause"] == "connection_failed"
     assert dead["attempts"] >= 1
@@ -175,7 +338,9 @@ def test_openapi_describes_messages_and_problems_and_the_docs_need_no_other_host
     assert "/streams/{stream_id}/video" in document["paths"]
     page = client.get("/docs").text
     assert "https://" not in page
-    for path in ("/", "/static/app.js", "/static/style.css"):
+    parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', client.get("/").text)
+    assert len(parts) >= 2
+    for path in ("/", *parts):
         answer = client.get(path)
         assert answer.status_code == 200
         assert "//" not in answer.text.replace("http://www.w3.org", "").replace("rtsp://", "").replace(
