@@ -26,7 +26,8 @@ class Ops(Protocol):
     ) -> None:
         """Scale pictures into the networks' input.
 
-        images: B of (source height, source width, 3) BGR on the host. out: (B, 3, H, W) uint8 RGB planar.
+        images: B on the host, each (source height, source width, 3) BGR, or (source height * 3/2, source width) NV12
+        with even sides. out: (B, 3, H, W) uint8 RGB planar.
         """
         ...
 

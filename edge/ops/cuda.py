@@ -1,0 +1,133 @@
+"""Letterbox and extrapolation by the kernels of edge/kernels, bit for bit as `edge.ops.host` does them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.arrays import I32, U8
+from edge.kernels.build import KERNELS, kernel_image
+from edge.letterbox import GREY, Letterbox
+from edge.ops.base import MovedHeatmap
+from edge.ops.resampling import column_weights, halvings, row_weights
+from engines.cuda import CudaDevice
+from engines.device import CudaStream, GpuArray
+from engines.staging import StagingRing, aligned
+
+_PICTURE = np.dtype(
+    [
+        *(("source", np.uint64), ("columns", np.uint64), ("rows", np.uint64)),
+        *((name, np.int32) for name in ("pitch", "source_width", "source_height", "halvings", "nv12")),
+        *((name, np.int32) for name in ("left", "top", "width", "height")),
+    ],
+    align=True,
+)
+"""`struct Picture` of letterbox.cu."""
+_HEATMAP = np.dtype([("values", np.uint64), ("owners", np.uint64), ("shifts", np.uint64)])
+"""`struct Heatmap` of prior.cu."""
+_TILE = (32, 8, 1)
+"""Threads of a block that share a part of a picture."""
+_ROW = (256, 1, 1)
+"""Threads of a block that share a part of a heatmap."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaling:
+    """What the kernel needs to know about one camera's size; made once, kept on the device."""
+
+    halvings: int
+    columns: GpuArray
+    rows: GpuArray
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """An address on the device, as kernels take them."""
+
+    pointer: int
+
+
+class CudaOps:
+    """Ops on a GPU. Keeps a staging ring per cuda_stream, so one thread at a time."""
+
+    def __init__(self, device: CudaDevice, image: bytes | None = None) -> None:
+        """`image`: the compiled kernels, None to build them or take them from the cache.
+
+        Raises DeviceError where they cannot be built or are not for this GPU.
+        """
+        self._device = device
+        self._kernels = device.kernels(kernel_image() if image is None else image, KERNELS)
+        self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
+        self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
+
+    def letterbox(
+        self, images: Sequence[U8], letterboxes: Sequence[Letterbox], out: GpuArray, cuda_stream: CudaStream
+    ) -> None:
+        """See `Ops.letterbox`. Pictures of a size never seen before cost two small allocations and a wait."""
+        table = np.zeros(len(images), _PICTURE)
+        for row, box in zip(table, letterboxes, strict=True):
+            scaling = self._scaling(box, cuda_stream)
+            row["columns"], row["rows"] = scaling.columns.pointer, scaling.rows.pointer
+            row["source_width"], row["source_height"] = box.source_width, box.source_height
+            row["halvings"] = scaling.halvings
+            row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
+        ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
+        ring.reserve(offset + sum(aligned(image.nbytes) for image in images))
+        for row, image in zip(table, images, strict=True):
+            row["source"] = ring.put(offset, image)
+            row["pitch"], row["nv12"] = image.nbytes // image.shape[0], image.ndim == 2
+            offset += aligned(image.nbytes)
+        ring.put(0, table.view(np.uint8))
+        ring.send()
+        height, width = out.shape[2:]
+        grid = (-(-width // _TILE[0]), -(-height // _TILE[1]), len(images))
+        self._kernels["letterbox"].launch(grid, _TILE, (_At(ring.pointer), out, width, height, GREY), cuda_stream)
+
+    def own(self, centres: I32, radii: I32, out: GpuArray, cuda_stream: CudaStream) -> None:
+        """See `Ops.own`."""
+        ring, offset = self._ring(cuda_stream), aligned(centres.nbytes)
+        ring.reserve(offset + aligned(radii.nbytes))
+        where, how_far = ring.put(0, centres), ring.put(offset, radii)
+        ring.send()
+        height, width = out.shape
+        arguments = (_At(where), _At(how_far), len(radii), out, width, height)
+        self._kernels["own"].launch((-(-width * height // _ROW[0]), 1, 1), _ROW, arguments, cuda_stream)
+
+    def extrapolate(self, moved: Sequence[MovedHeatmap], out: GpuArray, cuda_stream: CudaStream) -> None:
+        """See `Ops.extrapolate`."""
+        table = np.zeros(len(moved), _HEATMAP)
+        ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
+        ring.reserve(offset + sum(aligned(lane.shifts.nbytes) for lane in moved))
+        for row, lane in zip(table, moved, strict=True):
+            row["values"], row["owners"] = lane.heatmap.pointer, lane.owners.pointer
+            row["shifts"] = ring.put(offset, lane.shifts)
+            offset += aligned(lane.shifts.nbytes)
+        ring.put(0, table.view(np.uint8))
+        ring.send()
+        height, width = out.shape[2:]
+        grid = (-(-width * height // _ROW[0]), len(moved), 1)
+        for half in ("move_begin", "move_end"):
+            self._kernels[half].launch(grid, _ROW, (_At(ring.pointer), out, width, height), cuda_stream)
+
+    def _ring(self, cuda_stream: CudaStream) -> StagingRing:
+        ring = self._rings.get(cuda_stream.handle)
+        if ring is None:
+            ring = self._rings[cuda_stream.handle] = StagingRing(self._device, cuda_stream)
+        return ring
+
+    def _scaling(self, box: Letterbox, cuda_stream: CudaStream) -> _Scaling:
+        scaling = self._scalings.get(box)
+        if scaling is None:
+            count = halvings((box.source_width, box.source_height), (box.width, box.height))
+            scaling = self._scalings[box] = _Scaling(
+                count,
+                self._kept(column_weights(box.source_width >> count, box.width), cuda_stream),
+                self._kept(row_weights(box.source_height >> count, box.height), cuda_stream),
+            )
+            cuda_stream.synchronize()  # the other cuda_stream may use it next
+        return scaling
+
+    def _kept(self, table: I32, cuda_stream: CudaStream) -> GpuArray:
+        array = self._device.empty(table.shape, table.dtype)
+        self._device.copy(table, array, cuda_stream)
+        return array

@@ -1,0 +1,205 @@
+"""The CUDA device against a driver that lives on the host: every call is made, memory has bounds."""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.cuda import CudaArray, CudaDevice
+from engines.errors import DeviceError
+from engines.staging import StagingRing
+from tests.support.host_driver import host_driver, statistic
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def device() -> CudaDevice:
+    return CudaDevice(library=str(host_driver()))
+
+
+def test_without_a_driver_the_device_says_so_and_the_module_can_be_imported() -> None:
+    program = """
+import engines.cuda
+from engines.errors import EngineError
+try:
+    engines.cuda.CudaDevice(library="libcuda-that-is-not-there.so.1")
+except EngineError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("no CUDA driver on this machine (libcuda-that-is-not-there.so.1")
+    assert "use the device 'cpu'" in done.stdout
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DeviceError, match="no GPU 3: the CUDA driver sees 1"):
+        CudaDevice(3, str(host_driver()))
+
+
+def test_it_says_what_it_is(device: CudaDevice) -> None:
+    assert (device.name, device.kind, device.asynchronous) == ("host driver", "cuda", True)
+    assert (device.compute_capability, device.driver_version, device.index) == ((9, 0), 13000, 0)
+
+
+def test_nothing_can_be_copied_there_and_back(device: CudaDevice) -> None:
+    queue, empty = device.cuda_stream(), device.empty((0, 3), np.float32)
+    device.copy(np.zeros((0, 3), np.float32), empty, queue)
+    assert (empty.nbytes, empty[:0].shape) == (0, (0, 3))
+
+
+def test_rows_go_where_they_belong(device: CudaDevice) -> None:
+    queue, rows = device.cuda_stream(), device.empty((4, 2, 3), np.float32)
+    values = np.arange(24, dtype=np.float32).reshape(4, 2, 3)
+    device.copy(values[:3], rows[:3], queue)
+    device.copy(values[3], rows[-1], queue)
+    back, event = device.host_empty((2, 2, 3), np.float32), queue.record()
+    other = device.cuda_stream()
+    other.wait(event)
+    device.copy(rows[1:3], back, other)
+    event.synchronize()
+    other.synchronize()
+    assert np.array_equal(back, values[1:3])
+    row = device.host_empty((3,), np.float32)
+    device.copy(rows[3][1], row, queue)
+    assert np.array_equal(row, values[3, 1])
+
+
+def test_misuse_is_refused(device: CudaDevice) -> None:
+    queue, rows = device.cuda_stream(), device.empty((4, 2), np.float32)
+    with pytest.raises(ValueError, match=r"cannot copy \(3, 2\) float32 to \(4, 2\) float32"):
+        device.copy(np.zeros((3, 2), np.float32), rows, queue)
+    with pytest.raises(ValueError, match="float64 to"):
+        device.copy(np.zeros((4, 2)), rows, queue)
+    with pytest.raises(ValueError, match="must be C-ordered"):
+        device.copy(np.zeros((2, 4), np.float32).T, rows, queue)
+    with pytest.raises(ValueError, match="neighbouring rows only"):
+        rows[::2]
+    for row in (4, -5):
+        with pytest.raises(IndexError):
+            rows[row]
+    beyond = CudaArray(rows.pointer, (5, 2), rows.dtype, rows)
+    with pytest.raises(DeviceError, match=r"cuMemcpyAsync failed: invalid argument \(1\)"):
+        device.copy(beyond, np.zeros((5, 2), np.float32), queue)
+    with pytest.raises(DeviceError, match="cuModuleGetFunction failed"):
+        device.kernels(b"image", ["nothing"])
+
+
+def test_memory_lives_as_long_as_its_last_view_and_no_longer(device: CudaDevice) -> None:
+    gc.collect()
+    blocks, live = statistic("blocks"), statistic("live")
+    queue = device.cuda_stream()
+    rows, host = device.empty((4, 2), np.float32)[1:], device.host_empty((3, 2), np.float32)
+    device.copy(rows[:2], host[1:], queue)
+    view = host[2:]
+    del host
+    gc.collect()
+    assert statistic("blocks") == blocks + 2
+    view += 1
+    del rows, queue, view
+    gc.collect()
+    assert (statistic("blocks"), statistic("live")) == (blocks, live)
+
+
+def test_captured_work_runs_when_it_is_launched_and_as_often(device: CudaDevice) -> None:
+    queue, rows, back = device.cuda_stream(), device.empty((2,), np.int32), device.host_empty((2,), np.int32)
+    values = np.array([1, 2], np.int32)
+    back[:] = 0
+
+    def work() -> None:
+        device.copy(values, rows, queue)
+        device.copy(rows, back, queue)
+
+    graph = device.capture(work, queue)
+    assert back.tolist() == [0, 0]
+    for _ in range(2):
+        values += 10
+        graph.launch(queue)
+        assert np.array_equal(back, values)
+
+
+def test_an_error_while_capturing_leaves_the_queue_usable(device: CudaDevice) -> None:
+    queue, rows = device.cuda_stream(), device.empty((2,), np.int32)
+
+    def work() -> None:
+        raise RuntimeError("the network broke")
+
+    with pytest.raises(RuntimeError, match="the network broke"):
+        device.capture(work, queue)
+    back = np.zeros(2, np.int32)
+    device.copy(np.ones(2, np.int32), rows, queue)
+    device.copy(rows, back, queue)
+    assert back.tolist() == [1, 1]
+
+
+# --- the staging ring
+
+
+class LateQueue:
+    """A cuda_stream that counts whom the host waited for."""
+
+    handle = 7
+
+    def __init__(self) -> None:
+        self.recorded = 0
+        self.awaited: list[int] = []
+        self.emptied = 0
+
+    def record(self) -> "LateEvent":
+        self.recorded += 1
+        return LateEvent(self, self.recorded)
+
+    def synchronize(self) -> None:
+        self.emptied += 1
+
+
+class LateEvent:
+    def __init__(self, queue: LateQueue, number: int) -> None:
+        self.queue, self.number = queue, number
+
+    def synchronize(self) -> None:
+        self.queue.awaited.append(self.number)
+
+
+def test_a_ring_sends_what_was_put_into_it(device: CudaDevice) -> None:
+    queue = device.cuda_stream()
+    ring = StagingRing(device, queue, 1024)
+    picture = np.arange(24, dtype=np.uint8).reshape(4, 6)[::2, 1:]
+    for turn in range(9):
+        ring.reserve(300)
+        address = ring.put(256, picture + np.uint8(turn))
+        ring.send()
+        there = CudaArray(address, picture.shape, picture.dtype, None)
+        back = np.zeros(picture.shape, np.uint8)
+        device.copy(there, back, queue)
+        assert np.array_equal(back, picture + turn)
+
+
+def test_a_ring_waits_only_for_the_block_that_it_uses_again(device: CudaDevice) -> None:
+    queue = LateQueue()
+    real = device.cuda_stream()
+    device.copy = lambda source, out, _: CudaDevice.copy(device, source, out, real)  # type: ignore[method-assign, assignment]
+    ring = StagingRing(device, queue, 1024)  # four blocks of 256
+    for expected in ([], [], [], [], [1], [1, 2]):
+        ring.reserve(200)
+        assert queue.awaited == expected
+        ring.send()
+    ring.reserve(512)  # two blocks at once: the third and the fourth
+    assert queue.awaited == [1, 2, 3, 4]
+    ring.send()
+    ring.reserve(512)
+    assert queue.awaited == [1, 2, 3, 4, 5, 6]
+    assert queue.emptied == 0
+
+
+def test_a_ring_grows_once_and_waits_for_everything_before(device: CudaDevice) -> None:
+    queue = device.cuda_stream()
+    ring = StagingRing(device, queue, 1024)
+    allocated = statistic("allocations")
+    for _ in range(5):
+        ring.reserve(5000)
+        ring.send()
+    assert statistic("allocations") == allocated + 2
