@@ -3,6 +3,8 @@
 python -m export.to_onnx runs/yolo-teacher/weights.pt --role teacher --output models/yolo-teacher-576x320.onnx
 python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 \\
     --output models/yolo-student-1088x608.onnx
+
+With `--pivot`, embeddings leave as EFM's pivot features (AttTrack section 3.3); export both networks of a pair so.
 """
 
 import argparse
@@ -16,13 +18,14 @@ import onnx
 import torch
 from torch import Tensor
 
-from engines.signature import IMAGE, PRIOR, Role, Signature
+from engines.signature import IMAGE, PRIOR, FeatureMapping, Role, Signature
 from export.deployed import Deployed
 from export.half_weights import halve_weights
 from export.verify import verify
 from training.models.decode import PEAKS
-from training.models.yolo import HEADS, YoloFairMot
-from training.weights import load_network
+from training.models.heads import TrackingNetwork
+from training.pivot import PivotFeatures
+from training.weights import load_network, pivot_from
 
 OPSET = 18
 
@@ -33,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, help="weights.pt of a training run")
     parser.add_argument("--role", choices=("teacher", "student"), required=True)
     parser.add_argument("--size", default="576x320", help="input WIDTHxHEIGHT, multiples of 32 (default %(default)s)")
+    parser.add_argument("--pivot", action="store_true", help="embeddings as pivot features (explicit feature mapping)")
     parser.add_argument("--peaks", type=int, default=PEAKS, help="detections per image (default %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
@@ -42,34 +46,43 @@ def main(argv: list[str] | None = None) -> None:
         network, record = load_network(args.weights)
     except FileNotFoundError as error:
         parser.error(str(error))
-    signature = sign(record, network.has_prior, args.role, (width, height), args.peaks)
-    export(network, signature, args.output)
-    report = verify(network, signature, args.output)
+    pivot = pivot_from(record) if args.pivot else None
+    signature = sign(record, network, args.role, (width, height), args.peaks, pivot)
+    export(network, signature, args.output, pivot)
+    report = verify(network, signature, args.output, pivot)
     print(report.table())
     if not report.passed:
         sys.exit(1)
 
 
-def sign(record: dict[str, Any], prior: bool, role: Role, input_wh: tuple[int, int], peaks: int = PEAKS) -> Signature:
-    """What the export of a weights.pt will say of itself; `prior`: whether its network has that input."""
+def sign(
+    record: dict[str, Any],
+    network: TrackingNetwork,
+    role: Role,
+    input_wh: tuple[int, int],
+    peaks: int = PEAKS,
+    pivot: PivotFeatures | None = None,
+) -> Signature:
+    """What the export of a weights.pt, whose network this is, will say of itself."""
     recipe = record["recipe"]
+    implicit: FeatureMapping = recipe["mapping"] if network.has_prior else "none"
     return Signature(
         role=role,
         height=input_wh[1],
         width=input_wh[0],
         peaks=peaks,
-        embedding_dim=HEADS["id"],
+        embedding_dim=pivot.identities if pivot else network.embedding,
         pair=recipe["pair"],
         network=recipe["network"],
-        mapping=recipe["mapping"] if prior else "none",
-        prior=prior,
+        mapping="efm" if pivot else implicit,
+        prior=network.has_prior,
         commit=record["commit"],
     )
 
 
-def export(network: YoloFairMot, signature: Signature, path: Path) -> None:
+def export(network: TrackingNetwork, signature: Signature, path: Path, pivot: PivotFeatures | None = None) -> None:
     """Write the model file: batch dynamic, size fixed, weights in fp16, metadata from the signature."""
-    module = Deployed(network, signature.role, signature.peaks).eval()
+    module = Deployed(network, signature.role, signature.peaks, pivot).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
     shapes = tuple({0: batch} for _ in signature.inputs)
     with warnings.catch_warnings():

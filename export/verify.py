@@ -13,7 +13,8 @@ import torch
 from edge.arrays import F32, U8
 from engines.signature import BOXES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES, Signature
 from training.models.decode import decode
-from training.models.yolo import YoloFairMot
+from training.models.heads import TrackingNetwork
+from training.pivot import PivotFeatures
 
 TOLERANCE = {HEATMAP: 5e-3, SCORES: 5e-3, POINTS: 2e-2, BOXES: 0.5, EMBEDDINGS: 2e-2}
 """Largest allowed difference: likelihoods, likelihoods, cells, input pixels, unit vectors; fp16 weights included."""
@@ -43,7 +44,12 @@ class Parity:
 
 
 def verify(
-    network: YoloFairMot, signature: Signature, path: Path, images: U8 | None = None, prior: F32 | None = None
+    network: TrackingNetwork,
+    signature: Signature,
+    path: Path,
+    pivot: PivotFeatures | None = None,
+    images: U8 | None = None,
+    prior: F32 | None = None,
 ) -> Parity:
     """Run both on images (B, 3, H, W) uint8, or on noise; `prior` (B, 1, h, w) for a network that has one."""
     rng = np.random.default_rng(0)
@@ -59,12 +65,13 @@ def verify(
             torch.from_numpy(images).float() / 255, torch.from_numpy(prior) if signature.prior else None
         )
         out = decode(maps, signature.peaks)
+        embeddings = out.embeddings if pivot is None else pivot(out.embeddings)
     ours = {
         HEATMAP: out.heatmap.numpy(),
         POINTS: out.points.numpy(),
         BOXES: out.boxes.numpy(),
         SCORES: out.scores.numpy(),
-        EMBEDDINGS: out.embeddings.numpy(),
+        EMBEDDINGS: embeddings.numpy(),
     }
     differences = {name: 0.0 for name in signature.outputs}
     if HEATMAP in theirs:

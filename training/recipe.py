@@ -13,9 +13,7 @@ class Recipe:
     pair: str
     """Name shared by a teacher and its students."""
     network: str
-    """Name for people, such as yolo-1/2."""
-    width: float
-    """Channel multiple of the YOLOv5 body."""
+    """Name in `training.models.networks`."""
     steps: int
     """Optimiser steps in all."""
     batch: int = 8
@@ -38,8 +36,10 @@ class Recipe:
     """Share of samples from single images once pretraining is over."""
     pretrain_steps: int = 0
     """Steps at the beginning that see single images only."""
+    transfer: str = "prior"
+    """What a student gets from its teacher: prior (AttTrack) or layerwise (attention transfer, no second input)."""
     mapping: str = "none"
-    """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3)."""
+    """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3); efm is asked for at export."""
     max_gap: int = 11
     """Largest distance in frames from a keyframe to the target frame."""
     drop: float = 0.3
@@ -76,6 +76,8 @@ class Recipe:
                 raise ValueError(f"{path}: {name} must be a multiple of 32, got {getattr(recipe, name)}")
         if recipe.mapping not in ("none", "ifm"):
             raise ValueError(f"{path}: mapping must be 'none' or 'ifm', got {recipe.mapping!r}")
+        if recipe.transfer not in ("prior", "layerwise"):
+            raise ValueError(f"{path}: transfer must be 'prior' or 'layerwise', got {recipe.transfer!r}")
         return recipe
 
     @property

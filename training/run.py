@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.losses import IdentityClassifier
+from training.models.heads import TrackingNetwork
 from training.recipe import Recipe
 from training.weights import halved
 
@@ -26,11 +27,11 @@ SAVE_EVERY_S = 60.0
 class Run:
     """State of a run. `network` learns, `average` is what gets exported, `classifier` is kept for EFM."""
 
-    def __init__(self, recipe: Recipe, network: nn.Module, identities: int, out: Path) -> None:
+    def __init__(self, recipe: Recipe, network: TrackingNetwork, identities: int, out: Path) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.step, self.seconds = recipe, out, 0, 0.0
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = IdentityClassifier(64, identities)
+        self.classifier = IdentityClassifier(network.embedding, identities)
         decay = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
         parameters = [*network.parameters(), *self.classifier.parameters()]

@@ -13,7 +13,7 @@ from torch.utils.data import ConcatDataset
 from training.data.labelled import LabelledImage, read_images, read_sequences
 from training.data.samples import Sample, Views
 from training.losses import tracking_losses
-from training.models.yolo import YoloFairMot
+from training.models.networks import build_network
 from training.recipe import Recipe
 from training.run import Run
 from training.weights import load_network
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     photos = read_images([args.data / "images" / name for name in recipe.images])
     samples: ConcatDataset[Sample] = ConcatDataset(_phases(recipe, frames, photos))
-    network = load_network(args.start)[0] if args.start else YoloFairMot(recipe.width)
+    network = load_network(args.start)[0] if args.start else build_network(recipe.network)
     run = Run(recipe, network, identities, args.out)
     run.network.train()
     for batch in run.batches(samples):

@@ -1,4 +1,4 @@
-"""Train the student with prior beside a frozen teacher (AttTrack sections 4.2 and 4.3).
+"""Train a student beside a frozen teacher: with its heatmap as prior (AttTrack sections 4.2, 4.3), or layerwise.
 
 python -m training.train_student training/recipes/yolo-student.toml --data /path/to/data \\
     --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
@@ -7,18 +7,14 @@ python -m training.train_student training/recipes/yolo-student.toml --data /path
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from training.data.labelled import read_sequences
 from training.data.samples import Pairs
-from training.losses import mimic_loss, tracking_losses
-from training.models.decode import PEAKS, decode
-from training.models.folded import Folded
-from training.models.yolo import with_prior
-from training.priors import make_priors
+from training.models.heads import with_prior
 from training.recipe import Recipe
 from training.run import Run
+from training.transfer import LayerwiseTransfer, PriorTransfer, Transfer
 from training.weights import load_network
 
 
@@ -41,29 +37,18 @@ def main(argv: list[str] | None = None) -> None:
     samples = Pairs(
         frames, recipe.input_wh, recipe.steps * recipe.batch, recipe.seed, scale, recipe.zoom, recipe.max_gap
     )
-    teacher = Folded(load_network(args.teacher)[0]).requires_grad_(False).bfloat16()
-    teacher = teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    teacher = load_network(args.teacher)[0].requires_grad_(False)
     start = load_network(args.start)[0]
-    student = start if start.has_prior else with_prior(start, recipe.width)
+    if recipe.transfer == "prior":
+        student = start if start.has_prior else with_prior(start)
+        transfer: Transfer = PriorTransfer(teacher, recipe)
+    else:
+        student, transfer = start, LayerwiseTransfer(teacher)
     run = Run(recipe, student, identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
-        image = batch["image"].float().contiguous(memory_format=torch.channels_last)
-        key_image = batch["key_image"].bfloat16().contiguous(memory_format=torch.channels_last)
-        rng = np.random.default_rng((recipe.seed, run.step))
         with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                decoded = decode(teacher(key_image), PEAKS)
-            gaps, counts = batch["gap"].tolist(), batch["key_count"].tolist()
-            boxes, velocity = batch["key_xyxy"].numpy(), batch["key_velocity"].numpy()
-            prior = torch.from_numpy(make_priors(decoded, boxes, velocity, counts, gaps, recipe, rng))
-            maps = run.network(image / 255, prior)
-            losses = tracking_losses(maps, batch, run.classifier)
-            if recipe.mapping == "ifm":
-                with torch.no_grad():
-                    example = teacher(image.bfloat16())["id"]
-                losses["mimic"] = mimic_loss(maps["id"], example, batch["cells"], batch["mask"])
-                losses["total"] = losses["total"] + losses["mimic"]
+            losses = transfer.losses(run, batch)
         run.learn(losses)
         if run.step == args.steps:
             run.save()

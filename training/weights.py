@@ -6,7 +6,10 @@ from typing import Any
 from torch import Tensor
 
 from training.checkpoint import load_checkpoint
-from training.models.yolo import YoloFairMot
+from training.losses import IdentityClassifier
+from training.models.heads import TrackingNetwork
+from training.models.networks import build_network
+from training.pivot import PivotFeatures
 
 
 def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -14,7 +17,7 @@ def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
 
 
-def load_network(path: Path) -> tuple[YoloFairMot, dict[str, Any]]:
+def load_network(path: Path) -> tuple[TrackingNetwork, dict[str, Any]]:
     """The network of a weights.pt in eval mode, and the file's whole record: recipe, commit, step.
 
     Raises FileNotFoundError where there is none, saying how to get one.
@@ -25,11 +28,19 @@ def load_network(path: Path) -> tuple[YoloFairMot, dict[str, Any]]:
     return network_from(record), record
 
 
-def network_from(record: dict[str, Any]) -> YoloFairMot:
+def network_from(record: dict[str, Any]) -> TrackingNetwork:
     """The network, with or without prior, that a record's weights belong to."""
-    width, state = record["recipe"]["width"], record["network"]
-    network = YoloFairMot(width)
-    if state["hm.0.weight"].shape != network.state_dict()["hm.0.weight"].shape:
-        network = YoloFairMot(width, prior=True)
+    name, state = record["recipe"]["network"].removesuffix(" + prior"), record["network"]
+    network = build_network(name, embedding=len(state["id.2.weight"]))
+    if state["hm.0.weight"].shape[1] > network.feature:
+        network = network.twin(prior=True)
     network.load_state_dict(state)
     return network.eval()
+
+
+def pivot_from(record: dict[str, Any]) -> PivotFeatures:
+    """The identity classifier that was trained with a record's network."""
+    identities, dimension = record["classifier"]["linear.weight"].shape
+    classifier = IdentityClassifier(dimension, identities)
+    classifier.load_state_dict(record["classifier"])
+    return PivotFeatures(classifier).eval()

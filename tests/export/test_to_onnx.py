@@ -1,5 +1,6 @@
 """Exported files keep the contract and say what the network says."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -7,37 +8,31 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
 
-from engines.signature import PRIOR, Role, Signature
+from engines.signature import PRIOR, Role, Signature, SignatureError, check_pair
 from export.half_weights import halve_weights
 from export.to_onnx import export, main, sign
 from export.verify import verify
+from tests.support.trained_network import as_if_trained
+from training.losses import IdentityClassifier
+from training.models.dla import UpConv
 from training.models.yolo import YoloFairMot
+from training.pivot import PivotFeatures
 
 
-def trained(width: float = 0.125, prior: bool = False) -> YoloFairMot:
-    """A network with the spread of norms and logits that training leaves behind, so that peaks are no ties."""
-    torch.manual_seed(1)
-    network = YoloFairMot(width, prior)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, 0, 0.1)  # type: ignore[arg-type]
-            nn.init.uniform_(module.running_var, 0.5, 1.5)  # type: ignore[arg-type]
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.3)
-    return network.eval()
+def trained(prior: bool = False) -> YoloFairMot:
+    return as_if_trained(YoloFairMot(0.125, prior))
 
 
 def record(network: YoloFairMot) -> dict[str, object]:
-    recipe = {"width": 0.125, "pair": "test", "network": "yolo-1/8", "mapping": "ifm"}
+    recipe = {"pair": "test", "network": "yolo-1/8", "mapping": "ifm"}
     return {"recipe": recipe, "network": network.state_dict(), "commit": "abc"}
 
 
 @pytest.mark.parametrize(("role", "prior"), [("teacher", False), ("student", True), ("student", False)])
 def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role: Role, prior: bool) -> None:
     network = trained(prior=prior)
-    signature = sign(record(network), prior, role, (96, 64), peaks=40)
+    signature = sign(record(network), network, role, (96, 64), peaks=40)
     path = tmp_path / "model.onnx"
     export(network, signature, path)
     report = verify(network, signature, path)
@@ -53,17 +48,47 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
         assert {len(output) for output in outputs} == {batch}
 
 
+def test_a_deformable_convolution_is_exported_as_samplings_of_the_grid(tmp_path: Path) -> None:
+    """One of the eighteen of DLA34; the whole takes the exporter minutes."""
+    layer = as_if_trained(UpConv(4, 6, deform=True))
+    example = torch.randn(2, 4, 6, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(layer, (example,), tmp_path / "layer.onnx", opset_version=18, dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(str(tmp_path / "layer.onnx"), providers=["CPUExecutionProvider"])
+    (ours,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
+    with torch.inference_mode():
+        np.testing.assert_allclose(ours, layer(example).numpy(), atol=1e-4)
+    assert {node.op_type for node in onnx.load(tmp_path / "layer.onnx").graph.node} >= {"GridSample", "Conv"}
+
+
+def test_pivot_features_leave_with_both_networks_of_a_pair_or_with_none(tmp_path: Path) -> None:
+    pivot = PivotFeatures(IdentityClassifier(64, 23)).eval()
+    teacher, student = trained(), trained(prior=True)
+    signatures = [
+        sign(record(network), network, role, (96, 64), 40, pivot)
+        for network, role in ((teacher, "teacher"), (student, "student"))
+    ]
+    assert [one.embedding_dim for one in signatures] == [23, 23]
+    check_pair(*signatures)
+    with pytest.raises(SignatureError, match="embedding_dim"):
+        check_pair(signatures[0], sign(record(student), student, "student", (96, 64)))
+    export(student, signatures[1], tmp_path / "model.onnx", pivot)
+    report = verify(student, signatures[1], tmp_path / "model.onnx", pivot)
+    assert report.passed, report.table()
+
+
 def test_parity_notices_another_network(tmp_path: Path) -> None:
     network = trained()
-    signature = sign(record(network), False, "teacher", (96, 64), peaks=40)
+    signature = sign(record(network), network, "teacher", (96, 64), peaks=40)
     export(network, signature, tmp_path / "model.onnx")
     other = YoloFairMot(0.125).eval()
     assert not verify(other, signature, tmp_path / "model.onnx").passed
 
 
 def test_metadata_names_mapping_only_where_it_was_learnt() -> None:
-    assert sign(record(trained()), True, "student", (96, 64)).mapping == "ifm"
-    assert sign(record(trained()), False, "teacher", (96, 64)).mapping == "none"
+    assert sign(record(trained()), trained(prior=True), "student", (96, 64)).mapping == "ifm"
+    assert sign(record(trained()), trained(), "teacher", (96, 64)).mapping == "none"
 
 
 def test_a_weight_beyond_half_precision_is_refused() -> None:

@@ -12,7 +12,7 @@ from training.priors import make_priors, match_velocities
 from training.recipe import Recipe
 from training.targets import draw_gaussian
 
-CALM = Recipe("p", "n", 0.125, 1, drop=0, jitter=0, still=0, spurious=0, fade=0, blank=0)
+CALM = Recipe("p", "n", 1, drop=0, jitter=0, still=0, spurious=0, fade=0, blank=0)
 BOXES = np.array([[20, 20, 44, 60]], np.float32)  # input pixels; centre (8, 10) in cells
 
 

@@ -24,9 +24,10 @@ def test_every_shipped_recipe_is_valid(path: Path) -> None:
     ("text", "says"),
     [
         ("", "pair"),
-        ('pair="p"\nnetwork="n"\nwidth=0.5\nsteps=1\nwobble=3', "wobble"),
-        ('pair="p"\nnetwork="n"\nwidth=0.5\nsteps=1\ninput_width=100', "multiple of 32"),
-        ('pair="p"\nnetwork="n"\nwidth=0.5\nsteps=1\nmapping="magic"', "magic"),
+        ('pair="p"\nnetwork="n"\nsteps=1\nwobble=3', "wobble"),
+        ('pair="p"\nnetwork="n"\nsteps=1\ninput_width=100', "multiple of 32"),
+        ('pair="p"\nnetwork="n"\nsteps=1\nmapping="magic"', "magic"),
+        ('pair="p"\nnetwork="n"\nsteps=1\ntransfer="osmosis"', "osmosis"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(tmp_path: Path, text: str, says: str) -> None:

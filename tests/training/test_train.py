@@ -13,8 +13,7 @@ from training.checkpoint import load_checkpoint
 
 RECIPE = """
 pair = "tiny"
-network = "tiny"
-width = 0.125
+network = "yolo-1/8"
 steps = {steps}
 batch = 2
 warmup = 2
@@ -82,6 +81,17 @@ def test_the_student_learns_beside_a_frozen_teacher(tmp_path: Path, data: Path) 
     assert saved["network"]["hm.0.weight"].shape == (16, 17, 3, 3)
     assert saved["network"]["hm.0.weight"][:, 16].abs().max() > 0  # the prior channel has learnt something
     assert teacher.read_bytes() == before
+
+
+def test_the_baseline_learns_the_attention_of_the_teacher_and_gets_no_prior(tmp_path: Path, data: Path) -> None:
+    teacher = plain(tmp_path, data, "teacher", 2)
+    arguments = [recipe(tmp_path, "l", 2, 'transfer = "layerwise"'), "--data", str(data), "--out", str(tmp_path / "l")]
+    train_student.main([*arguments, "--teacher", str(teacher), "--start", str(teacher)])
+    facts = json.loads((tmp_path / "l" / "facts.json").read_text())
+    assert all(np.isfinite(loss["attention"]) for loss in facts["losses"])
+    saved = load_checkpoint(tmp_path / "l" / "weights.pt")
+    assert saved is not None
+    assert saved["network"]["hm.0.weight"].shape == (16, 16, 3, 3)
 
 
 def test_a_missing_teacher_is_named(tmp_path: Path, data: Path) -> None:

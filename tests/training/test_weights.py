@@ -13,11 +13,13 @@ from training.weights import halved, load_network
 @pytest.mark.parametrize("prior", [False, True])
 def test_saved_weights_make_the_same_network_up_to_half_precision(tmp_path: Path, prior: bool) -> None:
     network = YoloFairMot(0.125, prior).eval()
-    save_checkpoint(tmp_path / "weights.pt", {"recipe": {"width": 0.125}, "network": halved(network.state_dict())})
+    save_checkpoint(
+        tmp_path / "weights.pt", {"recipe": {"network": "yolo-1/8"}, "network": halved(network.state_dict())}
+    )
     restored, record = load_network(tmp_path / "weights.pt")
     assert restored.has_prior is prior
     assert not restored.training
-    assert record["recipe"] == {"width": 0.125}
+    assert record["recipe"] == {"network": "yolo-1/8"}
     for name, value in network.state_dict().items():
         torch.testing.assert_close(restored.state_dict()[name], value, atol=1e-4, rtol=1e-3)
 

@@ -7,27 +7,27 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.models.blocks import ConvBlock, Focus
-from training.models.yolo import HEADS, YoloBody, YoloFairMot
+from training.models.dla import DlaFairMot
+from training.models.heads import HEADS, TrackingNetwork
+from training.models.yolo import YoloBody, YoloFairMot
 
 
 class Folded(nn.Module):
     """An equal network in eval mode that takes pixels 0..255: fewer and faster operations, same function."""
 
-    def __init__(self, network: YoloFairMot) -> None:
+    def __init__(self, network: TrackingNetwork) -> None:
         super().__init__()
-        network = copy.deepcopy(network).float().eval()
-        self.body = fold_body(network.backbone)
-        heads = {name: network.get_submodule(name) for name in HEADS}
+        self.network = fold(copy.deepcopy(network).float().eval())
         if network.has_prior:
-            for head in heads.values():
+            for name in HEADS:
+                head = self.network.get_submodule(name)
                 head[0] = SplitConv(head[0])  # type: ignore[index,operator]
-        self.heads = nn.ModuleDict(heads)
 
     def forward(self, pixels: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
-        """As `YoloFairMot`, but for the range of the pixels."""
-        feature = self.body(pixels)
+        """As `TrackingNetwork`, but for the range of the pixels."""
+        feature = self.network.body(pixels)
         inputs = feature if prior is None else (feature, prior)
-        return {name: head(inputs) for name, head in self.heads.items()}
+        return {name: self.network.get_submodule(name)(inputs) for name in HEADS}
 
 
 class SplitConv(nn.Module):
@@ -51,11 +51,22 @@ class SplitConv(nn.Module):
         return self.feature(feature) + self.prior(prior)  # type: ignore[no-any-return]
 
 
-def fold_body(body: YoloBody) -> YoloBody:
-    """Fold in place what need not be computed per picture.
+def fold(network: TrackingNetwork) -> TrackingNetwork:
+    """Fold in place what need not be computed per picture, so that `body` takes pixels 0..255."""
+    if isinstance(network, YoloFairMot):
+        fold_yolo(network.backbone)
+    elif isinstance(network, DlaFairMot):
+        with torch.no_grad():  # the norm behind it is the runtime's to fold
+            network.base.base_layer[0].weight.div_(255)  # type: ignore[operator]
+    else:
+        raise TypeError(f"do not know how to fold a {type(network).__name__}")
+    return network
 
-    Batch norms go into their convolutions. Focus followed by its 3x3 convolution is one 6x6 convolution of stride 2,
-    into which the division by 255 goes as well, so that a runtime has one Cast between the picture and the network.
+
+def fold_yolo(body: YoloBody) -> None:
+    """Batch norms go into their convolutions; Focus and its 3x3 convolution become one 6x6 convolution of stride 2.
+
+    The division by 255 goes in as well, so that a runtime has one Cast between the picture and the network.
     """
     for module in body.modules():
         if isinstance(module, ConvBlock):
@@ -74,4 +85,3 @@ def fold_body(body: YoloBody) -> YoloBody:
         if inner.bias is not None and stem.bias is not None:
             stem.bias.copy_(inner.bias)
     body.model[0] = nn.Sequential(stem, nn.SiLU())
-    return body

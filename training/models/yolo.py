@@ -6,14 +6,13 @@ FairMOT's published `yolo` checkpoints.
 """
 
 import math
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from training.models.blocks import C3, ConvBlock, Focus, Spp
-
-HEADS = {"hm": 1, "id": 64, "reg": 2, "wh": 4}
-"""Outputs per head: centre logit, embedding, centre offset in its cell, distances left/top/right/bottom in cells."""
+from training.models.heads import TrackingNetwork
 
 
 class YoloBody(nn.Module):
@@ -63,47 +62,18 @@ class YoloBody(nn.Module):
         return m[21](torch.cat((m[19](fine), at4), 1))  # type: ignore[no-any-return]
 
 
-class YoloFairMot(nn.Module):
-    """The body and four heads. With `prior`, a heatmap channel joins the feature before the heads (AttTrack, Eq. 4)."""
+class YoloFairMot(TrackingNetwork):
+    """FairMOT's `yolo` at a width: heads as wide as the feature, embeddings of 64 unless told otherwise."""
 
-    def __init__(self, width: float, prior: bool = False) -> None:
-        super().__init__()
-        self.backbone = YoloBody(width)
-        self.has_prior = prior
-        feature = self.backbone.out_channels
-        for name, outputs in HEADS.items():
-            self.add_module(name, _head(feature, prior, outputs, bias=-2.19 if name == "hm" else 0.0))
+    def __init__(self, width: float, prior: bool = False, embedding: int = 64) -> None:
+        backbone = YoloBody(width)
+        super().__init__(backbone.out_channels, backbone.out_channels, embedding, nn.SiLU, prior)
+        self.width, self.backbone = width, backbone
 
-    def forward(self, image: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
-        """Raw maps by head name, each (B, outputs, H/4, W/4).
+    def body(self, image: Tensor) -> Tensor:
+        """See `TrackingNetwork.body`."""
+        return self.backbone(image)  # type: ignore[no-any-return]
 
-        image: (B, 3, H, W) RGB in [0, 1]; prior: (B, 1, H/4, W/4) in [0, 1], exactly when the network has one.
-        """
-        if (prior is not None) != self.has_prior:
-            raise ValueError(
-                f"network has prior={self.has_prior}, call brought {'a' if prior is not None else 'no'} prior"
-            )
-        feature = self.backbone(image)
-        if prior is not None:
-            feature = torch.cat((feature, prior.to(feature.dtype)), 1)
-        return {name: self.get_submodule(name)(feature) for name in HEADS}
-
-
-def with_prior(plain: YoloFairMot, width: float) -> YoloFairMot:
-    """The same network with a prior channel whose weights are 0, so that its outputs are unchanged at first."""
-    student = YoloFairMot(width, prior=True)
-    state = plain.state_dict()
-    for name in HEADS:
-        key = f"{name}.0.weight"
-        grown = torch.zeros_like(student.state_dict()[key])
-        grown[:, :-1] = state[key]
-        state[key] = grown
-    student.load_state_dict(state)
-    return student
-
-
-def _head(feature: int, prior: bool, outputs: int, bias: float) -> nn.Sequential:
-    first = nn.Conv2d(feature + prior, feature, 3, padding=1)
-    last = nn.Conv2d(feature, outputs, 1)
-    nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]
-    return nn.Sequential(first, nn.SiLU(inplace=True), last)
+    def twin(self, prior: bool) -> Self:
+        """See `TrackingNetwork.twin`."""
+        return type(self)(self.width, prior, self.embedding)

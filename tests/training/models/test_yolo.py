@@ -5,7 +5,8 @@ import hashlib
 import pytest
 import torch
 
-from training.models.yolo import HEADS, YoloFairMot, with_prior
+from training.models.heads import HEADS, with_prior
+from training.models.yolo import YoloFairMot
 
 FAIRMOT_KEYS = (
     "1d4bfb0b7a27b5c6c2608638ddba00b945bc1119345e7339b23e8b2c3c47cf3e"  # sha256 over "key shape" lines, sorted
@@ -18,7 +19,7 @@ def test_parameter_counts(width: float, count: int) -> None:
 
 
 def test_the_prior_adds_nine_weights_per_first_head_channel() -> None:
-    student = with_prior(YoloFairMot(0.125), 0.125)
+    student = with_prior(YoloFairMot(0.125))
     assert sum(p.numel() for p in student.parameters()) == 317_671 + 576
 
 
@@ -31,12 +32,17 @@ def test_state_has_the_keys_and_shapes_of_fairmots_checkpoints() -> None:
 
 def test_maps_have_stride_four() -> None:
     maps = YoloFairMot(0.125).eval()(torch.rand(2, 3, 64, 96))
-    assert {name: tuple(m.shape) for name, m in maps.items()} == {n: (2, c, 16, 24) for n, c in HEADS.items()}
+    assert {name: tuple(m.shape) for name, m in maps.items()} == {
+        "hm": (2, 1, 16, 24),
+        "id": (2, 64, 16, 24),
+        "reg": (2, 2, 16, 24),
+        "wh": (2, 4, 16, 24),
+    }
 
 
 def test_a_fresh_prior_channel_changes_nothing() -> None:
     plain = YoloFairMot(0.125).eval()
-    student = with_prior(plain, 0.125).eval()
+    student = with_prior(plain).eval()
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
         alone, together = plain(image), student(image, torch.rand(1, 1, 16, 24))
