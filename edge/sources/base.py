@@ -40,7 +40,8 @@ class SourceState:
     since_s: float
     """Unix time of the change to this state."""
     code: str | None = None
-    """Why it is reconnecting, failed or degraded; one of `SourceError.code`, or frozen_picture."""
+    """Why it is reconnecting, failed or degraded; one of `SourceError.code`; while degraded, frozen_picture or
+    corrupt_video."""
     message: str | None = None
     """The same for people."""
     attempts: int = 0

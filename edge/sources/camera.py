@@ -112,7 +112,11 @@ class CameraSource:
     def _frame(self, arrival: Arrival, first_index: int) -> Frame:
         picture = arrival.picture
         self.frame_rate = picture.frame_rate
-        if picture.frozen:
+        if picture.damaged:
+            self._cell.degraded(
+                "corrupt_video", f"{self._url}: most pictures arrive broken; is the network overloaded?"
+            )
+        elif picture.frozen:
             what = f"has been the same for {self._settings.frozen_after_s:g} s; is the camera stuck?"
             self._cell.degraded("frozen_picture", f"{self._url}: the picture {what}")
         else:

@@ -11,6 +11,7 @@ import av
 
 from edge.sources.base import SourceError
 from edge.sources.camera_url import CameraUrl
+from edge.sources.decoder.damage import Damage
 from edge.sources.decoder.frozen import FrozenPicture
 from edge.sources.decoder.limits import confine
 from edge.sources.decoder.messages import Job, Picture, pack_error
@@ -64,6 +65,7 @@ class _Decoder:
         self._url, self._settings = job.url, job.settings
         self._convert = BgrConverter()
         self._frozen = FrozenPicture(job.settings.frozen_after_s)
+        self._damage = Damage()
         self._free = set(range(SLOTS))
         self._late = False
         self._number = 0
@@ -120,6 +122,7 @@ class _Decoder:
                 pictures = packet.decode() if packet.size else []
             except av.error.InvalidDataError:
                 pictures = []
+                self._damage.count(broken=True)
             for picture in pictures:
                 self._hand_over(picture, monotonic_s, unix_s, rate)
                 fruitful_s = now[0]
@@ -131,6 +134,7 @@ class _Decoder:
         """Leave a picture in a free slot; drop it where the reader is late."""
         self._check_size(picture.width, picture.height)
         frozen = self._frozen.look(picture, monotonic_s)
+        self._damage.count(picture.is_corrupt)
         number, self._number = self._number, self._number + 1
         self._listen()
         if not self._free and not self._late and select.select((self._channel,), (), (), SLOT_WAIT_S)[0]:
@@ -153,6 +157,7 @@ class _Decoder:
                 unix_s=unix_s,
                 frame_rate=rate,
                 frozen=frozen,
+                damaged=self._damage.most,
             ).pack()
         )
 

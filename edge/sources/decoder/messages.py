@@ -16,7 +16,7 @@ from edge.sources.settings import SourceSettings
 LONGEST = 4096
 """Bytes of the longest message to a reader."""
 _LONGEST_TEXT = 500
-_HEADER = struct.Struct("<cBIIQqIIdddB")
+_HEADER = struct.Struct("<cBIIQqIIdddBB")
 _NO_PTS = -(2**63)  # as FFmpeg has it
 
 
@@ -66,12 +66,14 @@ class Picture:
     frame_rate: float | None
     frozen: bool
     """Whether the picture has not changed for so long that the camera must be stuck."""
+    damaged: bool
+    """Whether most pictures of late were broken."""
 
     def pack(self) -> bytes:
         return _HEADER.pack(
             *(b"P", self.slot, self.width, self.height, self.number, _NO_PTS if self.pts is None else self.pts),
             *self.time_base,
-            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen),
+            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen, self.damaged),
         )
 
     @property
@@ -130,8 +132,8 @@ def _unpack_picture(message: bytes) -> Picture:
         _, slot, width, height, number, pts, numerator, denominator, *rest = _HEADER.unpack(message)
     except struct.error as error:
         raise ValueError(f"a decoder sent a broken picture header: {error}") from None
-    monotonic_s, unix_s, frame_rate, frozen = rest
+    monotonic_s, unix_s, frame_rate, frozen, damaged = rest
     return Picture(
         *(slot, width, height, number, None if pts == _NO_PTS else pts, (numerator, denominator)),
-        *(monotonic_s, unix_s, frame_rate or None, bool(frozen)),
+        *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged)),
     )

@@ -30,16 +30,17 @@ class Watch:
             self.states.append(state)
             self._changed.notify_all()
 
-    def wait(self, phase: str, code: str | None = None, timeout_s: float = 30) -> SourceState:
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._now(phase, code) is not None, timeout_s), self.states
-            found = self._now(phase, code)
-            assert found is not None
-            return found
+    def wait(self, phase: str, code: str | None = None) -> SourceState:
+        return self.wait_for_any((phase, code))
 
-    def _now(self, phase: str, code: str | None) -> SourceState | None:
-        last = self.states[-1] if self.states else None
-        return last if last is not None and (last.phase, last.code) == (phase, code) else None
+    def wait_for_any(self, *wanted: tuple[str, str | None]) -> SourceState:
+        """The state as soon as it is one of these."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._last() in wanted, 30), self.states
+            return self.states[-1]
+
+    def _last(self) -> tuple[str, str | None] | None:
+        return (self.states[-1].phase, self.states[-1].code) if self.states else None
 
 
 class Reader:
@@ -153,11 +154,11 @@ def test_frozen_picture_is_degraded_and_no_reason_to_reconnect(camera: RtspServe
     assert [state.phase for state in watch.states] == ["connecting", "running", "degraded", "running", "ended"]
 
 
-def test_pictures_that_cannot_be_decoded_are_no_pictures(camera: RtspServer, watch: Watch) -> None:
+def test_garbage_has_a_name_and_ends_when_the_camera_does_better(camera: RtspServer, watch: Watch) -> None:
     camera.fault = "garbage"
     settings = SourceSettings(first_must_connect=False, stall_timeout_s=0.5, connect_timeout_s=2.0)
     with Reader(open_source(camera.url(), settings=settings, on_state=watch)):
-        watch.wait("reconnecting", "timeout")
+        watch.wait_for_any(("reconnecting", "timeout"), ("degraded", "corrupt_video"))
         camera.fault = "none"
         watch.wait("running")
 
