@@ -1,32 +1,70 @@
-# The service as an image: `docker build --target cpu .` or `--target gpu .`
+# syntax=docker/dockerfile:1
+# The service as an image, without torch:
+#   docker build --target cpu .       any machine
+#   docker build --target gpu .       NVIDIA GPU, x86-64 or Arm servers
+#   docker build --target jetson .    Jetson with JetPack 7
+#   docker build --target planner .   builds TensorRT plans, once per machine; docker-compose.yml runs it before `gpu`
+# Tests run the same steps in a clean virtual environment: make image.
 
-# TensorRT, CUDA 13, cuDNN and Python 3.12, for x86-64 and arm64 (JetPack 7) alike.
+ARG CPU_BASE=python:3.12.12-slim-bookworm
+# TensorRT, CUDA 13, cuDNN and Python 3.12.
 ARG GPU_BASE=nvcr.io/nvidia/tensorrt:25.10-py3
 
+# What is ours. A change of it leaves the layers with the dependencies alone.
 FROM scratch AS project
-COPY pyproject.toml README.md LICENSE /
 COPY engines /engines
 COPY edge /edge
 COPY service /service
 COPY models /models
 
-FROM python:3.12-slim AS cpu
+# Dependencies only: there is no package of ours to install yet, the program runs from its folder.
+FROM ${CPU_BASE} AS cpu-packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+RUN python -m venv /venv
+RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install '.[cpu,service]'
+
+FROM ${CPU_BASE} AS cpu
+COPY --from=cpu-packages /venv /venv
+COPY --from=project / /app/
 WORKDIR /app
-COPY --from=project / .
-RUN pip install --no-cache-dir -e '.[cpu,service]'
-ENV ATTTRACK_HOST=0.0.0.0
+# A named volume takes over the owner of the folder that it covers.
+RUN install -d -o 10001 -g 10001 -m 700 /state
+ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state
 EXPOSE 8000
 USER 10001:10001
-HEALTHCHECK --interval=10s --start-period=30s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz')"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "service.healthcheck"]
 CMD ["python", "-m", "service"]
 
 FROM ${GPU_BASE} AS gpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_BREAK_SYSTEM_PACKAGES=1
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+# The base brings TensorRT, which satisfies that part of the extra. Versions: pyproject.toml.
+# hadolint ignore=DL3013
+RUN --mount=type=cache,target=/root/.cache/pip pip install '.[gpu,service]'
+COPY --from=project / /app/
 WORKDIR /app
-COPY --from=project / .
-# TensorRT comes with the base; the rest of the extra `gpu` is installed here.
-RUN pip install --no-cache-dir -e '.[service]' onnxruntime-gpu pycuda
-ENV ATTTRACK_HOST=0.0.0.0
+RUN install -d -o 10001 -g 10001 -m 700 /state /plans
+ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
+    ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state ATTTRACK_PLANS_DIR=/plans
 EXPOSE 8000
 USER 10001:10001
-HEALTHCHECK --interval=10s --start-period=60s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz')"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "service.healthcheck"]
 CMD ["python", "-m", "service"]
+
+FROM gpu AS planner
+USER 0:0
+# Of the extra `plans` without TensorRT-RTX, which the base makes superfluous.
+# hadolint ignore=DL3013
+RUN --mount=type=cache,target=/root/.cache/pip pip install 'onnx>=1.18'
+COPY export /app/export
+USER 10001:10001
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "export.to_plan"]
+CMD ["models/yolo-teacher-576x320.onnx", "models/yolo-student-576x320.onnx"]
+
+FROM gpu AS jetson

@@ -1,0 +1,112 @@
+"""docker-compose.yml: what each profile starts, with which rights, volumes and settings."""
+
+import re
+from itertools import combinations
+from typing import Any
+
+import pytest
+import yaml
+
+from service.settings import Settings
+from tests.support.dockerfile import ROOT, Dockerfile
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+KEYS = {
+    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "environment", "image", "network_mode"),
+    *("profiles", "read_only", "restart", "runtime", "security_opt", "stop_grace_period", "tmpfs", "volumes"),
+}
+"""Of the Compose specification, those that this project uses: a slip of the pen is none of them."""
+
+
+def in_profile(profile: str) -> dict[str, dict[str, Any]]:
+    return {name: service for name, service in SERVICES.items() if profile in service["profiles"]}
+
+
+def test_nothing_is_misspelt() -> None:
+    assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
+    for name, service in SERVICES.items():
+        assert set(service) <= KEYS, name
+
+
+def test_the_profile_without_a_choice_is_the_demo_on_a_cpu() -> None:
+    assert (ROOT / ".env").read_text() == "COMPOSE_PROFILES=cpu\n"
+    ((name, service),) = in_profile("cpu").items()
+    assert (name, service["environment"]["ATTTRACK_DEMO"]) == ("cpu", "${ATTTRACK_DEMO:-true}")
+    assert "deploy" not in service
+    assert "runtime" not in service
+
+
+def test_the_profiles_are_the_documented_ones() -> None:
+    assert {profile for service in SERVICES.values() for profile in service["profiles"]} == {
+        "cpu", "gpu", "jetson", "observability",
+    }  # fmt: skip
+    documented = (ROOT / "docker-compose.yml").read_text().partition("name:")[0]
+    for profile in ("gpu", "jetson", "observability", "cluster"):
+        assert profile in documented
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert not [volume for volume in service.get("volumes", []) if "docker.sock" in volume]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_image_of_ours_is_a_target_of_the_dockerfile(name: str) -> None:
+    assert OURS[name]["build"]["target"] in Dockerfile().stages
+
+
+@pytest.mark.parametrize("name", set(SERVICES) - set(OURS))
+def test_other_images_are_pinned_by_their_tag(name: str) -> None:
+    assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+
+
+@pytest.mark.parametrize("profile", ["gpu", "jetson"])
+def test_plans_are_built_before_the_service_starts_and_where_it_looks(profile: str) -> None:
+    services = in_profile(profile)
+    (planner,) = (name for name, service in services.items() if service["build"]["target"] == "planner")
+    (service,) = (service for name, service in services.items() if name != planner)
+    assert service["depends_on"] == {planner: {"condition": "service_completed_successfully"}}
+    assert services[planner]["restart"] == "no"
+    folder = Dockerfile().environment("gpu")["ATTTRACK_PLANS_DIR"]
+    assert f"plans:{folder}" in services[planner]["volumes"]
+    assert f"plans:{folder}:ro" in service["volumes"]
+    for model in services[planner]["command"]:
+        assert (ROOT / model.replace("${ATTTRACK_SIZE:-576x320}", Settings().size)).is_file()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_volume_is_declared_or_a_file_of_the_project(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or (ROOT / source).exists(), volume
+
+
+def test_what_a_service_writes_is_in_a_volume() -> None:
+    for name, service in OURS.items():
+        if service["build"]["target"] != "planner":
+            folder = Dockerfile().environment(service["build"]["target"])["ATTTRACK_STATE_DIR"]
+            assert f"state:{folder}" in service["volumes"], name
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting_and_its_default_may_be(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = OURS[name].get("environment", {})
+    assert {variable.removeprefix("ATTTRACK_").lower() for variable in environment} <= set(Settings.model_fields)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(value)))
+    assert Settings().bound_to_loopback, "without a key a service must not be reached from elsewhere"
+
+
+def test_no_two_containers_of_a_machine_want_the_same_port() -> None:
+    """The network is the host's: Prometheus and Grafana stand beside the service."""
+    assert {service["network_mode"] for service in SERVICES.values()} == {"host"}
+    text = str(in_profile("observability"))
+    ports = [{Settings().port}, {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)}, {3000}]
+    assert all(not one & other for one, other in combinations(ports, 2))
