@@ -224,7 +224,10 @@ class StreamRegistry:
         return known
 
     def _too_many(self) -> LimitReached:
-        return LimitReached("too_many_streams", f"this service takes {self._settings.max_streams} streams at a time")
+        most = self._settings.max_streams
+        return LimitReached(
+            "too_many_streams", f"this service takes {most} streams; DELETE one, or raise --max-streams"
+        )
 
     def _check_open(self) -> None:
         if self._closed:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from service.overload import PATIENCE
 from tests.service.conftest import KEY, RunningService
 from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
@@ -284,6 +285,18 @@ def test_change_that_cannot_be_kept_is_not_made(client: httpx.Client, service: R
         store.read("PRAGMA query_only = OFF")
     assert [(one["id"], one["k"]) for one in client.get("/streams").json()["streams"]] == [("scene", 4)]
     assert client.post("/streams", json={"url": SCENE, "id": "more"}).status_code == 201  # nothing was left behind
+
+
+def test_stream_that_is_too_much_is_degraded(client: httpx.Client, service: RunningService) -> None:
+    client.post("/streams", json={"url": SCENE, "id": "scene"})
+    wait_for_phase(client, "scene", "running")
+    watch = service.runtime.registry.get("scene")._overload
+    for _ in range(PATIENCE):
+        watch._judge(dropped=1000)  # seconds with so many drops, which this machine may be too fast to see
+    assert watch.now is not None
+    state = client.get("/streams/scene").json()["state"]
+    assert (state["phase"], state["cause"], state["since"]) == ("degraded", "overloaded", watch.now.since)
+    assert "dropped" in state["message"]
 
 
 def test_file_that_ended_is_stopped(client: httpx.Client) -> None:
