@@ -86,7 +86,7 @@ class _Decoder:
         settings = self._settings
         with av.open(
             url.with_secret(),
-            options=OPTIONS | {"max_pixels": str(settings.max_pixels)},
+            options=OPTIONS,
             timeout=(settings.connect_timeout_s, settings.stall_timeout_s),
         ) as container:
             video = self._video(container)
@@ -107,7 +107,6 @@ class _Decoder:
                 "codec_unsupported", f"{self._url} sends a codec that cannot be decoded; set it to H.264 or H.265"
             )
         self._check_size(video.codec_context.width, video.codec_context.height)
-        video.codec_context.options = {"max_pixels": str(self._settings.max_pixels)}
         return video
 
     def _decode(self, container: av.container.InputContainer, video: av.VideoStream) -> None:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 
@@ -12,6 +12,8 @@ from edge.sources.base import Frame, Source, SourceError, SourceState
 from edge.sources.camera_url import CameraUrl
 from edge.sources.reach import reach
 from edge.sources.settings import SourceSettings
+from tests.conftest import ClipFactory
+from tests.support.clips import numbered_image, read_clip
 from tests.support.rtsp_server import RtspServer
 
 PATIENT = SourceSettings(first_must_connect=False, backoff_min_s=60, backoff_max_s=120)
@@ -168,6 +170,24 @@ def test_larger_picture_than_allowed_is_refused_with_its_size(camera: RtspServer
     with Reader(open_source(camera.url(), settings=settings, on_state=watch)) as reader:
         refused = watch.wait("reconnecting", "resolution_too_high")
         assert "320x192" in str(refused.message) and not reader.frames
+
+
+def test_picture_may_change_its_size_but_not_beyond_what_is_allowed(make_clip: ClipFactory, watch: Watch) -> None:
+    small, large = (
+        read_clip(make_clip((numbered_image(i, *size) for i in range(20)), frame_rate=20))
+        for size in ((160, 96), (320, 192))
+    )
+    later = tuple(replace(unit, time_s=unit.time_s + small.duration_s) for unit in large.units)
+    both = replace(small, units=small.units + later, duration_s=small.duration_s + large.duration_s)
+    with RtspServer({"camera": both}) as camera:
+        frames = iter(open_source(camera.url()))
+        shapes = [frame.image.shape[:2] for frame in islice(frames, 40)]
+        frames.close()  # type: ignore[attr-defined]
+        assert shapes == [(96, 160)] * 20 + [(192, 320)] * 20
+        source = open_source(camera.url(), settings=replace(PATIENT, max_pixels=160 * 96), on_state=watch)
+        with Reader(source) as reader:
+            assert "320x192" in str(watch.wait("reconnecting", "resolution_too_high").message)
+        assert len(reader.frames) == 20
 
 
 def test_addresses_are_asked_for_anew_before_every_connection(camera: RtspServer, watch: Watch) -> None:
