@@ -156,7 +156,7 @@ const KEYS = {
   i: () => watched && at("show-labels").click(),
   ArrowRight: () => step(1),
   ArrowLeft: () => step(-1),
-  Escape: () => watched && (location.hash = "#/"),
+  Escape: () => zones.leaveEditor() || (watched && (location.hash = "#/")),
 };
 
 document.addEventListener("keydown", (event) => {

@@ -16,6 +16,7 @@ export class Key {
   // Asks once, however many requests were refused; resolves when there is a key to try.
   ask(why) {
     this.asking ??= new Promise((answered) => {
+      let done = false;
       const form = this.dialog.querySelector("form");
       const input = form.elements.key;
       this.dialog.querySelector(".problem").textContent = this.value ? why : "";
@@ -24,9 +25,10 @@ export class Key {
         this.value = input.value.trim();
         sessionStorage.setItem(PLACE, this.value);
         this.asking = null;
+        done = true;
         answered();
       };
-      this.dialog.oncancel = (event) => event.preventDefault(); // without a key there is nothing to see
+      this.dialog.onclose = () => done || this.dialog.showModal(); // without a key there is nothing to see
       this.dialog.showModal();
       input.focus();
     });

@@ -5,7 +5,7 @@ export const PHASES = {
   pending: { glyph: "…", word: "Waiting to start" },
   connecting: { glyph: "◌", word: "Connecting" },
   running: { glyph: "●", word: "Running" },
-  degraded: { glyph: "▲", word: "Running, with trouble" },
+  degraded: { glyph: "▲", word: "Degraded" },
   reconnecting: { glyph: "↻", word: "Reconnecting" },
   failed: { glyph: "✕", word: "Failed" },
   stopped: { glyph: "■", word: "Ended" },

@@ -46,13 +46,15 @@ export class ZoneEditor {
     this.form.elements.name.focus();
   }
 
+  // Returns whether anything was open.
   close() {
-    if (!this.draft) return;
+    if (!this.draft) return false;
     this.draft = null;
     this.form.hidden = true;
     this.at("zone-list-part").hidden = false;
     this.layer.edit(null);
     (this.opener?.isConnected ? this.opener : this.at("draw-area")).focus();
+    return true;
   }
 
   async leave(work) {

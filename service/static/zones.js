@@ -35,6 +35,11 @@ export class Zones {
     this.show();
   }
 
+  // Whether there was one to leave.
+  leaveEditor() {
+    return this.editor.close();
+  }
+
   watch(stream) {
     this.stream = stream;
     if (JSON.stringify(stream.zones) === JSON.stringify(this.zones)) return;

@@ -106,7 +106,15 @@ class Chromium:
     def press(self, key: str) -> None:
         """Press and release a key such as 'a', 'Enter' or 'ArrowDown'."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
-        code = {"Enter": 13, "ArrowDown": 40, "ArrowUp": 38, "Escape": 27, "Tab": 9}.get(key, 0)
+        code = {
+            "Enter": 13,
+            "ArrowDown": 40,
+            "ArrowUp": 38,
+            "Escape": 27,
+            "Tab": 9,
+            "ArrowRight": 39,
+            "ArrowLeft": 37,
+        }.get(key, 0)
         down = "keyDown" if text else "rawKeyDown"
         self.call("Input.dispatchKeyEvent", type=down, key=key, code=key, text=text, windowsVirtualKeyCode=code)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
@@ -114,6 +122,20 @@ class Chromium:
     def type(self, text: str) -> None:
         """Type into what has the focus."""
         self.call("Input.insertText", text=text)
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        """Press the mouse at the first point (CSS pixels), move it through the others and release it at the last."""
+        button = {"button": "left", "buttons": 1, "clickCount": 1}
+        for kind, (x, y) in (
+            ("mousePressed", points[0]),
+            *(("mouseMoved", point) for point in points[1:]),
+            ("mouseReleased", points[-1]),
+        ):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def prefer(self, scheme: str) -> None:
+        """Be a browser of somebody who likes `dark` or `light` pages."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def screenshot(self, path: Path) -> None:
         """Save what is to be seen as PNG."""

@@ -1,0 +1,157 @@
+"""The web page in a real browser: what a person does with streams."""
+
+from tests.service.page.conftest import Page
+from tests.support.rtsp_server import RtspServer
+
+DRAWN = """(() => { const c = document.getElementById('picture'), d = c.getContext('2d')
+    .getImageData(0, 0, c.width, c.height).data; return d.some((v) => v > 200); })()"""
+
+
+def test_person_adds_a_camera_watches_it_and_removes_it(page: Page, camera: RtspServer) -> None:
+    page.open()
+    page.wait_shown("empty")
+    page.browser.press("a")
+    page.wait("document.getElementById('stream-dialog').open")
+    page.browser.type("http://camera.example/")
+    page.browser.press("Enter")
+    page.wait_text("p-url", "http:// is not allowed here")
+    assert page.browser.value("document.activeElement.name") == "url"
+    assert page.browser.value("document.activeElement.getAttribute('aria-invalid')") == "true"
+    page.fill("#f-url", camera.url())
+    page.fill("#f-name", "Front door")
+    page.browser.press("Enter")
+
+    page.wait("!document.getElementById('stream-dialog').open")
+    page.wait_text("people", "3")
+    page.wait_text("stream-name", "Front door")
+    page.wait("['● Running', '▲ Degraded'].includes(document.getElementById('state').textContent)")
+    page.wait_text("kind-text", "teacher")
+    page.wait_text("kind-text", "student")
+    page.wait(DRAWN)
+    page.wait("document.getElementById('rate').textContent > 0")
+    page.wait("document.getElementById('kept-chart').ariaLabel.includes('lowest')")
+
+    page.click("remove")
+    page.wait("document.getElementById('remove-dialog').open")
+    page.browser.value("document.querySelector('#remove-dialog .danger').click()")
+    page.wait_shown("empty")
+    assert page.service.runtime.registry.all() == []
+
+
+def test_drawn_scene_is_one_click_away(page: Page) -> None:
+    page.open()
+    page.wait_shown("empty")
+    page.click("empty-scene")
+    page.wait_shown("watch")  # the only stream there is is shown large at once
+    page.wait_text("stream-name", "Drawn scene")
+    page.wait("/^1280 . 720$/.test(document.getElementById('size').textContent)")
+
+
+def test_person_edits_a_stream_and_its_secrets_are_never_shown(page: Page, locked_camera: RtspServer) -> None:
+    with page.service.http as http:
+        body = {"id": "door", "url": locked_camera.url(), "credentials": {"username": "viewer", "password": "wrong"}}
+        http.post("/streams", json=body)
+    page.open("#/door")
+    page.wait_text("notice", "The camera refuses this user name and password.")
+    page.click("edit")
+    page.fill("#f-name", "Back door")
+    page.fill("#f-user", "viewer")
+    page.fill("#f-password", "correct horse")
+    page.browser.press("Enter")
+    page.wait_text("people", "3")
+    page.wait_text("stream-name", "Back door")
+    assert page.stream()["url"] == page.text("stream-url")
+    assert "correct horse" not in page.browser.value("document.documentElement.outerHTML")
+    page.click("edit")
+    assert page.browser.value("document.getElementById('f-password').value") == ""
+
+
+def test_k_and_mode_are_changed_and_shown_as_they_are_in_force(watched: Page) -> None:
+    watched.wait_text("in-force", "In force: every 4 frames, AttTrack")
+    watched.browser.value("document.getElementById('k').focus()")
+    for _ in range(2):
+        watched.browser.press("ArrowRight")
+    assert watched.text("k-asked") == "every 6 frames"
+    watched.wait_text("in-force", "In force: every 6 frames")
+    assert watched.stream()["k"] == 6
+    watched.run("const m = document.getElementById('mode'); m.value = 'teacher'; m.dispatchEvent(new Event('change'))")
+    watched.wait_text("in-force", "Teacher on every frame")
+    assert watched.stream()["mode"] == "teacher"
+    assert watched.text("k-asked") == "has no effect: the teacher sees every frame"
+
+
+def test_refused_change_is_explained_and_taken_back(watched: Page) -> None:
+    watched.run("""const { changeStream } = await import('./static/api.js');
+        const m = document.getElementById('mode'); m.add(new Option('Magic', 'magic')); m.value = 'magic';
+        m.dispatchEvent(new Event('change'))""")
+    watched.wait_text("controls-problem", "mode")
+    watched.wait("document.getElementById('mode').value === 'atttrack'")
+
+
+def test_grid_shows_every_stream_live_and_leads_to_each(page: Page, camera: RtspServer) -> None:
+    with page.service.http as http:
+        for name in ("one", "two"):
+            http.post("/streams", json={"id": name, "url": camera.url()})
+        http.post("/streams", json={"id": "dead", "url": "rtsp://127.0.0.1:9/nothing"})
+    page.open()
+    page.wait("document.querySelectorAll('#tiles .thumb img:not([hidden])').length === 2")
+    page.wait("document.querySelector('#tiles li:nth-child(3) .state').textContent === '↻ Reconnecting'")
+    page.wait(
+        "document.querySelector('#tiles li:nth-child(3) .numbers').textContent === 'The camera cannot be reached.'"
+    )
+    first = page.browser.value("document.querySelector('#tiles img').src")
+    page.wait(f"document.querySelector('#tiles img').src !== {first!r}")
+    page.browser.value("document.querySelector('#tiles a').click()")
+    page.wait_text("people", "3")
+    page.wait("document.querySelectorAll('#strip .tile').length === 3")
+    page.browser.press("ArrowRight")
+    page.wait_text("stream-name", "two")
+    page.browser.press("Escape")
+    page.wait_shown("overview")
+
+
+def test_dead_camera_says_why_and_when_it_is_tried_again(page: Page) -> None:
+    with page.service.http as http:
+        http.post("/streams", json={"id": "dead", "name": "Dock", "url": "rtsp://127.0.0.1:9/nothing"})
+    page.open("#/dead")
+    page.wait("document.querySelector('.retry').textContent.startsWith('Attempt')")
+    assert "↻ Reconnecting" in page.text("notice")
+    assert "The camera cannot be reached." in page.text("notice")
+    assert page.text("spoken") == "Dock: Reconnecting. The camera cannot be reached."
+    page.wait(r"/Attempt \d+ (in \d+ s|now)\./.test(document.querySelector('.retry').textContent)")
+
+
+def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
+    watched.run(
+        "const real = window.fetch; window.heal = () => (window.fetch = real);"
+        "window.fetch = () => Promise.reject(new TypeError());"
+    )
+    watched.wait_text("service-problem", "The service does not answer. Trying again.")
+    watched.run("window.heal()")
+    watched.wait("!document.getElementById('service-problem').textContent")
+
+
+def test_identities_kept_are_those_of_the_keyframe_before(page: Page) -> None:
+    page.open()
+    kept = page.run("""const { Retention } = await import('./static/retention.js');
+        const seen = (kind, epoch, ...ids) => ({ kind, epoch, tracks: ids.map((id) => ({ id })) });
+        const r = new Retention(), out = [r.take()];
+        r.add(seen('teacher', 1)); out.push(r.take());
+        r.add(seen('teacher', 1, 1, 2, 3, 4)); out.push(r.take());
+        r.add(seen('student', 1)); r.add(seen('teacher', 1, 1, 2, 3, 9)); out.push(r.take());
+        r.add(seen('teacher', 2, 1, 2, 3)); out.push(r.take());
+        r.add(seen('teacher', 2, 1, 2, 3)); r.add(seen('teacher', 2)); out.push(r.take());
+        return out;""")
+    assert kept == [None, None, None, 0.75, None, 0.5]
+
+
+def test_page_and_documentation_need_no_other_host(page: Page) -> None:
+    for path, ready in (
+        ("", "document.getElementById('empty').checkVisibility()"),
+        ("docs", "document.querySelector('.opblock')"),
+    ):
+        page.open(path)
+        page.wait(ready, 30)
+        loaded = page.browser.value("performance.getEntriesByType('resource').map((entry) => entry.name)")
+        assert loaded
+        assert all(url.startswith((page.origin, "data:")) for url in loaded)
