@@ -38,7 +38,10 @@ Schemas) per frame, as JSON text. The service closes a subscription with code 10
 """
 PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect")
 """Made by FastAPI, which asks for no dependency; they tell nothing that the source does not tell."""
-PAGE_POLICY = "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' ws: wss:; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:

@@ -195,7 +195,8 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_exception(_: Request, error: HTTPException) -> JSONResponse:
         phrase = HTTPStatus(error.status_code).phrase
-        code = phrase.lower().replace(" ", "_")
+        too_large = error.status_code == BodyTooLarge.status
+        code = "body_too_large" if too_large else phrase.lower().replace(" ", "_")
         problem = Problem(title=phrase, status=error.status_code, code=code, detail=str(error.detail))
         return problem_response(problem, dict(error.headers or {}))
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -68,8 +69,8 @@ def _counted(receive: Receive) -> Receive:
         nonlocal seen
         message = await receive()
         seen += len(message.get("body", b""))
-        if seen > BODY:
-            raise _too_large()
+        if seen > BODY:  # what reads bodies takes any other exception for a mistake in the JSON
+            raise HTTPException(BodyTooLarge.status, _too_large().detail)
         return message
 
     return counting
