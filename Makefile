@@ -18,10 +18,10 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench accuracy soak train clean
+.PHONY: help setup demo serve test check format bench accuracy image soak train clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
@@ -51,6 +51,9 @@ bench: $(DEV_READY) ## time what needs no data: association, and frames per seco
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
 
+image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
+	$(BIN)/python -m tests.deploy.image_steps
+
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -64,6 +67,12 @@ train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on
 	$(EXPORT) --role teacher runs/yolo-teacher/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
 	$(EXPORT) --role student runs/yolo-student/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
 	$(EXPORT) --role student runs/yolo-small-tuned/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
+
+gpu-check: ## on a machine with a GPU: is it right, how fast is it (KIT=folder OUT=folder)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(if $(KIT),--kit $(KIT)) --out $(or $(OUT),runs/gpu-check) $(ARGS)
+
+gpu-kit: $(DEV_READY) ## pack what a GPU machine without network lacks (KIT=folder)
+	$(BIN)/python -m benchmarks.gpu_kit $(or $(KIT),runs/gpu-kit) $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
