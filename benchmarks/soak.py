@@ -130,7 +130,9 @@ def record_clip(url: str, path: Path) -> Path:
 
 
 @contextmanager
-def running_service(log: Path, arguments: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running_service(
+    log: Path, arguments: Sequence[str], module: str = "service"
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The service as a process; yields it with its base URL once it answers, and ends it as Ctrl-C would.
 
     It may reach cameras on this machine, and keeps its state beside `log`.
@@ -138,7 +140,7 @@ def running_service(log: Path, arguments: Sequence[str]) -> Iterator[tuple[subpr
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "service", "--port", str(port), "--allow-loopback"]
+    command = [sys.executable, "-m", module, "--port", str(port), "--allow-loopback"]
     command += ["--state-dir", str(log.parent / "state"), *arguments]
     with log.open("wb") as output:
         service = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
