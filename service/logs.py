@@ -1,6 +1,6 @@
 """Logs: one event per line, as JSON for machines or as text for people; repeats are held back, secrets never pass.
 
-A call gives its fields by `extra`: log.info("stream %s added", id, extra={"event": "stream_added", "stream_id": id}).
+A call gives its fields by `extra`: log.info("stream %s added", id, extra=fields("stream_added", stream_id=id)).
 """
 
 import json
@@ -35,6 +35,11 @@ def redacted(text: str) -> str:
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
+
+
+def fields(event: str, **more: object) -> dict[str, object]:
+    """Return the `extra` of a call: the stable name of what happened, and what it happened to."""
+    return {"event": event, **more}
 
 
 def configure_logs(level: str, log_format: LogFormat | None, out: IO[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from edge.modes import Mode
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.logs import fields
 from service.settings import Settings
 from service.spec import StreamSpec
 from service.store import Store, StoredStream, StoreError
@@ -53,8 +54,9 @@ class StreamRegistry:
             try:
                 spec = StreamSpec.from_document(row.id, row.document)
             except ValidationError as error:  # whose text has the values, and secrets among them
-                fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
-                log.error("stream %s cannot be read from the store and is left out: %s", row.id, fields)
+                names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+                message = "stream %s cannot be read from the store and is left out: %s"
+                log.error(message, row.id, names, extra=fields("stream_unreadable", stream_id=row.id))
                 continue
             self._rows[row.id] = row
             self._streams[row.id] = self._make(spec, row.created_at)
@@ -74,7 +76,8 @@ class StreamRegistry:
             try:
                 await self._add_first(camera)
             except ApiError as error:
-                log.error("cannot start with %s: %s: %s", camera.id, error.code, error.detail)
+                extra = fields("stream_refused", stream_id=camera.id, code=error.code)
+                log.error("cannot start with %s: %s: %s", camera.id, error.code, error.detail, extra=extra)
 
     async def add(
         self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
@@ -103,7 +106,7 @@ class StreamRegistry:
                 raise
             self._rows[spec.id], self._streams[spec.id] = row, stream
         stream.start()
-        log.info("stream %s added: %s", spec.id, address.shown)
+        log.info("stream %s added: %s", spec.id, address.shown, extra=fields("stream_added", stream_id=spec.id))
         return stream, True
 
     async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> Stream:
@@ -127,7 +130,8 @@ class StreamRegistry:
             else:
                 await _obeyed(self._worker.change(stream))
         changed = sorted(patch.model_fields_set)
-        log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing")
+        extra = fields("stream_changed", stream_id=stream_id)
+        log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing", extra=extra)
         return stream
 
     async def remove(self, stream_id: str, if_match: str | None = None) -> None:
@@ -141,7 +145,7 @@ class StreamRegistry:
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
         await asyncio.to_thread(stream.close)
-        log.info("stream %s removed", stream_id)
+        log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
 
     def get(self, stream_id: str) -> Stream:
         """Return a stream. Raises NotFound."""
@@ -182,10 +186,11 @@ class StreamRegistry:
         except ApiError as error:
             stream.fail(error.code, error.detail)
         except Exception:
-            log.exception("stream %s cannot be resumed", stream.id)
+            log.exception("stream %s cannot be resumed", stream.id, extra=fields("resume_failed", stream_id=stream.id))
             stream.fail("internal_error", "the service cannot resume this stream; its log has the reason")
         else:
-            log.info("stream %s resumed: %s", stream.id, address.shown)
+            extra = fields("stream_resumed", stream_id=stream.id)
+            log.info("stream %s resumed: %s", stream.id, address.shown, extra=extra)
 
     async def _add_first(self, camera: NewStream) -> None:
         known = self._streams.get(camera.id or "")
@@ -249,7 +254,7 @@ async def _kept(write: Callable[[], Result]) -> Result:
     try:
         return await asyncio.to_thread(write)
     except StoreError as error:
-        log.error("%s", error)
+        log.error("%s", error, extra=fields("store_failed"))
         raise NotReady("store_failed", "the change cannot be kept, so it was not made; see the service's log") from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from service.gauges import Gauges
 from service.hub import HubSettings, TrackHub
+from service.logs import fields
 from service.metrics import Metrics
 from service.readiness import Progress, Readiness
 from service.registry import StreamRegistry
@@ -73,7 +74,7 @@ class Runtime:
             self.readiness.report("load_failed", str(error))
         else:
             self.readiness.start()
-            log.info("ready")
+            log.info("ready", extra=fields("ready"))
 
     async def drain(self) -> None:
         """Stop reading, publish what is being tracked, let subscribers take it, and close them; once."""
@@ -82,14 +83,16 @@ class Runtime:
         await asyncio.shield(self._draining)
 
     async def _drain(self) -> None:
-        log.info("draining")
+        log.info("draining", extra=fields("draining"))
         self._starting.cancel()
         self.readiness.end("draining", "the service is shutting down")
         await self.registry.close()
         await asyncio.to_thread(self.worker.stop)
         self.hub.close()
         for stream in self.registry.all():
-            log.info("stream %s: %d frames tracked", stream.id, stream.view().stats.frames)
+            frames = stream.view().stats.frames
+            extra = fields("stream_closed", stream_id=stream.id, frames=frames)
+            log.info("stream %s: %d frames tracked", stream.id, frames, extra=extra)
             stream.feed.close()
         grace_s = self.settings.shutdown_grace_s
         await asyncio.gather(self.hub.drained(grace_s), self.sinks.close(grace_s))

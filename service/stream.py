@@ -15,6 +15,7 @@ from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from service.events import TrackEvents
 from service.hub import TrackHub
+from service.logs import fields
 from service.messages import encode
 from service.metrics import StreamMetrics
 from service.overload import OverloadWatch
@@ -154,7 +155,8 @@ class Stream:
     def fail(self, code: str, message: str) -> None:
         """Give up on this stream, until it gets another reader."""
         self._failure = SourceState("failed", time.time(), code, message)
-        log.error("stream %s failed: %s: %s", self.id, code, message)
+        extra = fields("stream_state", stream_id=self.id, epoch=self._epoch, phase="failed", code=code)
+        log.error("stream %s failed: %s: %s", self.id, code, message, extra=extra)
         self.close(timeout_s=0)  # the device thread waits for nobody
 
     @property
@@ -212,7 +214,8 @@ class Stream:
         if phase_and_cause != self._logged:
             self._logged = phase_and_cause
             why = f": {state.code}: {state.message}" if state.code else ""
-            log.info("stream %s is %s%s", self.id, state.phase, why)
+            extra = fields("stream_state", stream_id=self.id, epoch=self._epoch, phase=state.phase, code=state.code)
+            log.info("stream %s is %s%s", self.id, state.phase, why, extra=extra)
 
 
 def _state_view(state: SourceState) -> StateView:

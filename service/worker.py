@@ -13,6 +13,7 @@ from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.timings import StageTimes
+from service.logs import fields
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class Worker:
                 if frames := self._take():
                     self._tick(pipeline, frames)
         except Exception:
-            log.critical("the device thread died", exc_info=True)
+            log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
         finally:
             with self.bell:
                 self._stopping = True
@@ -218,7 +219,7 @@ class Worker:
                     self._lanes[tracked.lane_id].publish(tracked)
                 self._on_tick(pipeline.times, tick)
             except Exception:
-                log.exception("tick failed on %s", ", ".join(batch))
+                log.exception("tick failed on %s", ", ".join(batch), extra=fields("tick_failed"))
                 self._blame(pipeline, batch)
             else:
                 self._suspects -= batch.keys()
