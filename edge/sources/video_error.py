@@ -20,7 +20,7 @@ def camera_error(error: Exception, url: CameraUrl, settings: SourceSettings, too
         return SourceError("not_found", f"{url}: the camera has no such stream; check the path")
     if isinstance(error, av.error.DecoderNotFoundError):
         return SourceError("codec_unsupported", f"{url} sends a codec that cannot be decoded; set it to H.264 or H.265")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | BlockingIOError):  # FFmpeg's word for a thread without room for its stack
         limit = f"{settings.decoder_memory_mb} MB"
         return SourceError("decoder_crashed", f"decoding {url} takes more than {limit}; choose a smaller stream")
     if isinstance(error, av.error.ExitError | TimeoutError) or took_s >= settings.connect_timeout_s:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.settings import SourceSettings
+from tests.conftest import ClipFactory
 from tests.edge.sources.test_camera_return import Reader, Watch
+from tests.support.clips import numbered_image, read_clip
 from tests.support.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,6 +91,14 @@ def test_decoder_that_hangs_is_killed_and_replaced(camera: RtspServer) -> None:
         wait_until(lambda: reader.frames[-1].session == 1)
         assert not is_alive(hung)
         assert next(state.code for state in watch.states if state.phase == "reconnecting") == "timeout"
+
+
+def test_decoder_that_wants_too_much_memory_is_stopped(make_clip: ClipFactory) -> None:
+    clip = make_clip((numbered_image(i, 4096, 2304) for i in range(2)), frame_rate=5)
+    with RtspServer({"camera": read_clip(clip)}) as camera:
+        with pytest.raises(SourceError, match="64 MB") as caught:
+            next(iter(open_source(camera.url(), settings=replace(HASTY, decoder_memory_mb=64))))
+        assert caught.value.code == "decoder_crashed"
 
 
 def test_server_of_decoders_that_dies_is_replaced(camera: RtspServer) -> None:
