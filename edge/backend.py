@@ -7,7 +7,9 @@ from pathlib import Path
 
 from edge.modes import MODES, Mode, NetworkName
 from edge.ops.base import Ops
+from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
+from engines.cuda import CudaDevice
 from engines.device import Device
 from engines.engine import Engine
 from engines.errors import ModelFileError, SignatureError
@@ -76,7 +78,7 @@ def open_backend(
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:
             check_pair(engines["teacher"].signature, engines[network].signature)
-    return Backend(chosen, HostOps(), **engines)
+    return Backend(chosen, CudaOps(chosen) if isinstance(chosen, CudaDevice) else HostOps(), **engines)
 
 
 def _check_network(network: NetworkName, found: Signature, path: Path) -> None:

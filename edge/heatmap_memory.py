@@ -32,23 +32,36 @@ def stand_still(detections: Detections, tracks: Tracks, letterbox: Letterbox) ->
 
 
 class HeatmapMemory:
-    """The last keyframe of one lane. Its buffers are allocated once; the owner map is drawn once per keyframe."""
+    """The last keyframe of one lane. Its buffers are allocated once; the owner map is drawn once per keyframe.
+
+    There is room for two heatmaps: a new one is put aside as soon as the teacher has it, while priors still come from
+    the old one, and takes its place when the tracker has said how the objects move.
+    """
 
     def __init__(self, device: Device, ops: Ops, cells: tuple[int, int]) -> None:
         """`cells`: (h, w) of the heatmap."""
         self._device, self._ops = device, ops
-        self._heatmap = device.empty(cells, np.float32)
+        self._heatmaps = [device.empty(cells, np.float32) for _ in range(2)]
         self._owners = device.empty(cells, np.int32)
         self._objects = Objects.none()
         self._time_s = 0.0
+        self._put_aside = self._shown = 0
 
-    def keep(self, heatmap: Array, objects: Objects, time_s: float, cuda_stream: CudaStream) -> None:
-        """Remember a keyframe, after the tracker has said how its objects move.
+    def put_aside(self, heatmap: Array, cuda_stream: CudaStream) -> int:
+        """Copy a keyframe's heatmap (h, w) float32 on the teacher's cuda_stream; returns the slot that it is in.
 
-        heatmap: (h, w) float32 on the device, copied. time_s: the frame's time.
+        The slot is that of the keyframe before the last: no prior from it may be on the device any more.
         """
-        self._time_s, self._objects = time_s, objects
-        self._device.copy(heatmap, self._heatmap, cuda_stream)
+        self._put_aside = 1 - self._put_aside
+        self._device.copy(heatmap, self._heatmaps[self._put_aside], cuda_stream)
+        return self._put_aside
+
+    def keep(self, slot: int, objects: Objects, time_s: float, cuda_stream: CudaStream) -> None:
+        """From now on, priors come from the heatmap in `slot`, of the time `time_s`.
+
+        cuda_stream: the student's, on which priors are made; it must wait for the heatmap.
+        """
+        self._shown, self._objects, self._time_s = slot, objects, time_s
         centres = np.floor(objects.centres).astype(np.int32)
         self._ops.own(centres, objects.radii, self._owners, cuda_stream)
 
@@ -58,4 +71,4 @@ class HeatmapMemory:
         Velocities are those of the keyframe; time never runs backwards.
         """
         elapsed_s = max(0.0, time_s - self._time_s)
-        return MovedHeatmap(self._heatmap, self._owners, self._objects.shifts(elapsed_s))
+        return MovedHeatmap(self._heatmaps[self._shown], self._owners, self._objects.shifts(elapsed_s))

@@ -1,4 +1,4 @@
-"""A network at work in the pipeline: its device buffers, and the host's copy of what it found."""
+"""A network at work in the pipeline: its device buffers, and the host's copies of what it found."""
 
 from collections.abc import Sequence
 
@@ -16,43 +16,66 @@ from engines.signature import BOXES, DECODED, EMBEDDINGS, HEATMAP, IMAGE, POINTS
 
 
 class Network:
-    """One engine with buffers for one batch; `enqueue` fills them, `detections` reads what came out."""
+    """One engine with buffers on the device for one batch, and on the host for the results of `depth` batches.
 
-    def __init__(self, engine: Engine, device: Device, ops: Ops, max_batch: int, times: StageTimes) -> None:
+    The batches follow each other on one cuda_stream, so the device's buffers need no more care than that. On the host,
+    a batch's results stay until `depth` more batches were enqueued.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        device: Device,
+        ops: Ops,
+        cuda_stream: CudaStream,
+        times: StageTimes,
+        max_batch: int,
+        depth: int,
+    ) -> None:
+        self.cuda_stream = cuda_stream
         self._device, self._ops, self._times = device, ops, times
         self._clock: Stopwatch = times.stages()[engine.signature.role]
         self._execution = engine.prepare(max_batch)
         self._prior: Array | None = self._execution.inputs.get(PRIOR)
         arrays = engine.signature.output_arrays(max_batch)
-        self._found: dict[str, F32] = {name: device.host_empty(*arrays[name]) for name in DECODED}
+        self._found: list[dict[str, F32]] = [
+            {name: device.host_empty(*arrays[name]) for name in DECODED} for _ in range(depth)
+        ]
+        self._turn = 0
 
-    def enqueue(self, tickets: Sequence[Ticket], cuda_stream: CudaStream) -> None:
-        """Letterbox, prior, network and the copy back, for one frame of each lane."""
+    def enqueue(self, tickets: Sequence[Ticket]) -> int:
+        """Letterbox, prior, network and the copy back, for one frame of each lane.
+
+        Returns the turn, by which `detections` knows the batch.
+        """
         batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
         with self._times.letterbox(batch):
             images = [ticket.frame.image for ticket in tickets]
             letterboxes = [ticket.letterbox for ticket in tickets]
-            self._ops.letterbox(images, letterboxes, inputs[IMAGE][:batch], cuda_stream)
+            self._ops.letterbox(images, letterboxes, inputs[IMAGE][:batch], self.cuda_stream)
         if self._prior is not None:
             with self._times.extrapolate(batch):
                 moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]
-                self._ops.extrapolate(moved, self._prior[:batch], cuda_stream)
+                self._ops.extrapolate(moved, self._prior[:batch], self.cuda_stream)
         with self._clock(batch):
-            self._execution.run(batch, cuda_stream)
-            for name, found in self._found.items():
-                self._device.copy(outputs[name][:batch], found[:batch], cuda_stream)
+            self._turn = (self._turn + 1) % len(self._found)
+            self._execution.run(batch, self.cuda_stream)
+            for name, found in self._found[self._turn].items():
+                self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
+        return self._turn
 
-    def detections(self, row: int, letterbox: Letterbox, threshold: float) -> Detections:
-        """What was found in the batch's image `row`, scores strictly above `threshold`; new arrays."""
-        scores, boxes = self._found[SCORES][row], self._found[BOXES][row]
+    def detections(self, turn: int, row: int, letterbox: Letterbox, threshold: float) -> Detections:
+        """What was found in image `row` of a batch, scores strictly above `threshold`; new arrays."""
+        found = self._found[turn]
+        scores, boxes = found[SCORES][row], found[BOXES][row]
         good = (scores > threshold) & np.isfinite(boxes).all(axis=1)
         return Detections(
             xyxy=letterbox.to_source(boxes[good]),
             scores=scores[good],
-            embeddings=self._found[EMBEDDINGS][row][good],
-            points=self._found[POINTS][row][good],
+            embeddings=found[EMBEDDINGS][row][good],
+            points=found[POINTS][row][good],
         )
 
     def heatmap(self, row: int) -> Array:
-        """(h, w) of the batch's image `row`, on the device, until the next `enqueue`."""
+        """(h, w) of image `row` of the batch enqueued last, for work on the same cuda_stream."""
         return self._execution.outputs[HEATMAP][row][0]

@@ -6,17 +6,36 @@
         for tracked in pipeline.collect(pipeline.submit({"door": frame})):
             print(tracked.kind, tracked.tracks.ids)
 
-`submit` puts a tick's work on the device, `collect` waits for it and does the host's part. One stream is a batch of
-one. On a CPU all device work has happened when `submit` returns.
+`submit` puts a tick's work on the device, `collect` waits for it and does the host's part: association, and what the
+next priors need to know. One stream is a batch of one. On a CPU all device work has happened when `submit` returns.
+
+On a device that works on its own, `depth` ticks may be in flight, so that it computes one while the host tracks the one
+before:
+
+    waiting.append(pipeline.submit(newer))
+    if len(waiting) == pipeline.depth:
+        use(pipeline.collect(waiting.popleft()))
+
+Teacher and students have a cuda_stream each and run side by side. What a second tick in flight may use:
+
+- A prior needs its lane's newest keyframe, and how the tracker sees it. Where that keyframe is still in flight,
+  `submit` first does the host's part of its share, and waits for that teacher, but for no other work. Whoever leaves
+  such lanes out of the tick never waits there.
+- Every frame of a lane goes to its tracker in the order of submission: ticks are collected in order, and the shares of
+  one tick have no lane in common.
+- A keyframe's heatmap is put aside on the teacher's cuda_stream behind the results that go to the host; the students'
+  cuda_stream waits for it before the first prior. It takes the slot of the keyframe before the last: by then all
+  frames between those two have been collected.
+- Results on the host have `depth` buffers. All else on the device follows from the order on its cuda_stream.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from edge.backend import Backend
 from edge.config import PipelineSettings, check_mode, check_period, check_threshold
-from edge.detections import Tracks
 from edge.heatmap_memory import HeatmapMemory
 from edge.lane import IdentityPolicy, Lane
 from edge.letterbox import Letterbox
@@ -24,38 +43,15 @@ from edge.modes import MODES, Mode, NetworkName
 from edge.network import Network
 from edge.schedule import KeyframePolicy, LaneState
 from edge.sources.base import Frame
-from edge.tick import InFlight, Ticket
+from edge.tick import InFlight, Share, Ticket
+from edge.tick import Kind as Kind
+from edge.tick import TrackedFrame as TrackedFrame  # what comes out, so at hand where it does
 from edge.timings import StageTimes
 from edge.tracking.tracker import Tracker
-
-Kind = Literal["teacher", "student", "predicted"]
-"""Who saw a frame; `predicted`: nobody, its tracks are the motion model's."""
 
 
 class PipelineError(Exception):
     """A pipeline built from parts that do not fit, or used out of order."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackedFrame:
-    """A frame and who is in it."""
-
-    lane_id: str
-    frame: Frame
-    tracks: Tracks
-    kind: Kind
-    k: int
-    """The lane's keyframe period at this frame."""
-    since_teacher: int
-    """Frames since the lane's keyframe: 0 on one, -1 where there was none (mode `student`)."""
-    epoch: int = 1
-    """Grows when the lane's identities start anew, which a reconnect does where the lane's policy is `reset`."""
-    discontinuity: bool = False
-    """Whether this is the first frame after a reconnect."""
-    mode: Mode = "atttrack"
-    """The lane's mode at this frame."""
-    threshold: float = 0.4
-    """Detections with a lower score were ignored in this frame."""
 
 
 class TrackingPipeline:
@@ -67,9 +63,20 @@ class TrackingPipeline:
         self.times = StageTimes()
         self._backend = backend
         self._check_mode(self.settings.mode)
-        self._cuda_stream = backend.device.cuda_stream()
+        self.depth = 2 if backend.device.asynchronous else 1
+        """Ticks that may be in flight."""
+        device = backend.device
+        self._teacher_stream, self._student_stream = device.cuda_stream(), device.cuda_stream()
         self._networks: dict[NetworkName, Network] = {
-            name: Network(engine, backend.device, backend.ops, self.settings.max_lanes, self.times)
+            name: Network(
+                engine,
+                device,
+                backend.ops,
+                self._teacher_stream if name == "teacher" else self._student_stream,
+                self.times,
+                self.settings.max_lanes,
+                self.depth,
+            )
             for name, engine in backend.engines.items()
         }
         self.signature = next(iter(backend.engines.values())).signature
@@ -77,7 +84,7 @@ class TrackingPipeline:
             plan.policy: plan.policy() for plan in MODES.values()
         }
         self._lanes: dict[str, Lane] = {}
-        self._in_flight: InFlight | None = None
+        self._in_flight: deque[InFlight] = deque()
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -130,8 +137,10 @@ class TrackingPipeline:
 
     def remove_lane(self, lane_id: str) -> None:
         """Forget a stream and its identities. Raises PipelineError for an unknown one, or while a tick is in flight."""
-        self._idle("remove a lane")
+        if self._in_flight:
+            raise PipelineError("cannot remove a lane while a tick is in flight; collect it first")
         lane = self._lane(lane_id)
+        self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
         del self._lanes[lane_id]
         self._policy(lane.mode).forget(lane_id)
 
@@ -163,37 +172,47 @@ class TrackingPipeline:
     def submit(self, frames: Mapping[str, Frame]) -> InFlight:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
 
-        Raises PipelineError for an unknown lane or while another tick is in flight.
+        Raises PipelineError for an unknown lane or while `depth` ticks are in flight. After any other error the tick is
+        lost, and its lanes begin with keyframes again.
         """
-        self._idle("submit")
+        if len(self._in_flight) == self.depth:
+            raise PipelineError("cannot submit while a tick is in flight; collect it first")
         lanes = [self._lane(lane_id) for lane_id in frames]
-        for lane, frame in zip(lanes, frames.values(), strict=True):
-            lane.fit(frame)
-        keyframes = self._choose_keyframes([(lane, lane.state(frames[lane.lane_id])) for lane in lanes])
-        shares: dict[NetworkName, list[Ticket]] = {}
-        for lane, frame in zip(lanes, frames.values(), strict=True):
-            network = "teacher" if lane.lane_id in keyframes else MODES[lane.mode].student
-            assert network is not None, "a policy without students chooses every frame"  # noqa: S101
-            lane.begin(frame, network == "teacher")
-            shares.setdefault(network, []).append(Ticket.of(lane, frame, network))
-        for network, tickets in shares.items():
-            self._networks[network].enqueue(tickets, self._cuda_stream)
-        self._in_flight = InFlight(tuple(frames), shares, self._cuda_stream.record())
-        return self._in_flight
+        with self._restarting(lanes):
+            batches = self._split(lanes, frames)
+            # The teacher first: it works on while the host does what the students' priors need.
+            shares = [self._enqueue(name, batches[name]) for name in sorted(batches, key="teacher".__ne__)]
+        tick = InFlight(tuple(frames), shares)
+        self._in_flight.append(tick)
+        return tick
 
     def collect(self, in_flight: InFlight) -> list[TrackedFrame]:
-        """Wait for a tick, track, remember its keyframes; results in the order in which the frames were submitted."""
-        if in_flight is not self._in_flight:
-            raise PipelineError("this tick is not in flight: collect each one once, before the next submit")
-        self._in_flight = None
-        with self.times.wait(len(in_flight.order)):
-            in_flight.done.synchronize()
-        tracked = {
-            ticket.lane.lane_id: self._track(row, ticket)
-            for tickets in in_flight.shares.values()
-            for row, ticket in enumerate(tickets)
-        }
-        return [tracked[lane_id] for lane_id in in_flight.order]
+        """Wait for the oldest tick, track, remember its keyframes; results in the order of the frames submitted.
+
+        Raises PipelineError for any other tick. After any other error the tick is lost as in `submit`. A lane whose
+        results were lost in a later tick's `submit` is left out.
+        """
+        if not self._in_flight or in_flight is not self._in_flight[0]:
+            raise PipelineError("this tick is not in flight: collect each one once, oldest first")
+        self._in_flight.popleft()
+        tracked: dict[str, TrackedFrame] = {}
+        with self._restarting([ticket.lane for share in in_flight.shares for ticket in share.tickets]):
+            for share in reversed(in_flight.shares):  # the students first: the teacher takes longer
+                tracked |= self._finish(share)
+        return [tracked[lane_id] for lane_id in in_flight.order if lane_id in tracked]
+
+    def _split(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[NetworkName, list[Ticket]]:
+        """Which lane's frame goes to which network; counts the frames."""
+        for lane in lanes:
+            lane.fit(frames[lane.lane_id])
+        keyframes = self._choose_keyframes([(lane, lane.state(frames[lane.lane_id])) for lane in lanes])
+        batches: dict[NetworkName, list[Ticket]] = {}
+        for lane in lanes:
+            network = "teacher" if lane.lane_id in keyframes else MODES[lane.mode].student
+            assert network is not None, "a policy without students chooses every frame"  # noqa: S101
+            lane.begin(frames[lane.lane_id], network == "teacher")
+            batches.setdefault(network, []).append(Ticket.of(lane, frames[lane.lane_id]))
+        return batches
 
     def _choose_keyframes(self, lanes: Sequence[tuple[Lane, LaneState]]) -> frozenset[str]:
         """Each policy decides for the lanes whose modes have it."""
@@ -203,22 +222,70 @@ class TrackingPipeline:
         ]
         return frozenset[str]().union(*chosen)
 
-    def _track(self, row: int, ticket: Ticket) -> TrackedFrame:
-        """The host's part for one lane, whose frame was image `row` of its network's batch."""
-        network, lane, frame = self._networks[ticket.network], ticket.lane, ticket.frame
+    def _enqueue(self, name: NetworkName, tickets: Sequence[Ticket]) -> Share:
+        """One network's part of a tick."""
+        network, slots, heatmaps = self._networks[name], dict[str, int](), None
+        if name == "student":
+            self._finish_keyframes_of(tickets)
+        turn = network.enqueue(tickets)
+        found = network.cuda_stream.record()
+        if name == "teacher":
+            with self.times.keep(0):
+                for row, ticket in enumerate(tickets):
+                    if MODES[ticket.mode].motion is not None:
+                        memory = ticket.lane.memory
+                        slots[ticket.lane.lane_id] = memory.put_aside(network.heatmap(row), network.cuda_stream)
+                heatmaps = network.cuda_stream.record() if slots else None
+        return Share(name, tickets, turn, found, slots, heatmaps)
+
+    def _finish_keyframes_of(self, tickets: Sequence[Ticket]) -> None:
+        """These lanes' priors need their keyframes: where one is in flight, do the host's part of its share now."""
+        lanes = {ticket.lane.lane_id for ticket in tickets}
+        for share in [share for tick in self._in_flight for share in tick.shares]:
+            if share.network == "teacher" and lanes & share.slots.keys():
+                self._finish(share)
+
+    def _finish(self, share: Share) -> Mapping[str, TrackedFrame]:
+        """The host's part of a share, done once."""
+        if share.tracked is None:
+            tracked = share.tracked = dict[str, TrackedFrame]()
+            with self._restarting([ticket.lane for ticket in share.tickets]):
+                with self.times.wait(len(share.tickets)):
+                    share.found.synchronize()
+                if share.heatmaps is not None:
+                    self._student_stream.wait(share.heatmaps)
+                for row, ticket in enumerate(share.tickets):
+                    tracked[ticket.lane.lane_id] = self._track(share, row, ticket)
+        return share.tracked
+
+    @contextmanager
+    def _restarting(self, lanes: Sequence[Lane]) -> Iterator[None]:
+        """After an error nothing is known of these lanes' keyframes: let the device run empty, begin with new ones."""
+        try:
+            yield
+        except BaseException:
+            for lane in lanes:
+                lane.frames_since_teacher = None
+            self._teacher_stream.synchronize()
+            self._student_stream.synchronize()
+            raise
+
+    def _track(self, share: Share, row: int, ticket: Ticket) -> TrackedFrame:
+        """The host's part for one lane, whose frame was image `row` of the batch."""
+        lane, frame = ticket.lane, ticket.frame
         with self.times.association(1):
-            detections = network.detections(row, ticket.letterbox, ticket.threshold)
+            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, ticket.threshold)
             tracks = lane.associate(detections, frame)
-        motion = MODES[ticket.mode].motion
-        if ticket.network == "teacher" and motion is not None:
+        motion, slot = MODES[ticket.mode].motion, share.slots.get(lane.lane_id)
+        if motion is not None and slot is not None:
             with self.times.keep(1):
                 objects = motion(detections, tracks, ticket.letterbox)
-                lane.memory.keep(network.heatmap(row), objects, frame.time_s, self._cuda_stream)
+                lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
         return TrackedFrame(
             lane_id=lane.lane_id,
             frame=frame,
             tracks=tracks,
-            kind="teacher" if ticket.network == "teacher" else "student",
+            kind="teacher" if share.network == "teacher" else "student",
             k=ticket.k,
             since_teacher=ticket.since_teacher,
             epoch=lane.epoch,
@@ -244,7 +311,3 @@ class TrackingPipeline:
         if lane_id not in self._lanes:
             raise PipelineError(f"no lane {lane_id!r}; there are {list(self._lanes)}")
         return self._lanes[lane_id]
-
-    def _idle(self, what: str) -> None:
-        if self._in_flight is not None:
-            raise PipelineError(f"cannot {what} while a tick is in flight; collect it first")

@@ -1,13 +1,40 @@
-"""A submitted tick: which frame of which lane went to which network, under the settings that held then."""
+"""A tick on its way: which frame of which lane went to which network, under the settings that held then."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from edge.detections import Tracks
 from edge.lane import Lane
 from edge.letterbox import Letterbox
 from edge.modes import Mode, NetworkName
 from edge.sources.base import Frame
 from engines.device import Event
+
+Kind = Literal["teacher", "student", "predicted"]
+"""Who saw a frame; `predicted`: nobody, its tracks are the motion model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """A frame and who is in it."""
+
+    lane_id: str
+    frame: Frame
+    tracks: Tracks
+    kind: Kind
+    k: int
+    """The lane's keyframe period at this frame."""
+    since_teacher: int
+    """Frames since the lane's keyframe: 0 on one, -1 where there was none (mode `student`)."""
+    epoch: int = 1
+    """Grows when the lane's identities start anew, which a reconnect does where the lane's policy is `reset`."""
+    discontinuity: bool = False
+    """Whether this is the first frame after a reconnect."""
+    mode: Mode = "atttrack"
+    """The lane's mode at this frame."""
+    threshold: float = 0.4
+    """Detections with a lower score were ignored in this frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +43,6 @@ class Ticket:
 
     lane: Lane
     frame: Frame
-    network: NetworkName
     letterbox: Letterbox
     mode: Mode
     k: int
@@ -25,10 +51,29 @@ class Ticket:
     """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
 
     @classmethod
-    def of(cls, lane: Lane, frame: Frame, network: NetworkName) -> "Ticket":
+    def of(cls, lane: Lane, frame: Frame) -> "Ticket":
         """The lane as it is now, after `Lane.begin`."""
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return cls(lane, frame, network, lane.letterbox, lane.mode, lane.k, lane.threshold, since)
+        return cls(lane, frame, lane.letterbox, lane.mode, lane.k, lane.threshold, since)
+
+
+@dataclass(slots=True)
+class Share:
+    """What one network got of a tick."""
+
+    network: NetworkName
+    tickets: Sequence[Ticket]
+    """In the order of the batch."""
+    turn: int
+    """Which of the network's result buffers this batch has."""
+    found: Event
+    """The results are on the host."""
+    slots: Mapping[str, int]
+    """Lane -> where in its memory the heatmap was put aside; of keyframes whose heatmap is wanted."""
+    heatmaps: Event | None
+    """All of these copies are done; None where there are none."""
+    tracked: Mapping[str, TrackedFrame] | None = None
+    """Lane -> its result; None until the host's part was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +81,4 @@ class InFlight:
     """A submitted tick, to be collected once, in the order of submission."""
 
     order: tuple[str, ...]  # lane ids as they were submitted
-    shares: Mapping[NetworkName, Sequence[Ticket]]
-    """What each network got, in the order of its batch."""
-    done: Event
+    shares: Sequence[Share]

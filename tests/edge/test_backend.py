@@ -88,7 +88,7 @@ def test_networks_of_two_pairs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused_before_any_model_is_read(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="no CUDA device"):
+    with pytest.raises(DeviceError, match="no CUDA driver"):
         open_backend(tmp_path, device="cuda")
 
 

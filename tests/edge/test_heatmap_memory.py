@@ -55,6 +55,10 @@ def _memory() -> HeatmapMemory:
     return HeatmapMemory(HostDevice(), HostOps(), CELLS)
 
 
+def _keep(memory: HeatmapMemory, heatmap: np.ndarray, objects: Objects, time_s: float) -> None:
+    memory.keep(memory.put_aside(heatmap, STREAM), objects, time_s, STREAM)
+
+
 def _heatmap() -> np.ndarray:
     return np.random.default_rng(5).random(CELLS, np.float32)
 
@@ -67,7 +71,7 @@ def _prior(memory: HeatmapMemory, time_s: float) -> np.ndarray:
 
 def test_at_the_keyframes_own_time_the_prior_is_its_heatmap_bit_for_bit() -> None:
     memory, heatmap = _memory(), _heatmap()
-    memory.keep(heatmap, follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 7.0, STREAM)
+    _keep(memory, heatmap, follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 7.0)
     assert _prior(memory, 7.0).tobytes() == heatmap.tobytes()
     assert _prior(memory, 6.0).tobytes() == heatmap.tobytes(), "a clock that jumps back moves nobody"
 
@@ -75,7 +79,7 @@ def test_at_the_keyframes_own_time_the_prior_is_its_heatmap_bit_for_bit() -> Non
 def test_the_blob_moves_with_time_not_with_frames() -> None:
     memory, heatmap = _memory(), np.zeros(CELLS, np.float32)
     heatmap[20, 10] = 0.75
-    memory.keep(heatmap, follow_tracks(_detections([(10.5, 20.5)]), _tracks([0], [(80, -40)]), LETTERBOX), 7.0, STREAM)
+    _keep(memory, heatmap, follow_tracks(_detections([(10.5, 20.5)]), _tracks([0], [(80, -40)]), LETTERBOX), 7.0)
     for elapsed_s in (0.1, 0.2, 0.5, 1.0, 3.0):
         out = _prior(memory, 7.0 + elapsed_s)
         expected = np.zeros(CELLS, np.float32)
@@ -87,21 +91,21 @@ def test_the_blob_moves_with_time_not_with_frames() -> None:
 def test_the_teachers_buffer_may_change_after_it_was_kept() -> None:
     memory, heatmap = _memory(), _heatmap()
     kept = heatmap.copy()
-    memory.keep(heatmap, Objects.none(), 0.0, STREAM)
+    _keep(memory, heatmap, Objects.none(), 0.0)
     heatmap.fill(0)
     assert np.array_equal(_prior(memory, 1.0), kept)
 
 
 def test_a_new_keyframe_replaces_the_old_one_altogether() -> None:
     memory = _memory()
-    memory.keep(_heatmap(), follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 0.0, STREAM)
+    _keep(memory, _heatmap(), follow_tracks(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX), 0.0)
     second = _heatmap()[::-1].copy()
-    memory.keep(second, Objects.none(), 1.0, STREAM)
+    _keep(memory, second, Objects.none(), 1.0)
     assert np.array_equal(_prior(memory, 9.0), second)
 
 
 def test_without_updating_the_prior_is_the_heatmap_at_any_time() -> None:
     memory, heatmap = _memory(), _heatmap()
     objects = stand_still(_detections([(10, 20)]), _tracks([0], [(80, 0)]), LETTERBOX)
-    memory.keep(heatmap, objects, 0.0, STREAM)
+    _keep(memory, heatmap, objects, 0.0)
     assert _prior(memory, 5.0).tobytes() == heatmap.tobytes()
