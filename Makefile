@@ -18,7 +18,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench accuracy image soak train clean
+.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-kit clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,7 +52,7 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
 
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
-	$(BIN)/python -m tests.deploy.image_steps
+	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
 	$(BIN)/python -m benchmarks.soak $(ARGS)

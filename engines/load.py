@@ -1,15 +1,20 @@
 """From a model file to an engine: the file's kind and the device decide which."""
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
+import onnxruntime as ort
+
+from engines.cuda import CudaDevice
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
 from engines.errors import DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
+from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
-from engines.plan import PlanStore, file_sha256, plans_folder
+from engines.plan import PlanStore, RuntimeName, file_sha256, plans_folder
 from engines.plan_builds import PlanBuilds
 from engines.switching import SwitchingEngine
 from engines.tensorrt_engine import TensorRtEngine
@@ -18,12 +23,31 @@ log = logging.getLogger(__name__)
 
 
 def open_device(name: str) -> Device:
-    """The device called 'cpu', 'cuda' or 'auto' (the best there is). Raises DeviceError where it is not there."""
-    if name in ("cpu", "auto"):
+    """The device called 'cpu', 'cuda' or 'auto' (a GPU if one is usable). Raises DeviceError where there is none."""
+    if name == "cpu":
         return HostDevice()
-    if name == "cuda":
-        raise DeviceError("no CUDA device: this version runs networks on the CPU only; use the device 'cpu' or 'auto'")
-    raise DeviceError(f"unknown device {name!r}; use 'cpu', 'cuda' or 'auto'")
+    if name not in ("cuda", "auto"):
+        raise DeviceError(f"unknown device {name!r}; use 'cpu', 'cuda' or 'auto'")
+    try:
+        device = CudaDevice()
+        _check_runtime()
+    except DeviceError as error:
+        if name == "cuda":
+            raise
+        log.info("networks run on the CPU: %s", error)
+        return HostDevice()
+    return device
+
+
+def _check_runtime() -> None:
+    """Raise DeviceError unless something that runs networks on a GPU is installed."""
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        return
+    if not any(find_spec(name) for name in get_args(RuntimeName)):
+        raise DeviceError(
+            "there is a GPU, but neither onnxruntime-gpu nor TensorRT is installed; see docs/GPU.md, or use the device "
+            "'cpu'"
+        )
 
 
 def load_engine(
@@ -67,8 +91,6 @@ def _planned(path: Path, device: GpuDevice, folder: Path) -> TensorRtEngine | No
 
 def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None) -> Engine:
     """ONNX Runtime, which a plan replaces if one is being built."""
-    from engines.onnx_cuda_engine import OnnxCudaEngine
-
     engine = OnnxCudaEngine(path, device)
     if builds is None:
         log.warning("%s runs without a plan; faster with one: python -m export.to_plan %s", path.name, path)

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 from threading import Event
 
@@ -5,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import onnx_cuda_engine, tensorrt_engine
+from engines import load, tensorrt_engine
 from engines.engine import Buffers
 from engines.errors import DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
@@ -26,7 +27,10 @@ def test_the_host_is_a_device(name: str) -> None:
     assert open_device(name).name == "cpu"
 
 
-@pytest.mark.parametrize(("name", "remedy"), [("cuda", "on the CPU only"), ("tpu", "use 'cpu', 'cuda' or 'auto'")])
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("cuda", r"no CUDA driver on this machine .*use the device 'cpu'"), ("tpu", "use 'cpu', 'cuda' or 'auto'")],
+)
 def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str, remedy: str) -> None:
     with pytest.raises(DeviceError, match=remedy):
         open_device(name)
@@ -59,7 +63,7 @@ def teacher(tmp_path: Path) -> Path:
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
     """A GPU of host memory, where TensorRT is the stand-in and ONNX Runtime's CUDA its CPU engine."""
     monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: fake_tensorrt)
-    monkeypatch.setattr(onnx_cuda_engine, "OnnxCudaEngine", lambda path, device: OnnxEngine(path, 1))
+    monkeypatch.setattr(load, "OnnxCudaEngine", lambda path, device: OnnxEngine(path, 1))
     return HostGpu()
 
 
@@ -141,3 +145,23 @@ def test_the_host_copies_now_and_never_converts() -> None:
     stream.wait(event)
     event.synchronize()
     stream.synchronize()
+
+
+def test_auto_says_in_one_line_why_it_is_the_cpu(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert open_device("auto").name == "cpu"
+    (line,) = caplog.messages
+    assert line.startswith("networks run on the CPU: no CUDA driver on this machine")
+
+
+def test_a_gpu_without_a_runtime_for_it_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(load, "CudaDevice", HostGpu)
+    monkeypatch.setattr(load, "find_spec", lambda name: None)
+    with pytest.raises(DeviceError, match="neither onnxruntime-gpu nor TensorRT is installed"):
+        open_device("cuda")
+    with caplog.at_level(logging.INFO):
+        assert open_device("auto").name == "cpu"
+    monkeypatch.setattr(load, "find_spec", lambda name: name == "tensorrt")
+    assert open_device("auto").name == "Host GPU"
