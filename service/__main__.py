@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from importlib import import_module
-from socket import socket
+from socket import IPPROTO_TCP, TCP_USER_TIMEOUT, socket
 from types import FrameType
 
 import uvicorn
@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.store import StoreError
 
 BAD_MODELS, BAD_STATE = 3, 4
+STALLED_CLIENT_S = 30.0
 
 COMMANDS = {
     "config": "service.config_command",
@@ -93,6 +94,14 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
         super().__init__(config)
         self._runtime = runtime
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen. The kernel cuts off who takes nothing of what is sent for STALLED_CLIENT_S: uvicorn would wait for
+        ever for its buffers to empty."""
+        await super().startup(sockets)
+        for server in getattr(self, "servers", []):  # none where the port is taken
+            for listening in server.sockets:
+                listening.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, int(STALLED_CLIENT_S * 1000))
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether it is time to stop."""

@@ -126,6 +126,22 @@ def test_clients_who_never_read_cost_the_others_nothing_and_bounded_memory(
         assert service.runtime.hub.subscribers("scene") == 8
 
 
+def test_client_who_never_reads_is_cut_off_after_a_while(
+    start_service: Callable[..., RunningService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.__main__.STALLED_CLIENT_S", 0.5)
+    service = start_service(subscriber_queue=8)
+    with service.http as http, ExitStack() as stack:
+        http.post("/streams", json={"url": SMALL_SCENE, "id": "scene"})
+        stack.enter_context(stalled_client(service, "scene"))
+        fast = stack.enter_context(connect(service.ws_url("scene"), max_queue=None, max_size=None))
+        hub, filler = service.runtime.hub, b"x" * 1_000_000
+        for seq in range(10**6, 10**6 + 20):
+            hub.publish(Published("scene", seq, 0.0, filler))
+        wait_until(lambda: hub.subscribers("scene") == 1, 20, "the client to be cut off")
+        assert fast.recv(10)
+
+
 @contextmanager
 def stalled_client(service: RunningService, stream_id: str) -> Iterator[None]:
     """A WebSocket client that says hello and never reads again."""
