@@ -22,8 +22,8 @@ import numpy as np
 from tqdm import trange
 
 from benchmarks.conditions import RESULTS, conditions, save
-from edge.sources import SourceError, open_source
-from edge.sources.base import Frame
+from edge.sources import open_source
+from edge.sources.base import Frame, SourceError
 from edge.sources.camera import CameraSource
 from edge.sources.decoder.process import DECODERS
 from edge.sources.latest import FrameReader, LatestFrame
@@ -105,7 +105,7 @@ def beside_bad_ones(clip: Clip, good_cameras: int, seconds: float) -> tuple[list
         readers = [stack.enter_context(reading(url)) for url in urls]
         for _, door in readers[:good_cameras]:
             door.wait_for_session(0)
-        decoders = [reader.source.decoder_pid for reader, _ in readers[:good_cameras] if is_camera(reader)]
+        decoders = [decoder_pid(reader) for reader, _ in readers[:good_cameras]]
         begun = [(cpu_s(pid), len(door.numbers)) for pid, (_, door) in zip(decoders, readers, strict=False)]
         for _ in trange(round(seconds), unit="s", disable=None):
             time.sleep(1)
@@ -152,8 +152,12 @@ def _refused(url: str) -> None:
     raise SystemExit(f"something answers at {url}")
 
 
-def is_camera(reader: FrameReader) -> bool:
-    return isinstance(reader.source, CameraSource)
+def decoder_pid(reader: FrameReader) -> int:
+    """Process id of the decoder of a camera that delivers."""
+    pid = reader.source.decoder_pid if isinstance(reader.source, CameraSource) else None
+    if pid is None:
+        raise SystemExit("a good camera was lost; is the machine too busy?")
+    return pid
 
 
 def cpu_s(pid: int, children: bool = False) -> float:

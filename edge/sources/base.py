@@ -38,7 +38,7 @@ class SourceState:
 
     phase: Phase
     since_s: float
-    """Unix time of the change to this state."""
+    """Unix time of the change to this phase; of a new cause while degraded."""
     code: str | None = None
     """Why it is reconnecting, failed or degraded; one of `SourceError.code`; while degraded, frozen_picture or
     corrupt_video."""

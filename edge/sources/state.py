@@ -30,9 +30,10 @@ class StateCell:
             self._change(SourceState("degraded", time.time(), code, message))
 
     def reconnecting(self, error: SourceError, attempts: int, delay_s: float) -> None:
-        """The connection failed or broke; the next attempt starts in `delay_s`."""
+        """The connection failed or broke; the next attempt starts in `delay_s`. `since_s` is when the trouble began."""
         now = time.time()
-        self._change(SourceState("reconnecting", now, error.code, str(error), attempts, now + delay_s))
+        since_s = self.now.since_s if self.now.phase == "reconnecting" else now
+        self._change(SourceState("reconnecting", since_s, error.code, str(error), attempts, now + delay_s))
 
     def failed(self, error: SourceError, attempts: int = 0) -> SourceError:
         """The source gave up; returns the error, to be raised."""

@@ -104,6 +104,7 @@ def test_camera_that_dies_and_comes_back_is_reconnected(camera: RtspServer, stat
     assert {state.code for state in lost} == {"connection_failed"}
     assert [state.attempts for state in lost] == list(range(1, len(lost) + 1))
     assert all(state.retry_at_s is not None and state.retry_at_s >= state.since_s for state in lost)
+    assert len({state.since_s for state in lost}) == 1  # when the trouble began
 
 
 def test_silence_is_noticed_and_the_camera_reconnected(camera: RtspServer, states: list[SourceState]) -> None:
