@@ -14,6 +14,7 @@ from engines.device import Device
 from engines.engine import Engine
 from engines.errors import ModelFileError, SignatureError
 from engines.load import load_engine, open_device
+from engines.plan_builds import PlanBuilds
 from engines.signature import Signature, check_pair
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
@@ -56,12 +57,15 @@ def open_backend(
     mode: Mode = "atttrack",
     pair: str = "yolo",
     threads: int | None = None,
+    plans: Path | None = None,
+    builds: PlanBuilds | None = None,
 ) -> Backend:
     """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
 
     models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one; roles are teacher, student and
     student-plain. size: width and height of the networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU
-    per network, None for one per core.
+    per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`. builds:
+    where plans that a GPU lacks are ordered; None: they are not.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
@@ -73,7 +77,7 @@ def open_backend(
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _path(folder, pair, role, size).is_file()):
             path = _find(folder, pair, role, size)
-            engines[network] = load_engine(path, chosen, threads)
+            engines[network] = load_engine(path, chosen, threads, plans, builds)
             _check_network(network, engines[network].signature, path)
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:

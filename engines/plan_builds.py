@@ -3,6 +3,7 @@
 Nothing is built unless it was ordered, and how far it is can be asked at any time.
 """
 
+import atexit
 import json
 import logging
 import os
@@ -96,11 +97,13 @@ class PlanBuilds:
         self._orders.put((model, ready))
 
     def start(self) -> None:
-        """Begin with what was ordered, and go on with what will be."""
+        """Begin with what was ordered, and go on with what will be; at the latest the program's end stops it."""
+        atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
         """End the build under way and forget the rest."""
+        atexit.unregister(self.stop)
         self._stop.set()
         self._orders.put(None)
         if self._thread.is_alive():
@@ -129,7 +132,10 @@ class PlanBuilds:
 
     def _update(self, model: Path, share: float, doing: str) -> None:
         with self._lock:
-            self._states[model] = replace(self._states[model], share=share, doing=doing)
+            before = self._states[model]
+            self._states[model] = replace(before, share=share, doing=doing)
+        if int(10 * share) > int(10 * before.share):
+            log.info("plan of %s: %.0f%%, %s", model.name, 100 * share, doing)
 
     def _set(self, model: Path, state: PlanState) -> None:
         with self._lock:

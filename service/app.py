@@ -15,10 +15,12 @@ from pydantic.json_schema import models_json_schema
 from edge.backend import open_backend
 from edge.config import PipelineSettings
 from edge.pipeline import TrackingPipeline
+from engines.plan import plans_folder
+from engines.plan_builds import BuildCommand, PlanBuilds
 from service.auth.browser import BrowserGuard
 from service.auth.guard import Guard
 from service.auth.keys import KeyRing
-from service.errors import Problem, install_handlers
+from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
 from service.messages import TrackMessage
 from service.readiness import Progress
@@ -68,7 +70,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.add_middleware(BrowserGuard, is_open=lambda: app.state.guard.open, origins=settings.origins)
     app.add_middleware(RequestLimits)
     for routes in (streams, tracks, video, health, export, sinks, schemas, zones, metrics, keys, tickets):
-        app.include_router(routes.router)
+        app.include_router(routes.router, responses=COMMON_PROBLEMS)
     _add_page(app)
     _document_messages(app)
     _refuse_undeclared(app)
@@ -78,8 +80,28 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
     """Load the networks of `settings` and put a pipeline around them."""
     progress("loading_models", f"loading the networks of the pair {settings.pair!r}", None)
-    backend = open_backend(settings.models, settings.input_size, settings.device, settings.mode, settings.pair)
+    builds = plan_builds(settings)
+    backend = open_backend(
+        settings.models,
+        settings.input_size,
+        settings.device,
+        settings.mode,
+        settings.pair,
+        plans=settings.plans_dir,
+        builds=builds,
+    )
+    if builds is not None:
+        builds.start()
     return TrackingPipeline(backend, PipelineSettings(settings.mode, settings.k, settings.max_streams))
+
+
+def plan_builds(settings: Settings) -> PlanBuilds | None:
+    """Where missing plans are ordered, None where none shall be built."""
+    if settings.build_plans == "off":
+        return None
+    options = ["--precision", settings.build_plans, "--max-batch", str(settings.max_streams)]
+    options += ["--output", str((settings.plans_dir or plans_folder()).resolve())]
+    return PlanBuilds(BuildCommand(tuple(options)))
 
 
 def _add_page(app: FastAPI) -> None:
@@ -109,6 +131,8 @@ def _document_messages(app: FastAPI) -> None:
         ]
         _, extra = models_json_schema(models, ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= extra["$defs"]
+        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"key": []}, {}]  # a service without keys asks for none
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -42,6 +42,13 @@ class Settings(BaseSettings):
     pair: str = Field(default="yolo", description="name of the teacher and student pair")
     size: str = Field(default="576x320", pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the networks run")
+    plans_dir: Path | None = Field(
+        default=None, description="folder of TensorRT plans; unset: atttrack/plans in the user's cache"
+    )
+    build_plans: Literal["off", "fp32", "fp16", "int8"] = Field(
+        default="off",
+        description="precision in which plans that a GPU lacks are built, in the background, while ONNX Runtime serves",
+    )
     k: int = Field(
         default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
     )

@@ -119,3 +119,20 @@ def test_the_real_builder_can_be_stopped(tmp_path: Path) -> None:
     stop.set()
     with pytest.raises(PlanError, match="stopped"):
         BuildCommand(("--output", str(tmp_path)))(model, lambda share, doing: None, stop)
+
+
+def test_the_log_tells_every_tenth_of_a_build(caplog: pytest.LogCaptureFixture) -> None:
+    def build(model: Path, progress: Progress, stop: Event) -> Path:
+        for percent in range(0, 101, 5):
+            progress(percent / 100, "timing kernels")
+        return model
+
+    done = Event()
+    builds = PlanBuilds(build)
+    builds.order(Path("a.onnx"), lambda plan: done.set())
+    with caplog.at_level("INFO"):
+        builds.start()
+        assert done.wait(PATIENCE_S)
+        builds.stop()
+    told = [message for message in caplog.messages if "timing kernels" in message]
+    assert told[0] == "plan of a.onnx: 10%, timing kernels" and len(told) == 10
