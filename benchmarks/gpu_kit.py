@@ -18,12 +18,13 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
 
 SMALL = ("av", "lap", "tqdm")
-"""Packages that the pipeline needs and such a machine may lack; they are taken as they are."""
+"""Packages that the pipeline needs and such a machine may lack; taken as they are, in the versions tested here."""
 ONNX_RUNTIME = ("onnxruntime-gpu==1.31.1",)
 TENSORRT_RTX = (
     "tensorrt-rtx-cu13==1.7.1.116",
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Fill the folder."""
     options = _parser().parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
-    download(SMALL, options.folder, options.python)
+    download([f"{name}=={version(name)}" for name in SMALL], options.folder, options.python)
     with tempfile.TemporaryDirectory() as folder:
         wheels = Path(folder)
         if "ort" not in options.without:
