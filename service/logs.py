@@ -23,7 +23,7 @@ _OWN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_me
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@'\"]*:?[^\s/'\"]*@"), "***@"),  # user and password of a URL
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w~+/.=-]+"), r"\1 ***"),
-    (re.compile(r"(?i)\b((?:api_?key|key|password|passwd|pwd|secret|ticket|token)=)[^\s&'\"]+"), r"\1***"),
+    (re.compile(r"(?i)([\w.-]*(?:key|pass|pwd|secret|ticket|token|auth|sig)[\w.-]*=)[^\s&'\"]+"), r"\1***"),
 )
 
 
@@ -49,6 +49,8 @@ def configure_logs(level: str, log_format: LogFormat | None, out: IO[str] | None
     handler = RepeatLimitingHandler(stream)
     handler.setFormatter(JsonFormatter() if chosen == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for talkative in ("uvicorn.error", "websockets"):  # whose debug lines have every word that a client says
+        logging.getLogger(talkative).setLevel(max(logging.INFO, logging.getLevelName(level.upper())))
     logging.captureWarnings(True)
 
 

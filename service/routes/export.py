@@ -20,7 +20,10 @@ router = APIRouter(tags=["tracks"])
     dependencies=[Needs("read")],
     response_class=Response,
     responses={
-        200: {"description": "MOTChallenge results, or a COCO document", "content": {"text/plain": {}}},
+        200: {
+            "description": "MOTChallenge results, or a COCO document",
+            "content": {"text/plain": {}, "application/json": {}},
+        },
         **documented(404, 422),
     },
 )

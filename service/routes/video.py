@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from service.errors import NotFound, documented
-from service.routes.dependencies import Needs, RegistryDependency
+from service.routes.dependencies import SUBSCRIBES, Needs, RegistryDependency
 from service.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
@@ -20,7 +20,7 @@ Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wid
 @router.get(
     "/streams/{stream_id}/video",
     response_class=StreamingResponse,
-    dependencies=[Needs("read")],
+    dependencies=[Needs("read"), SUBSCRIBES],
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
 )
 async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> StreamingResponse:
