@@ -1,9 +1,5 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,14 +8,13 @@ from hypothesis import strategies as st
 from edge.backend import Backend
 from edge.config import PipelineSettings
 from edge.heatmap_memory import HeatmapMemory
-from edge.modes import MODES
 from edge.network import Network
 from edge.ops.host import HostOps
-from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import Frame
-from edge.tick import InFlight
 from engines.host import HostDevice
 from engines.scripted import Arrays, ScriptedEngine
+from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
 from tests.support.recording_device import (
     Race,
     RecordingDevice,
@@ -28,90 +23,12 @@ from tests.support.recording_device import (
     RecordingOps,
     RecordingQueue,
 )
-from tests.support.tiny_pair import signature
-
-SIZE = (64, 32)
-SIGNATURES = {
-    "teacher": signature("teacher", SIZE),
-    "student": signature("student", SIZE, prior=True),
-    "plain": signature("student", SIZE),
-}
-FRAMES = 12
-
-
-def _see(inputs: Arrays, outputs: Arrays) -> None:
-    """One person per image, where its brightness says; every byte of image and prior counts for the score."""
-    brightness = int(inputs["image"].max())
-    x, y = 3 + brightness % 9, 2 + brightness % 4
-    known = int(inputs["prior"].view(np.uint32).astype(np.uint64).sum() % 9973) if "prior" in inputs else 0
-    outputs["scores"][0] = 0.5 + (known + int(inputs["image"].astype(np.uint32).sum() % 97)) / 2e4
-    outputs["points"][0] = x + 0.5, y + 0.5
-    outputs["boxes"][0] = 4 * x - 6, 4 * y - 8, 4 * x + 10, 4 * y + 16
-    outputs["embeddings"][0] = 1, 0, 0
-    if "heatmap" in outputs:
-        outputs["heatmap"][0] = np.random.default_rng(brightness).random((8, 16), np.float32)
-
-
-def _host() -> Backend:
-    return Backend(HostDevice(), HostOps(), **{name: ScriptedEngine(s, _see) for name, s in SIGNATURES.items()})
 
 
 def _recording(seed: int = 0) -> Backend:
     device = RecordingDevice(seed)
-    engines = {name: RecordingEngine(s, _see, device) for name, s in SIGNATURES.items()}
+    engines = {name: RecordingEngine(s, see, device) for name, s in SIGNATURES.items()}
     return Backend(device, RecordingOps(), **engines)
-
-
-class Day:
-    """What happens to a pipeline: lanes with modes and periods, ticks of some of them, changes on the way."""
-
-    def __init__(self, seed: int, lanes: int = 6, ticks: int = 25) -> None:
-        rng = np.random.default_rng(seed)
-        self.lanes = [(f"lane{i}", int(rng.integers(1, 6)), str(rng.choice(list(MODES)))) for i in range(lanes)]
-        self.lanes[0] = ("lane0", 2, "atttrack")
-        self.ticks = []
-        for index in range(ticks):
-            present = [lane for lane, _, _ in self.lanes if lane == "lane0" or rng.random() < 0.8]
-            changed = str(rng.choice(present)), str(rng.choice(list(MODES))), int(rng.integers(1, 6))
-            frames = {
-                lane: self._frame(lane, index, int(rng.integers(1, 250)), rng.random() < 0.05) for lane in present
-            }
-            self.ticks.append((frames, changed if rng.random() < 0.2 and changed[0] != "lane0" else None))
-
-    @staticmethod
-    def _frame(lane: str, index: int, brightness: int, small: bool) -> Frame:
-        height, width = (32, 32) if small else (32, 64)
-        image = np.full((height, width, 3), (brightness + int(lane[4:])) % 255, np.uint8)
-        return Frame(image, index, index / 25, 0.0, "media")
-
-    def through(self, backend: Backend) -> list[TrackedFrame]:
-        """All results; as many ticks in flight as the pipeline takes."""
-        pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(self.lanes)))
-        for lane, k, mode in self.lanes:
-            pipeline.add_lane(lane, k, mode, 0.1)  # type: ignore[arg-type]
-        return list(self._results(pipeline))
-
-    def _results(self, pipeline: TrackingPipeline) -> Iterator[TrackedFrame]:
-        waiting: deque[InFlight] = deque()
-        for frames, change in self.ticks:
-            if change:
-                pipeline.set_mode(change[0], change[1])  # type: ignore[arg-type]
-                pipeline.set_period(change[0], change[2])
-            waiting.append(pipeline.submit(frames))
-            if len(waiting) == pipeline.depth:
-                yield from pipeline.collect(waiting.popleft())
-        while waiting:
-            yield from pipeline.collect(waiting.popleft())
-
-
-def _assert_same(ours: list[TrackedFrame], theirs: list[TrackedFrame]) -> None:
-    assert len(ours) == len(theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        where = (a.lane_id, a.frame.index)
-        for name in ("lane_id", "kind", "k", "since_teacher", "mode", "epoch"):
-            assert getattr(a, name) == getattr(b, name), (where, name)
-        for one in fields(a.tracks):
-            assert np.array_equal(getattr(a.tracks, one.name), getattr(b.tracks, one.name)), (where, one.name)
 
 
 def test_without_frames_nothing_is_put_on_the_device() -> None:
@@ -125,15 +42,15 @@ def test_without_frames_nothing_is_put_on_the_device() -> None:
 @settings(max_examples=12, deadline=None)
 def test_two_ticks_in_flight_give_what_the_host_gives_one_by_one(day: int, chance: int, lanes: int) -> None:
     plan = Day(day, lanes)
-    expected = plan.through(_host())
+    expected = plan.through(on_host())
     assert any(len(tracked.tracks) for tracked in expected)
-    _assert_same(plan.through(_recording(chance)), expected)
+    assert_same(plan.through(_recording(chance)), expected)
 
 
 def test_ticks_are_collected_in_order_and_no_more_than_two_fly() -> None:
     pipeline = TrackingPipeline(_recording())
     pipeline.add_lane("lane0")
-    ticks = [{"lane0": Day._frame("lane0", i, 9, False)} for i in range(3)]
+    ticks = [{"lane0": Day.frame("lane0", i, 9, False)} for i in range(3)]
     first, second = pipeline.submit(ticks[0]), pipeline.submit(ticks[1])
     with pytest.raises(PipelineError, match="cannot submit"):
         pipeline.submit(ticks[2])
@@ -154,7 +71,7 @@ def test_the_host_waits_for_a_keyframe_early_only_where_a_prior_needs_it() -> No
     assert isinstance(device, RecordingDevice)
 
     def frames(index: int, *lanes: str) -> dict[str, Frame]:
-        return {lane: Day._frame(lane, index, 40 + index, False) for lane in lanes}
+        return {lane: Day.frame(lane, index, 40 + index, False) for lane in lanes}
 
     keyframe = pipeline.submit(frames(0, "lane0"))
     other = pipeline.submit(frames(0, "lane1"))
@@ -180,7 +97,7 @@ def _fails(days: int = 4) -> None:
     """Some day, the recording device or the comparison must notice."""
     for seed in range(days):
         plan = Day(seed)
-        _assert_same(plan.through(_recording(seed)), plan.through(_host()))
+        assert_same(plan.through(_recording(seed)), plan.through(on_host()))
 
 
 def test_these_days_pass_as_they_are() -> None:
@@ -242,21 +159,21 @@ def test_the_device_notices_memory_that_was_never_written() -> None:
 # --- errors
 
 
-def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_the_host() -> None:
+def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_theon_host() -> None:
     broken: list[bool] = []
 
-    def see(inputs: Arrays, outputs: Arrays) -> None:
+    def look(inputs: Arrays, outputs: Arrays) -> None:
         if broken:
             raise RuntimeError("the network broke")
-        _see(inputs, outputs)
+        see(inputs, outputs)
 
-    engines = {name: ScriptedEngine(s, see) for name, s in SIGNATURES.items()}
+    engines = {name: ScriptedEngine(s, look) for name, s in SIGNATURES.items()}
     pipeline = TrackingPipeline(Backend(HostDevice(), HostOps(), **engines))
     pipeline.add_lane("lane0", k=4)
     kinds = []
     for index in range(9):
         broken[:] = [True] if index == 2 else []
-        frames = {"lane0": Day._frame("lane0", index, 9, False)}
+        frames = {"lane0": Day.frame("lane0", index, 9, False)}
         if broken:
             with pytest.raises(RuntimeError, match="the network broke"):
                 pipeline.submit(frames)

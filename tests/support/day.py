@@ -1,0 +1,93 @@
+"""A pipeline's day: lanes of all modes, ticks of some of them, changes on the way; networks that make errors show."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import fields
+
+import numpy as np
+
+from edge.backend import Backend
+from edge.config import PipelineSettings
+from edge.modes import MODES
+from edge.ops.host import HostOps
+from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.sources.base import Frame
+from edge.tick import InFlight
+from engines.host import HostDevice
+from engines.scripted import Arrays, ScriptedEngine
+from tests.support.tiny_pair import signature
+
+SIZE = (64, 32)
+SIGNATURES = {
+    "teacher": signature("teacher", SIZE),
+    "student": signature("student", SIZE, prior=True),
+    "plain": signature("student", SIZE),
+}
+
+
+def see(inputs: Arrays, outputs: Arrays) -> None:
+    """One person per image, where its brightness says; every byte of image and prior counts for the score."""
+    brightness = int(inputs["image"].max())
+    x, y = 3 + brightness % 9, 2 + brightness % 4
+    known = int(inputs["prior"].view(np.uint32).astype(np.uint64).sum() % 9973) if "prior" in inputs else 0
+    outputs["scores"][0] = 0.5 + (known + int(inputs["image"].astype(np.uint32).sum() % 97)) / 2e4
+    outputs["points"][0] = x + 0.5, y + 0.5
+    outputs["boxes"][0] = 4 * x - 6, 4 * y - 8, 4 * x + 10, 4 * y + 16
+    outputs["embeddings"][0] = 1, 0, 0
+    if "heatmap" in outputs:
+        outputs["heatmap"][0] = np.random.default_rng(brightness).random((8, 16), np.float32)
+
+
+class Day:
+    """What happens to a pipeline: lanes with modes and periods, ticks of some of them, changes on the way."""
+
+    def __init__(self, seed: int, lanes: int = 6, ticks: int = 25) -> None:
+        rng = np.random.default_rng(seed)
+        self.lanes = [(f"lane{i}", int(rng.integers(1, 6)), str(rng.choice(list(MODES)))) for i in range(lanes)]
+        self.lanes[0] = ("lane0", 2, "atttrack")
+        self.ticks = []
+        for index in range(ticks):
+            present = [lane for lane, _, _ in self.lanes if lane == "lane0" or rng.random() < 0.8]
+            changed = str(rng.choice(present)), str(rng.choice(list(MODES))), int(rng.integers(1, 6))
+            frames = {lane: self.frame(lane, index, int(rng.integers(1, 250)), rng.random() < 0.05) for lane in present}
+            self.ticks.append((frames, changed if rng.random() < 0.2 and changed[0] != "lane0" else None))
+
+    @staticmethod
+    def frame(lane: str, index: int, brightness: int, small: bool) -> Frame:
+        height, width = (32, 32) if small else (32, 64)
+        image = np.full((height, width, 3), (brightness + int(lane[4:])) % 255, np.uint8)
+        return Frame(image, index, index / 25, 0.0, "media")
+
+    def through(self, backend: Backend) -> list[TrackedFrame]:
+        """All results; as many ticks in flight as the pipeline takes."""
+        pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(self.lanes)))
+        for lane, k, mode in self.lanes:
+            pipeline.add_lane(lane, k, mode, 0.1)  # type: ignore[arg-type]
+        return list(self._results(pipeline))
+
+    def _results(self, pipeline: TrackingPipeline) -> Iterator[TrackedFrame]:
+        waiting: deque[InFlight] = deque()
+        for frames, change in self.ticks:
+            if change:
+                pipeline.set_mode(change[0], change[1])  # type: ignore[arg-type]
+                pipeline.set_period(change[0], change[2])
+            waiting.append(pipeline.submit(frames))
+            if len(waiting) == pipeline.depth:
+                yield from pipeline.collect(waiting.popleft())
+        while waiting:
+            yield from pipeline.collect(waiting.popleft())
+
+
+def assert_same(ours: list[TrackedFrame], theirs: list[TrackedFrame]) -> None:
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        where = (a.lane_id, a.frame.index)
+        for name in ("lane_id", "kind", "k", "since_teacher", "mode", "epoch"):
+            assert getattr(a, name) == getattr(b, name), (where, name)
+        for one in fields(a.tracks):
+            assert np.array_equal(getattr(a.tracks, one.name), getattr(b.tracks, one.name)), (where, one.name)
+
+
+def on_host() -> Backend:
+    """The scripted networks where everything happens at once."""
+    return Backend(HostDevice(), HostOps(), **{name: ScriptedEngine(s, see) for name, s in SIGNATURES.items()})
