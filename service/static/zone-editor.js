@@ -19,7 +19,9 @@ export class ZoneEditor {
     at("zone-cancel").onclick = () => this.close();
     at("zone-add-corner").onclick = () => this.addCorner();
     at("zone-reverse").onclick = () => this.change({ points: this.draft.points.toReversed() });
-    this.form.onkeydown = ({ key }) => key === "Escape" && this.close();
+    this.form.onkeydown = ({ key }) => {
+      if (key === "Escape") this.close();
+    };
     this.form.elements.name.oninput = ({ target }) => this.change({ name: target.value });
     this.form.elements.anchor.onchange = ({ target }) => this.change({ anchor: target.value });
   }
@@ -37,7 +39,6 @@ export class ZoneEditor {
       ? "Click its start and its end on the picture, or type them below. The arrow shows which way is forward."
       : "Click its corners on the picture, drag them to move, or type them below.";
     this.at("zone-delete").hidden = isNew;
-    this.at("zone-add-corner").hidden = line;
     this.at("zone-reverse").hidden = !line;
     this.at("zone-problem").textContent = "";
     this.form.elements.name.value = zone.name ?? "";
@@ -83,7 +84,7 @@ export class ZoneEditor {
     const [last, first] = [points.at(-1), points[0]];
     const middle = () => [(last[0] + first[0]) / 2, (last[1] + first[1]) / 2];
     this.change({ points: points.length < 3 ? START[type] : [...points, middle()] });
-    this.corners.querySelector("li:last-child input")?.focus();
+    this.corners.querySelector(points.length < 3 ? "input" : "li:last-child input").focus();
   }
 
   change(changes) {
@@ -95,6 +96,7 @@ export class ZoneEditor {
       const inputs = this.corners.children[index].querySelectorAll("input");
       point.forEach((part, axis) => document.activeElement !== inputs[axis] && (inputs[axis].value = percent(part)));
     });
+    this.at("zone-add-corner").hidden = type === "line" && points.length === 2;
     this.at("zone-save").disabled = points.length < (type === "line" ? 2 : 3);
     this.at("zone-count").textContent = `${points.length} ${points.length === 1 ? "corner" : "corners"}`;
   }

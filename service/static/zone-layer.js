@@ -15,7 +15,9 @@ export class ZoneLayer {
     this.draft = null;
     new ResizeObserver(() => this.draw()).observe(svg);
     svg.onpointerdown = (event) => this.press(event);
-    svg.onpointermove = (event) => this.dragged !== undefined && this.onMove(this.dragged, this.point(event));
+    svg.onpointermove = (event) => {
+      if (this.dragged !== undefined) this.onMove(this.dragged, this.point(event));
+    };
     svg.onpointerup = svg.onpointercancel = () => (this.dragged = undefined);
   }
 
