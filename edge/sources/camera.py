@@ -2,9 +2,9 @@
 
 When to try again. After a failure the wait grows from `backoff_min_s` to `backoff_max_s`, with full jitter, so that a
 hundred cameras behind one switch do not all come at once; it starts anew once a connection held for `good_after_s`.
-Jitter alone would leave a camera that is back waiting for half a minute. So meanwhile its TCP port is looked at every
-`PROBE_EVERY_S`: a port that was closed and opens is connected to at once, with the shortest waits from there on, and
-while it stays closed no decoder is started. A camera that answers but refuses (busy, wrong password) waits in full.
+Jitter alone would leave a camera that is back waiting for half a minute. So a closed TCP port is looked at every
+`PROBE_EVERY_S`: once it opens it is connected to at once, with the shortest waits from there on, and while it stays
+closed no decoder is started. A camera whose port is open but that refuses (busy, wrong password) waits in full.
 """
 
 import logging
@@ -150,13 +150,13 @@ class CameraSource:
         return self._wait(time.monotonic() + delay_s)
 
     def _wait(self, deadline_s: float) -> bool:
-        """Wait until the deadline, `close`, or the camera's return (True)."""
-        was_closed = not self._is_open()
-        while (left_s := deadline_s - time.monotonic()) > 0 and not self._cell.closed.wait(min(PROBE_EVERY_S, left_s)):
-            open_now = self._is_open()
-            if open_now and was_closed:
+        """Wait until the deadline, `close`, or the opening of a port that was closed (True)."""
+        look = not self._is_open()
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            if self._cell.closed.wait(min(PROBE_EVERY_S, left_s) if look else left_s):
+                return False
+            if look and self._is_open():
                 return True
-            was_closed = was_closed or not open_now
         return False
 
     def _is_open(self) -> bool:

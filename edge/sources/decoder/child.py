@@ -21,7 +21,7 @@ from edge.sources.relay import Relay
 from edge.sources.video_error import camera_error
 
 LONGEST_JOB = 16384
-SLOT_WAIT_S = 0.1
+SLOT_WAIT_S = 0.5
 """How long a picture waits for a free slot, unless the reader is known to be late: a burst shall lose nothing."""
 OPTIONS = {
     "rtsp_transport": "tcp",
