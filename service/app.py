@@ -38,8 +38,8 @@ Post a stream, then follow its tracks by WebSocket at `/streams/{stream_id}/trac
 Schemas) per frame, as JSON text. The service closes a subscription with code 1000 when the stream is removed and with
 1001 when it shuts down itself. Errors are problems (RFC 9457) with a stable `code`.
 """
-PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect")
-"""Made by FastAPI, which asks for no dependency; they tell nothing that the source does not tell."""
+PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect", "/openapi.json", "/static-offline-docs", "/static")
+"""Made by FastAPI, and folders of files, which take no dependency; they tell nothing that the source does not tell."""
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"

@@ -61,10 +61,10 @@ PUBLIC = Depends(_public)
 
 
 def undeclared(routes: Iterable[BaseRoute]) -> Iterator[RouteContext]:
-    """Routes that say neither who may call them nor that everybody may; mounts are folders of files."""
+    """Routes, and whatever else is mounted, that say neither who may call them nor that everybody may."""
     for route in iter_route_contexts(list(routes)):
         dependant = getattr(route, "dependant", None)
-        if dependant is not None and not any(_declares(one.call) for one in dependant.dependencies):
+        if dependant is None or not any(_declares(one.call) for one in dependant.dependencies):
             yield route
 
 

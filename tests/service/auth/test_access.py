@@ -229,5 +229,7 @@ def test_route_that_declares_nothing_is_found() -> None:
     async def declared() -> None: ...
 
     app.include_router(router, prefix="/deep")
-    assert {route.path for route in undeclared(app.routes)} >= {"/deep/forgotten", "/deep/also"}
+    app.mount("/folder", FastAPI())
+    app.add_route("/plain", lambda request: None)
+    assert {route.path for route in undeclared(app.routes)} >= {"/deep/forgotten", "/deep/also", "/folder", "/plain"}
     assert "/deep/declared" not in {route.path for route in undeclared(app.routes)}
