@@ -11,6 +11,9 @@ from typing import Literal
 
 import av
 
+from engines.cuda import CudaDevice
+from engines.errors import DeviceError
+
 Status = Literal["ok", "warn", "fail"]
 CPU_FLAGS = {
     "avx2": "fast",
@@ -39,32 +42,21 @@ class Check:
 
 
 def driver() -> Check:
-    """The NVIDIA driver, and how many GPUs it shows; a service on the CPU does without."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
+    """The NVIDIA driver and its first GPU; a service on the CPU does without."""
+    if not _loads("libcuda.so.1"):
         return Check("driver", "ok", "no NVIDIA driver; networks run on the CPU")
-    if code := cuda.cuInit(0):
+    try:
+        gpu = CudaDevice()
+    except DeviceError as error:
         advice = "reboot after a driver update; in a container ask for the GPU: docker run --gpus all"
-        return Check("driver", "warn", f"the NVIDIA driver does not start (CUDA error {code})", advice)
-    number, count = ctypes.c_int(), ctypes.c_int()
-    cuda.cuDriverGetVersion(ctypes.byref(number))
-    cuda.cuDeviceGetCount(ctypes.byref(count))
-    names = [_gpu_name(cuda, index) for index in range(count.value)]
-    return Check("driver", "ok", f"CUDA {number.value // 1000}.{number.value % 1000 // 10}; {', '.join(names)}")
-
-
-def _gpu_name(cuda: ctypes.CDLL, index: int) -> str:
-    name, major, minor = ctypes.create_string_buffer(100), ctypes.c_int(), ctypes.c_int()
-    cuda.cuDeviceGetName(name, len(name), index)
-    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, index)  # COMPUTE_CAPABILITY_MAJOR
-    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, index)  # COMPUTE_CAPABILITY_MINOR
-    return f"{name.value.decode()} (sm_{major.value}{minor.value})"
+        return Check("driver", "warn", str(error), advice)
+    (major, minor), speaks = gpu.compute_capability, gpu.driver_version
+    return Check("driver", "ok", f"CUDA {speaks // 1000}.{speaks % 1000 // 10}; {gpu.name} (sm_{major}{minor})")
 
 
 def runtimes() -> Check:
     """Which network runtimes are installed; without any nothing runs."""
-    wanted = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "pycuda")
+    wanted = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx")
     found = {name: number for name in wanted if (number := _version(name))}
     if not found:
         return Check("runtime", "fail", "none", "pip install -e '.[cpu,service]', or '.[gpu,service]'")

@@ -4,9 +4,11 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from engines.errors import DeviceError
 from service import doctor, machine_checks
 from service.machine_checks import Check
 from service.settings import Settings
@@ -122,6 +124,23 @@ def test_a_clock_that_was_never_set_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert machine_checks.clock().status in ("ok", "warn")
     monkeypatch.setattr(machine_checks.time, "time", lambda: 0.0)
     assert machine_checks.clock().status == "fail"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_driver_is_looked_at(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gpu() -> SimpleNamespace:
+        if not there:
+            raise DeviceError("cuInit failed")
+        return SimpleNamespace(name="NVIDIA L4", compute_capability=(8, 9), driver_version=13000)
+
+    monkeypatch.setattr(machine_checks, "_loads", lambda library: False)
+    assert machine_checks.driver().status == "ok"
+    monkeypatch.setattr(machine_checks, "_loads", lambda library: True)
+    monkeypatch.setattr(machine_checks, "CudaDevice", gpu)
+    found = machine_checks.driver()
+    assert (found.status, found.found) == (
+        ("ok", "CUDA 13.0; NVIDIA L4 (sm_89)") if there else ("warn", "cuInit failed")
+    )
 
 
 def test_two_runtimes_that_share_a_module_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
