@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.mot_format import parse_mot
@@ -95,10 +95,12 @@ def test_coco_boxes_count_from_zero(document: dict[str, Any]) -> None:
 coordinates = st.integers(-500, 5000).map(lambda tenth: tenth / 10)
 tracks = st.lists(
     st.builds(lambda i, a, b, c, d: track(i, [a, b, c, d]), st.integers(1, 9), *[coordinates] * 4),
+    max_size=4,
     unique_by=lambda one: one["id"],
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3), tracks), max_size=6))
 def test_whatever_was_recorded_can_be_read(steps: list[tuple[int, int, list[dict[str, Any]]]]) -> None:
     messages, epoch = [], 0
