@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
+from edge.sources.decoder.child import SLOT_WAIT_S
 from edge.sources.decoder.process import DECODERS, DecoderServer
+from edge.sources.decoder.ring import SLOTS
 from edge.sources.settings import SourceSettings
 from tests.conftest import ClipFactory
 from tests.edge.sources.test_camera_return import Reader, Watch
-from tests.support.clips import numbered_image, read_clip
+from tests.support.clips import numbered_image, read_clip, read_number
 from tests.support.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,6 +94,19 @@ def test_decoder_that_hangs_is_killed_and_replaced(camera: RtspServer) -> None:
         wait_until(lambda: reader.frames[-1].session == 1)
         assert not is_alive(hung)
         assert next(state.code for state in watch.states if state.phase == "reconnecting") == "timeout"
+
+
+def test_reader_that_dozes_gets_new_pictures_afterwards_and_sees_how_many_it_lost(camera: RtspServer) -> None:
+    frames = iter(open_source(camera.url(), settings=HASTY))
+    before = next(frames)
+    threading.Event().wait(2 * SLOT_WAIT_S + 1)
+    after = [next(frames) for _ in range(SLOTS + 10)]
+    behind = camera.pictures_sent - read_number(after[-1].image)
+    frames.close()  # type: ignore[attr-defined]
+    steps = [later.index - earlier.index for earlier, later in pairwise([before, *after])]
+    assert max(steps) > 10 and steps.count(1) >= SLOTS
+    assert [read_number(frame.image) for frame in after] == [frame.index for frame in after]
+    assert behind <= 12  # pictures of 40 ms
 
 
 def test_decoder_that_wants_too_much_memory_is_stopped(make_clip: ClipFactory) -> None:
