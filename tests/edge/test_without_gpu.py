@@ -1,4 +1,4 @@
-"""On a machine without driver nothing touches a GPU library at import; the CPU is chosen with one line that says why."""
+"""On a machine without driver nothing touches a GPU library at import; the CPU is chosen and one line says why."""
 
 import subprocess
 import sys
