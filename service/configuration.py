@@ -31,8 +31,8 @@ commands:
 Precedence: flag, environment variable ATTTRACK_<NAME>, file (--config FILE or ATTTRACK_CONFIG), default.
 """
 PREFIX = "ATTTRACK_"
-OTHER_VARIABLES = {"DATA", "PLANS_DIR"}
-"""ATTTRACK_* variables that are no settings: where tests find real sequences, and engines their TensorRT plans."""
+OTHER_VARIABLES = {"DATA"}
+"""ATTTRACK_* variables that are no settings: where tests and training find real sequences."""
 NO_FLAG = {"api_key"}
 """A command line is there for all to read, by `ps`."""
 BAD_SETTINGS = 2

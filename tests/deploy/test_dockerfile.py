@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile, let_through
 
 FILE = Dockerfile()
@@ -69,6 +70,15 @@ def test_images_that_run_have_no_torch_and_nothing_of_training(target: str) -> N
     copied = {word for stage in (*stages, FILE.stages["project"]) for one in stage.instructions if one.name == "COPY"
               for word in one.words}  # fmt: skip
     assert not copied & {"training", "export", "tests", "."}
+
+
+@pytest.mark.parametrize("target", RUNNING)
+def test_every_variable_of_an_image_is_a_setting(target: str) -> None:
+    names = {
+        name.removeprefix("ATTTRACK_").lower() for name in FILE.environment(target) if name.startswith("ATTTRACK_")
+    }
+    assert names <= set(Settings.model_fields)
+    assert target == "cpu" or FILE.environment(target)["ATTTRACK_BUILD_PLANS"] == "off"  # it has nothing to build with
 
 
 @pytest.mark.parametrize("target", RUNNING)
