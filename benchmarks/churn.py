@@ -96,7 +96,7 @@ def come_and_go(http: httpx.Client, tracks: str, urls: Sequence[str], names: "it
     with ExitStack() as followed:
         for stream_id, url in ids.items():
             if url != NO_CAMERA:
-                socket = followed.enter_context(connect(tracks.format(stream_id), max_size=None))
+                socket = followed.enter_context(connect(tracks.format(stream_id), max_size=None, ping_interval=None))
                 socket.recv(timeout=TIMEOUT_S)
         for stream_id in ids:
             http.delete(f"/streams/{stream_id}").raise_for_status()
