@@ -23,7 +23,12 @@ _OWN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_me
 _SECRETS = (
     (re.compile(r"(?<=://)[^\s/@'\"]*:?[^\s/'\"]*@"), "***@"),  # user and password of a URL
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w~+/.=-]+"), r"\1 ***"),
-    (re.compile(r"(?i)([\w.-]*(?:key|pass|pwd|secret|ticket|token|auth|sig)[\w.-]*=)[^\s&'\"]+"), r"\1***"),
+    (
+        re.compile(
+            r"(?i)(?<![a-z0-9])((?:api_?key|key|password|passwd|pass|pwd|secret|ticket|token|auth|sig|signature)=)[^\s&'\"]+"
+        ),
+        r"\1***",
+    ),
 )
 
 
