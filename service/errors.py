@@ -173,6 +173,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _SCHEMA_REF = {"$ref": "#/components/schemas/Problem"}
 
 
+COMMON_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    **documented(422),
+    "default": {"description": "Any other problem", "content": {MEDIA_TYPE: {"schema": _SCHEMA_REF}}},
+}
+"""OpenAPI entries for every route: who asks, what and how often is checked before each of them."""
+
+
 def install_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem: ours, the validator's, the router's and the unforeseen."""
 

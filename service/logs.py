@@ -25,7 +25,7 @@ _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w~+/.=-]+"), r"\1 ***"),
     (
         re.compile(
-            r"(?i)(?<![a-z0-9])((?:api_?key|key|password|passwd|pass|pwd|secret|ticket|token|auth|sig|signature)=)[^\s&'\"]+"
+            r"(?i)(?<![a-z0-9])((?:api_?key|key|pass(?:word|wd)?|pwd|secret|ticket|token|auth|sig|signature)=)[^\s&'\"]+"
         ),
         r"\1***",
     ),
