@@ -2,7 +2,7 @@
 
     container = av.open(url, hwaccel=gpu_decoding(0))
 
-FFmpeg's CUDA decoder does the work, and its pictures come back to the host as NV12: half the bytes of BGR, and no colour
+FFmpeg's CUDA decoder does the work. Its pictures come back to the host as NV12: half the bytes of BGR, and no colour
 is converted on the host, since `Ops.letterbox` takes NV12 as it is. A stream that the unit cannot decode is decoded on
 the host. A picture may also stay on the GPU (`HWAccel(is_hw_owned=True)`); nothing here asks for that, because cameras
 are decoded in processes of their own, from which device memory does not come across.
