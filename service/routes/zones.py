@@ -1,5 +1,6 @@
 """/streams/{id}/zones and /counts: areas and lines of a stream, and what was counted in them."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -71,7 +72,7 @@ async def reset_counts(stream_id: str, registry: RegistryDependency) -> Counts:
 
     Who is inside enters again with the next frame, as `appeared`.
     """
-    return registry.get(stream_id).counter.reset()
+    return await asyncio.to_thread(registry.get(stream_id).counter.reset)
 
 
 def _zones(stream_id: str, registry: StreamRegistry, response: Response) -> ZoneList:

@@ -36,6 +36,13 @@ async function call(path, method = "GET", body = undefined) {
   return answer.status === 204 ? null : answer.json();
 }
 
+// What the service is still busy with before it takes streams, in words; "" once it is ready.
+export async function startingWith() {
+  const answer = await fetch("readyz").catch(() => null);
+  const { reasons = [] } = (await answer?.json().catch(() => ({}))) ?? {};
+  return reasons.map(({ detail }) => detail).join("; ");
+}
+
 export const streamPath = (id) => `streams/${encodeURIComponent(id)}`;
 
 export const listStreams = async () => (await call("streams")).streams;

@@ -1,6 +1,6 @@
 // The page: polls the list of streams, shows their grid or the one watched, adds, edits and removes.
 
-import { addStream, listStreams, removeStream } from "./api.js";
+import { addStream, listStreams, removeStream, startingWith } from "./api.js";
 import { Controls } from "./controls.js";
 import { Follower } from "./follow.js";
 import { Numbers } from "./numbers.js";
@@ -85,7 +85,7 @@ function showStream(stream) {
   numbers.show(stream);
   controls.show(stream);
   zones.watch(stream);
-  at("others").hidden = streams.length < 2;
+  at("others").hidden = at("previous").hidden = at("next").hidden = streams.length < 2;
   strip.show(streams, watched);
 }
 
@@ -99,6 +99,12 @@ async function refresh() {
   }
   if (!location.hash && streams.length === 1) history.replaceState(null, "", `#/${encodeURIComponent(streams[0].id)}`);
   route();
+}
+
+async function showStart() {
+  const busy = await startingWith();
+  at("starting").textContent = busy && `The service is not ready yet: ${busy}.`;
+  if (busy) setTimeout(showStart, POLL_MS);
 }
 
 async function poll() {
@@ -167,4 +173,5 @@ document.addEventListener("keydown", (event) => {
 });
 
 window.addEventListener("hashchange", () => streams && route());
+showStart();
 poll();

@@ -60,6 +60,13 @@ def test_frame_comes_with_and_without_boxes(client: httpx.Client, camera: RtspSe
     assert corner > 100  # the badge is drawn on dark ground
 
 
+def test_small_frame_is_small_and_has_boxes(client: httpx.Client) -> None:
+    client.post("/streams", json={"url": "synthetic://?people=1&width=960&height=540&fps=10", "id": "scene"})
+    wait_until(lambda: client.get("/streams/scene").json()["stats"]["frames"], 20, "a frame")
+    picture = picture_of(client.get("/streams/scene/frame.jpg?small=true").content)
+    assert picture.shape == (270, 480, 3)
+
+
 def test_video_ends_when_its_stream_is_removed(client: httpx.Client, camera: RtspServer) -> None:
     client.post("/streams", json={"url": camera.url(), "id": "door"})
     wait_for_phase(client, "door", "running")

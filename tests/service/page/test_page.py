@@ -131,6 +131,14 @@ def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
     watched.wait("!document.getElementById('service-problem').textContent")
 
 
+def test_what_the_service_is_still_busy_with_is_said(page: Page) -> None:
+    page.service.runtime.readiness.report("building_engines", "building engines", 0.4)
+    page.open()
+    page.wait_text("starting", "The service is not ready yet: building engines 40%.")
+    page.service.runtime.readiness.start()
+    page.wait("!document.getElementById('starting').textContent")
+
+
 def test_identities_kept_are_those_of_the_keyframe_before(page: Page) -> None:
     page.open()
     kept = page.run("""const { Retention } = await import('./static/retention.js');
