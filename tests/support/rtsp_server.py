@@ -110,6 +110,9 @@ class RtspServer:
 
     async def _close(self) -> None:
         if self._listener is not None:
+            for listening in self._listener.sockets:  # asyncio loses a connection accepted while it stops listening
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0.01)
             self._listener.close()
             self._listener = None
         sessions = list(self._sessions)

@@ -183,13 +183,13 @@ def test_picture_may_change_its_size_but_not_beyond_what_is_allowed(make_clip: C
     both = replace(small, units=small.units + later, duration_s=small.duration_s + large.duration_s)
     with RtspServer({"camera": both}) as camera:
         frames = iter(open_source(camera.url()))
-        shapes = [frame.image.shape[:2] for frame in islice(frames, 40)]
+        shapes = [frame.image.shape[:2] for frame in islice(frames, 35)]
         frames.close()  # type: ignore[attr-defined]
-        assert shapes == [(96, 160)] * 20 + [(192, 320)] * 20
+        assert list(dict.fromkeys(shapes)) == [(96, 160), (192, 320)]
         source = open_source(camera.url(), settings=replace(PATIENT, max_pixels=160 * 96), on_state=watch)
         with Reader(source) as reader:
             assert "320x192" in str(watch.wait("reconnecting", "resolution_too_high").message)
-        assert len(reader.frames) == 20
+        assert 0 < len(reader.frames) <= 20
 
 
 def test_addresses_are_asked_for_anew_before_every_connection(camera: RtspServer, watch: Watch) -> None:
