@@ -54,10 +54,9 @@ function onMessage(message) {
 
 // The address says what is shown: nothing, or the id of a stream after '#/'.
 function route() {
-  const wanted = location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : null;
-  const there = streams.some(({ id }) => id === wanted);
-  if (wanted && !there) history.replaceState(null, "", "#/");
-  watch(there ? wanted : null);
+  const wanted = streams.find(({ id }) => location.hash === `#/${encodeURIComponent(id)}`);
+  if (!wanted && location.hash.length > 2) history.replaceState(null, "", "#/");
+  watch(wanted?.id ?? null);
   show();
 }
 
@@ -108,8 +107,11 @@ async function showStart() {
 }
 
 async function poll() {
-  await refresh();
-  setTimeout(poll, POLL_MS);
+  try {
+    await refresh();
+  } finally {
+    setTimeout(poll, POLL_MS);
+  }
 }
 
 at("add").onclick = at("empty-add").onclick = () => form.open();
@@ -172,6 +174,12 @@ document.addEventListener("keydown", (event) => {
   KEYS[event.key]();
 });
 
-window.addEventListener("hashchange", () => streams && route());
+window.addEventListener("hashchange", () => {
+  if (!streams) return;
+  route();
+  const { activeElement, body } = document; // what had the focus may have gone with its view
+  if (activeElement !== body && activeElement.checkVisibility()) return;
+  at(watched === null ? "overview-title" : "stream-name").focus();
+});
 showStart();
 poll();

@@ -29,8 +29,10 @@ export class StreamForm {
     const text = (selector, words) => (this.dialog.querySelector(selector).textContent = words);
     text("h2", stream ? `Edit ${stream.name}` : "Add stream");
     text("[type=submit]", stream ? "Save" : "Add stream");
-    text("[data-hint=url]", stream ? `Now ${stream.url}. Leave empty to keep it.` : "rtsp:// or rtsps:// address of the camera");
-    text("[data-hint=password]", stream?.has_credentials ? "Kept as they are while both are empty." : "If the camera asks for them.");
+    const keep = stream && `Now ${stream.url}. Leave empty to keep it.`;
+    const secret = stream?.has_credentials ? "Kept as they are while both are empty." : "If the camera asks for them.";
+    text("[data-hint=url]", keep ?? "rtsp:// or rtsps:// address of the camera");
+    text("[data-hint=password]", secret);
     this.fields.url.required = !stream;
     this.fields.name.value = stream?.name ?? "";
     this.fields.identity.value = stream?.identity ?? "keep";

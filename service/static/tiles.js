@@ -41,7 +41,8 @@ export class Tiles {
     item.innerHTML = `<a class="tile"><span class="thumb"><img alt="" hidden></span><span class="tile-text"><b></b>
       <span class="state"></span><span class="numbers"></span></span></a>`;
     const at = (selector) => item.querySelector(selector);
-    const tile = { item, link: at("a"), image: at("img"), name: at("b"), state: at(".state"), numbers: at(".numbers"), seq: null };
+    const texts = { name: at("b"), state: at(".state"), numbers: at(".numbers") };
+    const tile = { item, link: at("a"), image: at("img"), ...texts, seq: null };
     tile.link.href = `#/${encodeURIComponent(id)}`;
     tile.image.onload = () => URL.revokeObjectURL(tile.image.src);
     this.tiles.set(id, tile);

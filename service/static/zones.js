@@ -81,7 +81,8 @@ export class Zones {
     let number = 1;
     const taken = (id) => this.zones.some((zone) => zone.id === id);
     while (taken(`${name.toLowerCase()}-${number}`)) number++;
-    this.editor.open({ id: `${name.toLowerCase()}-${number}`, name: `${name} ${number}`, type, anchor: "foot", points: [] }, true);
+    const zone = { id: `${name.toLowerCase()}-${number}`, name: `${name} ${number}`, type, anchor: "foot", points: [] };
+    this.editor.open(zone, true);
   }
 
   show() {
@@ -117,7 +118,9 @@ function facts(count) {
       : [["inside", count.occupancy], ["came", count.enters], ["left", count.leaves], ["stay", duration(count.dwell.mean_s)]];
   return rows.map(([term, value]) => {
     const row = document.createElement("div");
-    row.append(Object.assign(document.createElement("dt"), { textContent: term }), Object.assign(document.createElement("dd"), { textContent: value }));
+    for (const [tag, textContent] of [["dt", term], ["dd", value]]) {
+      row.append(Object.assign(document.createElement(tag), { textContent }));
+    }
     return row;
   });
 }

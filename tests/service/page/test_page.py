@@ -91,7 +91,7 @@ def test_refused_change_is_explained_and_taken_back(watched: Page) -> None:
 def test_grid_shows_every_stream_live_and_leads_to_each(page: Page, camera: RtspServer) -> None:
     with page.service.http as http:
         for name in ("one", "two"):
-            http.post("/streams", json={"id": name, "url": camera.url()})
+            http.post("/streams", json={"id": name, "name": f"<b>{name}</b>", "url": camera.url()})
         http.post("/streams", json={"id": "dead", "url": "rtsp://127.0.0.1:9/nothing"})
     page.open()
     page.wait("document.querySelectorAll('#tiles .thumb img:not([hidden])').length === 2")
@@ -101,11 +101,13 @@ def test_grid_shows_every_stream_live_and_leads_to_each(page: Page, camera: Rtsp
     )
     first = page.browser.value("document.querySelector('#tiles img').src")
     page.wait(f"document.querySelector('#tiles img').src !== {first!r}")
-    page.browser.value("document.querySelector('#tiles a').click()")
+    page.browser.value("document.querySelector('#tiles a').focus()")
+    page.browser.press("Enter")
     page.wait_text("people", "3")
+    assert page.browser.value("document.activeElement.id") == "stream-name"
     page.wait("document.querySelectorAll('#strip .tile').length === 3")
     page.browser.press("ArrowRight")
-    page.wait_text("stream-name", "two")
+    page.wait_text("stream-name", "<b>two</b>")
     page.browser.press("Escape")
     page.wait_shown("overview")
 
@@ -137,6 +139,19 @@ def test_what_the_service_is_still_busy_with_is_said(page: Page) -> None:
     page.wait_text("starting", "The service is not ready yet: building engines 40%.")
     page.service.runtime.readiness.start()
     page.wait("!document.getElementById('starting').textContent")
+
+
+def test_who_saw_a_box_shows_in_its_line(page: Page) -> None:
+    page.open()
+    lines = page.run("""const { Stage } = await import('./static/stage.js');
+        const stage = new Stage(document.createElement('canvas')), lines = [];
+        stage.context.setLineDash = (dash) => lines.push([stage.context.lineWidth, dash.length]);
+        for (const origin of ['teacher', 'student', 'predicted']) {
+            stage.drawBox({ id: 1, bbox: [0, 0, 9, 9], origin }, (x, y) => [x, y], 1);
+            lines.pop();  // back to a plain line
+        }
+        return lines;""")
+    assert lines == [[3.5, 0], [1.75, 0], [1.75, 2]]
 
 
 def test_identities_kept_are_those_of_the_keyframe_before(page: Page) -> None:
