@@ -70,6 +70,7 @@ def open_backend(
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
     chosen = open_device(device)
+    ops = CudaOps(chosen) if isinstance(chosen, CudaDevice) else HostOps()
     folder = models or SHIPPED_MODELS
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
@@ -82,7 +83,7 @@ def open_backend(
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:
             check_pair(engines["teacher"].signature, engines[network].signature)
-    return Backend(chosen, CudaOps(chosen) if isinstance(chosen, CudaDevice) else HostOps(), **engines)
+    return Backend(chosen, ops, **engines)
 
 
 def _check_network(network: NetworkName, found: Signature, path: Path) -> None:

@@ -7,6 +7,7 @@ lies in the user's cache, named after its sources, so it is built once: about 5 
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import DeviceError
+
+log = logging.getLogger(__name__)
 
 TARGETS = ("75", "80", "86", "87", "89", "90", "110", "120")
 """Compute capabilities: Turing, A100, Ampere, Orin, Ada, Hopper, Thor, Blackwell; newer ones compile the last PTX."""
@@ -45,6 +48,7 @@ def build(path: Path, targets: Sequence[str] = TARGETS) -> Path:
             f"nvidia-cuda-nvcc`, then run `python -m edge.kernels.build`; or copy {path.name} from another machine to "
             f"{path.parent}"
         )
+    log.info("compiling the CUDA kernels for %d kinds of GPU, which takes some seconds", len(targets))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unit, built = Path(folder, "kernels.cu"), Path(folder, "kernels.fatbin")

@@ -119,12 +119,11 @@ class CudaOps:
         scaling = self._scalings.get(box)
         if scaling is None:
             count = halvings((box.source_width, box.source_height), (box.width, box.height))
-            scaling = self._scalings[box] = _Scaling(
-                count,
-                self._kept(column_weights(box.source_width >> count, box.width), cuda_stream),
-                self._kept(row_weights(box.source_height >> count, box.height), cuda_stream),
-            )
-            cuda_stream.synchronize()  # the other cuda_stream may use it next
+            columns = column_weights(box.source_width >> count, box.width)
+            rows = row_weights(box.source_height >> count, box.height)
+            scaling = _Scaling(count, self._kept(columns, cuda_stream), self._kept(rows, cuda_stream))
+            cuda_stream.synchronize()  # the other cuda_stream may use it next, and the tables here go
+            self._scalings[box] = scaling
         return scaling
 
     def _kept(self, table: I32, cuda_stream: CudaStream) -> GpuArray:

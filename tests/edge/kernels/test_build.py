@@ -1,7 +1,5 @@
 """All kernels compile for every target, into one file, which is made once."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,12 +30,9 @@ def test_every_kernel_that_is_loaded_is_in_the_sources() -> None:
 def test_all_kernels_compile_for_all_targets_into_one_file(built: Path) -> None:
     image = built.read_bytes()
     assert image[:4] == b"\x50\xed\x55\xba", "the mark of a fat binary"
-    cuobjdump = shutil.which("cuobjdump")
-    for target in TARGETS:  # every embedded program names what it was compiled for
-        if cuobjdump:
-            listed = subprocess.run([cuobjdump, "--list-elf", built], capture_output=True, text=True, check=True).stdout
-            assert f"sm_{target}" in listed
-    assert image.count(b"\x7fELF") == len(TARGETS) or cuobjdump, "one program per target"
+    assert image.count(b"\x7fELF") == len(TARGETS), "one program per target"
+    for target in TARGETS:
+        assert f"sm_{target}".encode() in image
 
 
 def test_a_kernel_that_does_not_compile_is_refused_with_what_the_compiler_says(

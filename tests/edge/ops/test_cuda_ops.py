@@ -1,9 +1,10 @@
 """The kernels against the specification: the same .cu source, compiled as host C++ and called through the CUDA device.
 
-Tolerance: none. Letterbox and prior agree bit for bit.
+Where a GPU is, the same again on it. Tolerance: none. Letterbox and prior agree bit for bit.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.arrays import F32, I32, U8
+from edge.kernels.build import kernel_image
 from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps, own
 from edge.ops.resampling import MOST_HALVINGS, halvings
 from engines.cuda import CudaArray, CudaDevice
+from engines.errors import DeviceError
 from engines.host import HostStream
 from tests.support.host_driver import host_driver, run_backwards, statistic
 
@@ -24,9 +27,11 @@ from tests.support.host_driver import host_driver, run_backwards, statistic
 class Rig:
     """A device with its ops, and the way there and back."""
 
+    on_gpu = False
+
     def __init__(self) -> None:
-        self.device = CudaDevice(library=str(host_driver()))
-        self.ops = CudaOps(self.device, b"the driver of the host has its kernels already")
+        self.device = CudaDevice() if self.on_gpu else CudaDevice(library=str(host_driver()))
+        self.ops = CudaOps(self.device, _image() if self.on_gpu else b"this driver has its kernels already")
         self.queue = self.device.cuda_stream()
 
     def put(self, array: np.ndarray) -> CudaArray:
@@ -41,18 +46,31 @@ class Rig:
         return back
 
 
-@pytest.fixture(scope="module")
-def rig() -> Rig:
-    return Rig()
+@cache
+def _image() -> bytes:
+    return kernel_image()
 
 
-@pytest.fixture(params=[False, True], ids=["forwards", "backwards"], autouse=True)
-def order(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Threads in both orders: a kernel whose result depends on it is wrong."""
+@pytest.fixture(params=["forwards", "backwards", pytest.param("gpu", marks=pytest.mark.gpu)], autouse=True)
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """On the host, threads in both orders: a kernel whose result depends on it is wrong. And on a GPU."""
+    if request.param == "gpu":
+        try:
+            CudaDevice()
+        except DeviceError as error:
+            pytest.skip(f"no GPU: {error}")
+        monkeypatch.setattr(Rig, "on_gpu", True)
+        yield
+        return
     host_driver()
-    run_backwards(request.param)
+    run_backwards(request.param == "backwards")
     yield
     run_backwards(False)
+
+
+@pytest.fixture
+def rig(where: None) -> Rig:
+    return Rig()
 
 
 # --- letterbox
