@@ -7,17 +7,22 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from edge.backend import Backend
+from engines.cuda import CudaDevice
+from engines.gpu import Gpu
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("numpy", "opencv-python-headless", "av", "lap", "onnxruntime", "onnxruntime-gpu", "uvicorn")
 
 
-def conditions(models: Iterable[Path] = ()) -> dict[str, Any]:
-    """Machine, versions, commit and model files of this run."""
+def conditions(models: Iterable[Path] = (), backend: Backend | None = None) -> dict[str, Any]:
+    """Machine, versions, commit, model files, and what runs them, of this run."""
     return {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": _git("rev-parse", "--short=12", "HEAD"),
@@ -29,6 +34,7 @@ def conditions(models: Iterable[Path] = ()) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
         "models": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(models)},
+        "runtime": None if backend is None else _runtime(backend),
     }
 
 
@@ -38,6 +44,13 @@ def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     return path
+
+
+def _runtime(backend: Backend) -> dict[str, Any]:
+    """The engines' kinds, and the GPU with its driver where there is one."""
+    engines = {name: type(engine).__name__ for name, engine in backend.engines.items()}
+    gpu = asdict(Gpu.of(backend.device)) if isinstance(backend.device, CudaDevice) else None
+    return {"engines": engines, "gpu": gpu}
 
 
 def _git(*arguments: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fps import main
+from benchmarks.fps_blocks import Block, measure
+from benchmarks.fps_report import differences, report
 from tests.support.tiny_pair import write_tiny_pair
 
 
@@ -25,24 +27,34 @@ def _arguments(models: Path, results: Path, *more: str) -> list[str]:
 def test_rates_laws_and_conditions_are_written(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(_arguments(models, tmp_path, "--k", "1", "2", "3", "--name", "short")) == 0
+    arguments = _arguments(models, tmp_path, "--k", "1", "2", "3", "--name", "short", "--law-within", "1e9")
+    assert main(arguments) == 0
     result = json.loads((tmp_path / "short.json").read_text())
     assert {(run["mode"], run["k"]) for run in result["runs"]} == {
         *(("teacher", 1), ("student", 1)),
-        *((mode, k) for mode in ("naive", "no-update", "atttrack") for k in (1, 2, 3)),
+        *((mode, k) for mode in ("naive", "no-update", "atttrack", "predicted") for k in (1, 2, 3)),
     }
     assert set(result["laws"]) == {"naive", "no-update", "atttrack"}
-    for run in result["runs"]:
+    for run in result["runs"][1:]:
         assert len(run["fps_of_repeats"]) == 2
         assert run["fps"] > 0
         counts = {kind: found["count"] for kind, found in run["latency_ms"].items()}
-        if run["mode"] == "atttrack" and run["k"] == 3:
-            assert counts == {"teacher": 4, "student": 8}  # two repeats of two whole periods
+        if run["k"] == 3:  # two repeats of two whole periods
+            assert counts == {"teacher": 4, "predicted" if run["mode"] == "predicted" else "student": 8}
     assert result["conditions"]["models"].keys() == {
         f"tiny-{role}-320x192.onnx" for role in ("teacher", "student", "student-plain")
     }
+    assert result["conditions"]["runtime"]["engines"].keys() == {"teacher", "student", "plain"}
     assert (tmp_path / "short.png").read_bytes()[:4] == b"\x89PNG"
+    assert "</svg>" in (tmp_path / "short.svg").read_text()
+    assert len((tmp_path / "short.csv").read_text().splitlines()) == 1 + len(result["runs"])
     assert "atttrack: c = " in capsys.readouterr().out
+
+
+def test_a_law_that_does_not_hold_ends_with_1(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = _arguments(models, tmp_path, "--k", "1", "2", "--modes", "atttrack", "--law-within", "-1")
+    assert main(arguments) == 1
+    assert "the law is off by" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -56,3 +68,54 @@ def test_what_is_wrong_is_said_in_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def _result(ratio: float, **changed: object) -> dict[str, object]:
+    runs = [{"mode": "teacher", "k": 1, "ratio": 1.0}, {"mode": "atttrack", "k": 6, "ratio": ratio}]
+    return {"runs": runs, "conditions": {"models": {"a": "1"}}, "size": "576x320"} | changed
+
+
+@pytest.mark.parametrize(("ratio", "code"), [(2.92, 0), (3.0, 0), (3.07, 0), (3.1, 1), (2.8, 1)])
+def test_two_runs_agree_when_no_ratio_differs_by_more_than_three_percent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ratio: float, code: int
+) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    first.write_text(json.dumps(_result(ratio)))
+    second.write_text(json.dumps(_result(2.99)))
+    assert main(["--compare", str(first), str(second)]) == code
+    assert f"{1 - code} of 1 ratios" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"size": "1088x608"}, "differ in size"),
+        ({"conditions": {"models": {"a": "2"}}}, "different model files"),
+        ({"runs": []}, "nothing|no mode and period"),
+    ],
+)
+def test_runs_of_different_things_are_not_compared(changed: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        differences(_result(3.0), _result(3.0, **changed))
+
+
+def test_a_machine_that_halves_its_speed_changes_no_ratio() -> None:
+    slow = MachineThatSlowsDown({("teacher", 1): 20.0, ("student", 1): 80.0, ("atttrack", 6): 50.0})
+    reference, settings = measure(slow, ["student", "atttrack"], [6], 24, 9)
+    result = report(reference, settings)
+    ratios = {run["mode"]: run["ratio"] for run in result["runs"]}
+    assert ratios["student"] == pytest.approx(4, rel=0.01)
+    assert ratios["atttrack"] == pytest.approx(2.5, rel=0.01)
+    assert result["reference_drift"] == pytest.approx(2, rel=0.05)
+
+
+class MachineThatSlowsDown:
+    """Takes the place of a Bench; its speed falls to a half over the run."""
+
+    def __init__(self, fps: dict[tuple[str, int], float]) -> None:
+        self.fps, self.calls = fps, 0
+
+    def block(self, arm: str, k: int, frames: int) -> Block:
+        speed = 2 ** (-self.calls / 36)
+        self.calls += 1
+        return Block(self.fps[arm, k] * speed, {"teacher": [1.0]}, {"wait": 0.0})
