@@ -22,6 +22,8 @@ from engines.errors import EngineError, PlanError
 log = logging.getLogger(__name__)
 
 PROJECT = Path(__file__).resolve().parent.parent
+BACKGROUND = 10
+"""Niceness of a builder."""
 STOP_S = 10.0
 """How long a builder may take to end when it is told to."""
 
@@ -56,8 +58,9 @@ class BuildCommand:
         command = [sys.executable, "-m", "export.to_plan", str(model.resolve()), *self.options, "--progress", "json"]
         plan = None
         with subprocess.Popen(  # noqa: S603  # this project's own program
-            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_yield_to_others
+            command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
+            os.setpriority(os.PRIO_PROCESS, process.pid, BACKGROUND)
             assert process.stdout is not None and process.stderr is not None  # noqa: S101  # both are pipes
             Thread(target=_end, args=(process, stop), daemon=True).start()
             for line in process.stdout:
@@ -148,7 +151,3 @@ def _end(process: "subprocess.Popen[str]", stop: Event) -> None:
         if stop.wait(0.2):
             process.terminate()
             return
-
-
-def _yield_to_others() -> None:
-    os.nice(10)
