@@ -7,11 +7,14 @@ from hypothesis import strategies as st
 
 from edge.backend import Backend
 from edge.config import PipelineSettings
+from edge.detections import Detections, Tracks
 from edge.heatmap_memory import HeatmapMemory
+from edge.lane import Lane
 from edge.network import Network
 from edge.ops.host import HostOps
 from edge.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import Frame
+from edge.tick import InFlight
 from engines.host import HostDevice
 from engines.scripted import Arrays, ScriptedEngine
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
@@ -180,3 +183,30 @@ def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_theon_
         else:
             kinds.append(pipeline.collect(pipeline.submit(frames))[0].kind[0])
     assert "".join(kinds) == "ts" + "tssst" + "s"
+
+
+def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_keyframes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    associate = Lane.associate
+
+    def breaks(lane: Lane, detections: Detections, frame: Frame) -> Tracks:
+        if (lane.lane_id, frame.index) == ("lane0", 0):
+            raise RuntimeError("the tracker broke")
+        return associate(lane, detections, frame)
+
+    monkeypatch.setattr(Lane, "associate", breaks)
+    pipeline = TrackingPipeline(_recording(), PipelineSettings(k=2))
+    for lane in ("lane0", "lane1"):
+        pipeline.add_lane(lane)
+
+    def submit(index: int) -> InFlight:
+        return pipeline.submit({lane: Day.frame(lane, index, 50 + index, False) for lane in pipeline.lane_ids})
+
+    first = submit(0)
+    with pytest.raises(RuntimeError, match="the tracker broke"):
+        submit(1)
+    assert pipeline.collect(first) == [], "lane0 broke, and lane1 came after it"
+    second, third = submit(2), submit(3)
+    assert [tracked.kind for tracked in pipeline.collect(second)] == ["teacher", "teacher"]
+    assert len(pipeline.collect(third)) == 2
