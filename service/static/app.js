@@ -128,12 +128,21 @@ at("empty-scene").onclick = async () => {
 
 at("remove").onclick = () => {
   at("remove-name").textContent = current().name;
-  at("remove-dialog").returnValue = "no";
+  at("remove-problem").textContent = "";
   at("remove-dialog").showModal();
 };
-at("remove-dialog").onclose = async () => {
-  if (at("remove-dialog").returnValue !== "yes") return;
-  await removeStream(watched).catch(() => {}); // gone already is gone
+at("remove-dialog").querySelector("form").onsubmit = async (event) => {
+  if (event.submitter.value !== "yes") return;
+  event.preventDefault();
+  try {
+    await removeStream(watched);
+  } catch ({ code, message }) {
+    if (code !== "stream_not_found") {
+      at("remove-problem").textContent = message;
+      return;
+    }
+  }
+  at("remove-dialog").close();
   await refresh();
   at("main").focus();
 };

@@ -72,9 +72,15 @@ export class Zones {
   }
 
   async reset() {
-    await resetCounts(this.stream.id).catch(() => {});
+    const problem = this.at("reset-problem");
+    try {
+      await resetCounts(this.stream.id);
+      problem.textContent = "";
+      this.at("spoken").textContent = "Counts start again from zero.";
+    } catch ({ message }) {
+      problem.textContent = message;
+    }
     await this.count();
-    this.at("spoken").textContent = "Counts start again from zero.";
   }
 
   draw(type, name) {

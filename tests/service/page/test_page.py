@@ -133,6 +133,19 @@ def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
     watched.wait("!document.getElementById('service-problem').textContent")
 
 
+def test_key_that_may_only_read_is_told_so(watched: Page) -> None:
+    watched.run("""const real = window.fetch;
+        const said = JSON.stringify({ code: 'scope_too_small', detail: 'this needs scope write', status: 403 });
+        window.fetch = (path, options = {}) => ['DELETE', 'POST'].includes(options.method)
+            ? Promise.resolve(new Response(said, { status: 403 })) : real(path, options);""")
+    watched.click("counts-reset")
+    watched.wait_text("reset-problem", "scope write")
+    watched.click("remove")
+    watched.browser.value("document.querySelector('#remove-dialog .danger').click()")
+    watched.wait_text("remove-problem", "scope write")
+    assert watched.stream()["id"] == "door"
+
+
 def test_what_the_service_is_still_busy_with_is_said(page: Page) -> None:
     page.service.runtime.readiness.report("building_engines", "building engines", 0.4)
     page.open()
