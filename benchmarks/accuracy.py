@@ -3,30 +3,32 @@
     python -m benchmarks.accuracy --data ../shared/data/sequences --sequences MOT17-09 PETS09-S2L1 --k 2 4 6
 
 Runs the pipeline that the service and `python -m edge` run. Every picture is decoded once and goes to all variants in
-turn, each with a tracker that starts fresh at the first frame of its half.
+turn, each with a tracker that starts fresh at the first frame of its half. Besides the pipeline's modes there is
+`predicted`: the teacher every K frames and the motion model between, see benchmarks.frame_skipping.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.conditions import RESULTS, conditions, save
+from benchmarks.fps_plot import COLOURS
+from benchmarks.frame_skipping import ARMS, Arm, FrameTracker, has_period
+from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
 from edge.backend import SHIPPED_MODELS, open_backend
 from edge.config import PipelineSettings, parse_size
-from edge.modes import MODES, Mode
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
-from edge.schedule import KeyframeSchedule
 from edge.sources.sequence import SequenceInfo, SequenceSource
 from edge.tracking.tracker import TrackerSettings
 
-LANE = "sequence"
 HALVES = ("first", "second", "all")
 
 
@@ -34,7 +36,7 @@ HALVES = ("first", "second", "all")
 class Variant:
     """One line of the table."""
 
-    mode: Mode
+    mode: Arm
     k: int | None
     """None where the keyframe period means nothing: a single network runs."""
 
@@ -42,9 +44,22 @@ class Variant:
         return self.mode if self.k is None else f"{self.mode} K={self.k}"
 
 
-def variants(modes: Sequence[Mode], periods: Sequence[int]) -> list[Variant]:
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one variant got in one sequence, or in several pooled."""
+
+    mot: MotScores
+    retention: RetentionCounts
+
+    def as_record(self) -> dict[str, Any]:
+        """Flat and short, for files."""
+        ratio = self.retention.ratio
+        return self.mot.as_record() | {"id_retention": None if ratio is None else round(ratio, 5)}
+
+
+def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
     """Every mode at every period; modes with a single network once."""
-    return [Variant(mode, k) for mode in modes for k in (periods if MODES[mode].policy is KeyframeSchedule else [None])]
+    return [Variant(mode, k) for mode in modes for k in (periods if has_period(mode) else [None])]
 
 
 def half_range(length: int, half: str) -> tuple[int, int]:
@@ -57,27 +72,25 @@ def open_pipelines(
     chosen: Sequence[Variant], models: Path, size: tuple[int, int], tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant; they share the networks."""
-    tracker = tracker or TrackerSettings()
-    backend = open_backend(models, size, mode=chosen[0].mode)
-    return {
-        variant: TrackingPipeline(
-            backend, PipelineSettings(mode=variant.mode, k=variant.k or 1, max_lanes=1, tracker=tracker)
-        )
-        for variant in chosen
-    }
+    backend = open_backend(models, size, "cpu")
+    settings = PipelineSettings(max_lanes=1, tracker=tracker or TrackerSettings())
+    return {variant: TrackingPipeline(backend, settings) for variant in chosen}
 
 
-def track_sequence(source: SequenceSource, pipelines: dict[Variant, TrackingPipeline]) -> dict[Variant, MotBoxes]:
-    """What each variant says about each frame, numbered as in the sequence."""
+def track_sequence(
+    source: SequenceSource, pipelines: Mapping[Variant, TrackingPipeline]
+) -> dict[Variant, list[TrackedFrame]]:
+    """What each variant says about each frame."""
     found: dict[Variant, list[TrackedFrame]] = {variant: [] for variant in pipelines}
-    for pipeline in pipelines.values():
-        pipeline.add_lane(LANE)
-    for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame", disable=None):
-        for variant, pipeline in pipelines.items():
-            found[variant] += pipeline.collect(pipeline.submit({LANE: frame}))
-    for pipeline in pipelines.values():
-        pipeline.remove_lane(LANE)
-    return {variant: as_boxes(frames, source.first) for variant, frames in found.items()}
+    with ExitStack() as stack:
+        trackers = {
+            variant: stack.enter_context(FrameTracker(pipeline, variant.mode, variant.k or 1))
+            for variant, pipeline in pipelines.items()
+        }
+        for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame", disable=None):
+            for variant, tracker in trackers.items():
+                found[variant].append(tracker.track(frame))
+    return found
 
 
 def as_boxes(tracked: Sequence[TrackedFrame], first: int) -> MotBoxes:
@@ -87,49 +100,59 @@ def as_boxes(tracked: Sequence[TrackedFrame], first: int) -> MotBoxes:
 
 
 def evaluate(
-    folders: Sequence[Path], half: str, pipelines: dict[Variant, TrackingPipeline]
-) -> dict[Variant, dict[str, MotScores]]:
+    folders: Sequence[Path], half: str, pipelines: Mapping[Variant, TrackingPipeline]
+) -> dict[Variant, dict[str, Scores]]:
     """Scores of each variant: per sequence and pooled."""
-    scores: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
+    mot: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
+    retention: dict[Variant, dict[str, RetentionCounts]] = {variant: {} for variant in pipelines}
     for folder in folders:
         first, last = half_range(SequenceInfo.read(folder / "seqinfo.ini").length, half)
         source = SequenceSource(folder, first, last)
         if source.truth_path is None:
             raise SystemExit(f"{folder} has no gt.txt: nothing to compare with")
         truth = read_mot(source.truth_path)
-        for variant, boxes in track_sequence(source, pipelines).items():
-            scores[variant][folder.name] = compare(truth, boxes, first, last)
-    return {variant: with_pooled(by_sequence) for variant, by_sequence in scores.items()}
+        for variant, tracked in track_sequence(source, pipelines).items():
+            mot[variant][folder.name] = compare(truth, as_boxes(tracked, source.first), first, last)
+            retention[variant][folder.name] = count_retention(tracked)
+    return {
+        variant: {
+            sequence: Scores(scores, retention[variant].get(sequence) or sum_retention(retention[variant].values()))
+            for sequence, scores in with_pooled(mot[variant]).items()
+        }
+        for variant in pipelines
+    }
 
 
-def lines(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[str]:
+def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
     """The table, one block per sequence, pooled last."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5}"
+        yield f"\n{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ids kept':>8}"
         for variant, by_sequence in scores.items():
-            s = by_sequence[sequence]
+            s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
             yield (
                 f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
-                f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5}"
+                f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5} "
+                + ("       -" if kept is None else f"{100 * kept:8.1f}")
             )
 
 
-def draw(scores: dict[Variant, dict[str, MotScores]], path: Path) -> None:
-    """Pooled MOTA and IDF1 over K; single networks as level lines."""
+def draw(scores: Mapping[Variant, Mapping[str, Scores]], path: Path) -> None:
+    """Pooled MOTA, IDF1 and retention of ids over K; single networks as level lines."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for panel, name in zip(panels, ("mota", "idf1"), strict=True):
-        for number, mode in enumerate(dict.fromkeys(variant.mode for variant in scores)):
-            points = [(v.k, 100 * s[POOLED].as_record()[name]) for v, s in scores.items() if v.mode == mode]
-            if points[0][0] is None:
-                panel.axhline(points[0][1], color=f"C{number}", linestyle="--", label=mode)
-            else:
-                panel.plot(*zip(*points, strict=True), "o-", color=f"C{number}", label=mode)
-        panel.set(xlabel="keyframe period K", ylabel=f"{name.upper()}, %")
+    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    for panel, name in zip(panels, ("mota", "idf1", "id_retention"), strict=True):
+        for mode in dict.fromkeys(variant.mode for variant in scores):
+            records = [(v.k, s[POOLED].as_record()[name]) for v, s in scores.items() if v.mode == mode]
+            points = [(k, 100 * value) for k, value in records if value is not None]
+            if not has_period(mode) and points and name != "id_retention":
+                panel.axhline(points[0][1], color=COLOURS[mode], linestyle="--", label=mode)
+            elif has_period(mode):
+                panel.plot(*zip(*points, strict=True), "o-", color=COLOURS[mode], label=mode)
+        panel.set(xlabel="keyframe period K", ylabel=f"{name.upper().replace('_', ' ')}, %")
         panel.grid(alpha=0.3)
         panel.set_xticks(sorted({v.k for v in scores if v.k is not None}))
     panels[0].legend()
@@ -137,7 +160,7 @@ def draw(scores: dict[Variant, dict[str, MotScores]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def rows(scores: dict[Variant, dict[str, MotScores]]) -> Iterator[dict[str, Any]]:
+def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, Any]]:
     """One record per variant and sequence."""
     for variant, by_sequence in scores.items():
         for sequence, values in by_sequence.items():
@@ -150,8 +173,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
     parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
-    parser.add_argument("--modes", nargs="+", choices=get_args(Mode), default=list(get_args(Mode)))
-    parser.add_argument("--k", nargs="+", type=int, default=[2, 4, 6], help="keyframe periods")
+    parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
