@@ -1,0 +1,128 @@
+"""Accuracy over speed: one curve per mode, one point per K, from results of benchmarks.fps and benchmarks.accuracy.
+
+    python -m benchmarks.curves
+
+Reads benchmarks/results/fps-576x320.json and accuracy.json, measures nothing. Up and to the right is better. Frame
+skipping (`predicted`) and each mode have the points that both files have.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.conditions import RESULTS
+from benchmarks.frame_skipping import ARMS
+from benchmarks.mot_metrics import POOLED
+
+METRICS = {"mota": "MOTA, %", "idf1": "IDF1, %", "hota": "HOTA, %"}
+WIDTH_PX, HEIGHT_PX, DPI = 1000, 430, 100
+NAMES = {
+    "teacher": "teacher alone",
+    "student": "student alone",
+    "naive": "naive mix",
+    "no-update": "AttTrack, heatmap not moved",
+    "atttrack": "AttTrack",
+    "predicted": "frames skipped, Kalman only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One mode at one K; K is 1 where it means nothing."""
+
+    mode: str
+    k: int
+    fps: float
+    accuracy: float  # percent
+
+
+def join(
+    fps: Mapping[str, Any], accuracy: Mapping[str, Any], metric: str, sequence: str = POOLED
+) -> dict[str, list[Point]]:
+    """Points of each mode by K. Raises ValueError where the results are of different networks or share no point."""
+    if fps["size"] != accuracy["input"]:
+        raise ValueError(f"speed was measured at {fps['size']}, accuracy at {accuracy['input']}")
+    speeds, scores = fps["conditions"]["models"], accuracy["conditions"]["models"]
+    if different := [name for name in speeds.keys() & scores.keys() if speeds[name] != scores[name]]:
+        raise ValueError(f"speed and accuracy were measured with different files {', '.join(sorted(different))}")
+    rates = {(run["mode"], run["k"]): run["fps"] for run in fps["runs"]}
+    curves: dict[str, list[Point]] = {}
+    for row in accuracy["rows"]:
+        key = (row["mode"], row["k"] or 1)
+        if row["sequence"] == sequence and key in rates:
+            curves.setdefault(row["mode"], []).append(Point(*key, rates[key], 100 * row[metric]))
+    if not curves:
+        raise ValueError(f"no mode and K has both speed and accuracy on {sequence}")
+    ordered = {mode: sorted(curves[mode], key=lambda point: point.k) for mode in ARMS if mode in curves}
+    return ordered
+
+
+def draw(panels: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path: Path) -> None:
+    """One panel per metric, WIDTH_PX wide; SVG is written as paths and without a date, so that it does not change."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from benchmarks.fps_plot import COLOURS
+
+    matplotlib.rcParams["svg.hashsalt"] = "curves"
+    size = (WIDTH_PX / DPI, HEIGHT_PX / DPI)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for panel, (metric, curves) in zip(axes[0], panels.items(), strict=True):
+        for mode, points in curves.items():
+            x, y = [point.fps for point in points], [point.accuracy for point in points]
+            alone = len(points) == 1
+            panel.plot(x, y, "*" if alone else "o-", ms=13 if alone else 5, color=COLOURS[mode], label=NAMES[mode])
+            for point in points[:1] + points[-1:] if not alone else ():
+                panel.annotate(f"K={point.k}", (point.fps, point.accuracy), (0, 7), textcoords="offset points", size=8)
+        panel.set(xscale="log", xlabel="frames per second", ylabel=METRICS[metric])
+        ticks = [tick for tick in (5, 10, 20, 30, 50, 100, 200, 300, 500) if _inside(tick, curves)]
+        panel.set_xticks(ticks, [str(tick) for tick in ticks])
+        panel.set_xticks([], minor=True)
+        panel.grid(alpha=0.3)
+    axes[0][0].legend(fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
+    pyplot.close(figure)
+
+
+def _inside(tick: float, curves: Mapping[str, Sequence[Point]]) -> bool:
+    rates = [point.fps for points in curves.values() for point in points]
+    return min(rates) * 0.9 <= tick <= max(rates) * 1.1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Join, draw; 2 after one line that says what was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.curves", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--fps", type=Path, default=RESULTS / "fps-576x320.json")
+    parser.add_argument("--accuracy", type=Path, default=RESULTS / "accuracy.json")
+    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=["mota", "idf1"])
+    parser.add_argument("--sequence", default=POOLED, help="default: all of them pooled")
+    parser.add_argument("--output", type=Path, default=RESULTS / "curves.png", help="the .svg goes beside it")
+    options = parser.parse_args(arguments)
+    try:
+        fps, accuracy = json.loads(options.fps.read_text()), json.loads(options.accuracy.read_text())
+        panels = {metric: join(fps, accuracy, metric, options.sequence) for metric in options.metrics}
+    except (OSError, ValueError) as error:
+        print(f"python -m benchmarks.curves: {error}", file=sys.stderr)
+        return 2
+    sequences = dict.fromkeys(row["sequence"] for row in accuracy["rows"] if row["sequence"] != POOLED)
+    shown = ", ".join(sequences) if options.sequence == POOLED else options.sequence
+    machine = fps["conditions"]
+    title = (
+        f"{fps['size']}, {machine['cores']} cores of {machine['cpu']}; accuracy on {shown} ({accuracy['half']} "
+        f"half), speed on a {'drawn scene' if fps['source'].startswith('synthetic') else Path(fps['source']).name}"
+    )
+    for path in (options.output, options.output.with_suffix(".svg")):
+        draw(panels, title, path)
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
