@@ -32,6 +32,11 @@ class Pipeline(Protocol):
     def times(self) -> StageTimes: ...
     @property
     def modes(self) -> tuple[Mode, ...]: ...
+    @property
+    def depth(self) -> int:
+        """Ticks that may be in flight."""
+        ...
+
     def add_lane(
         self, lane_id: str, k: int | None, mode: Mode | None, threshold: float | None, *, identity: IdentityPolicy
     ) -> None: ...
@@ -95,6 +100,7 @@ class Worker:
         self._built: Future[None] = Future()
         self._thread = Thread(target=self._run, name="device", daemon=True)
         self._lanes: dict[str, Lane] = {}
+        self._in_flight: deque[tuple[Mapping[str, Frame], Any]] = deque()
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
 
@@ -168,9 +174,14 @@ class Worker:
         self._built.set_result(None)
         try:
             while self._wait():
+                if self._commands:
+                    self._finish(pipeline)  # lanes come and go between ticks
                 self._obey(pipeline)
                 if frames := self._take():
                     self._tick(pipeline, frames)
+                else:
+                    self._finish(pipeline)  # nothing new to compute meanwhile
+            self._finish(pipeline)
         except Exception:
             log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
         finally:
@@ -190,7 +201,8 @@ class Worker:
             return not self._stopping
 
     def _has_work(self) -> bool:
-        return self._stopping or bool(self._commands) or any(lane.ready for lane in self._lanes.values())
+        waiting = self._stopping or bool(self._commands) or bool(self._in_flight)
+        return waiting or any(lane.ready for lane in self._lanes.values())
 
     def _add(self, pipeline: Pipeline, lane: Lane) -> None:
         pipeline.add_lane(lane.id, lane.k, lane.mode, lane.threshold, identity=lane.identity)
@@ -214,12 +226,21 @@ class Worker:
     def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
         for batch in self._batches(frames):
             try:
-                tick = pipeline.collect(pipeline.submit(batch))
+                self._in_flight.append((batch, pipeline.submit(batch)))
+            except Exception:
+                self._blame(pipeline, batch)
+            self._finish(pipeline, pipeline.depth - 1)
+
+    def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
+        """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""
+        while len(self._in_flight) > leave:
+            batch, in_flight = self._in_flight.popleft()
+            try:
+                tick = pipeline.collect(in_flight)
                 for tracked in tick:
                     self._lanes[tracked.lane_id].publish(tracked)
                 self._on_tick(pipeline.times, tick)
             except Exception:
-                log.exception("tick failed on %s", ", ".join(batch), extra=fields("tick_failed"))
                 self._blame(pipeline, batch)
             else:
                 self._suspects -= batch.keys()
@@ -231,14 +252,18 @@ class Worker:
         return [trusted, *alone] if trusted else alone
 
     def _blame(self, pipeline: Pipeline, batch: dict[str, Frame]) -> None:
-        """A lane that failed alone is out; of several that failed together, any may be the culprit.
+        """While an error is handled: a lane that failed alone is out; of several together, any may be the culprit.
 
         Their frames are not tried again: some of the lanes may have seen them already.
         """
+        log.exception("tick failed on %s", ", ".join(batch), extra=fields("tick_failed"))
         if len(batch) > 1:
             self._suspects |= batch.keys()
             return
         (lane_id,) = batch
-        lane = self._lanes[lane_id]
+        self._finish(pipeline)  # the lane may be in flight once more, and fail there as well
+        lane = self._lanes.get(lane_id)
+        if lane is None:
+            return
         self._remove(pipeline, lane_id)
         lane.fail("pipeline_error", "the pipeline cannot process this stream; the service's log has the reason")

@@ -24,11 +24,15 @@ class ScriptedPipeline:
 
     modes = ("atttrack", "teacher")
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = 1) -> None:
+        self.depth = depth
+        self.in_flight: list[Mapping[str, Frame]] = []
+        self.most_in_flight = 0
         self.times = StageTimes()
         self.lanes: set[str] = set()
         self.batches: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
+        self.broken_late: set[str] = set()
         self.set: dict[str, list[object]] = {}
 
     def add_lane(self, lane_id: str, *values: object, identity: str) -> None:
@@ -50,15 +54,22 @@ class ScriptedPipeline:
         self.set[lane_id].append(identity)
 
     def remove_lane(self, lane_id: str) -> None:
+        assert not self.in_flight, "the real pipeline refuses this"
         self.lanes.remove(lane_id)
 
     def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
         self.batches.append(tuple(sorted(frames)))
         if self.broken & frames.keys():
             raise RuntimeError("broken picture")
+        self.in_flight.append(frames)
+        self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
+        assert len(self.in_flight) <= self.depth
         return frames
 
     def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+        assert self.in_flight.pop(0) is in_flight, "oldest first"
+        if self.broken_late & in_flight.keys():
+            raise RuntimeError("broken result")
         return [TrackedFrame(i, f, Tracks.empty(), "teacher", 1, 0) for i, f in in_flight.items()]
 
 
@@ -251,3 +262,47 @@ def test_tick_under_way_is_published_before_the_worker_stops() -> None:
         leave.set()  # while the worker is still inside collect
     worker.stop()
     assert lane.published == [1]
+
+
+class FileLane(FakeLane):
+    """A lane with frames that wait, as those of a file do."""
+
+    def __init__(self, lane_id: str, worker: Worker, frames: int) -> None:
+        super().__init__(lane_id, worker)
+        self.waiting = [frame(index) for index in range(frames)]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.waiting)
+
+    def take(self) -> Frame | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_as_many_ticks_are_in_flight_as_the_pipeline_allows_and_none_is_left_there(depth: int) -> None:
+    pipeline = ScriptedPipeline(depth)
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    lane = FileLane("a", worker, frames=5)
+    worker.add(lane).result(5)
+    wait_until(lambda: lane.published == [0, 1, 2, 3, 4], 5, "all frames in order, the last one too")
+    assert pipeline.most_in_flight == depth
+    worker.remove("a").result(5)
+    worker.stop()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_lane_whose_results_break_is_out_and_the_others_go_on(depth: int) -> None:
+    pipeline = ScriptedPipeline(depth)
+    pipeline.broken_late.add("bad")
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    good, bad = FileLane("good", worker, frames=9), FileLane("bad", worker, frames=9)
+    for lane in (good, bad):
+        worker.add(lane).result(5)
+    wait_until(lambda: bad.failed == "pipeline_error", 5, "the bad lane to be out")
+    wait_until(lambda: 8 in good.published, 5, "the good lane to go on")
+    worker.stop()
+    assert pipeline.lanes == {"good"}
+    assert bad.published == []
