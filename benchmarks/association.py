@@ -7,6 +7,14 @@ A drawn crowd (benchmarks.crowd) walks at 30 frames per second with misses and f
 numbers; the variable keeps NumPy on one core. `wall` is the whole update by the clock on the wall, `core` the time the
 core worked for it, which a busy machine disturbs less: targets are judged by it. The stages are core times of a second
 tracker, so that reading their clocks does not count in the first.
+
+Afterwards a race: the same recorded detections, frame by frame, through ours and through trackers that a user could
+install instead (benchmarks.peers), as far as they are here:
+
+    pip install -e '.[bench]' && pip install --no-deps trackers norfair
+
+Without dependencies, since `trackers` would put opencv-python over opencv-python-headless, and norfair 2.3 asks for
+numpy 1; both run with what is here.
 """
 
 import argparse
@@ -22,11 +30,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.association_race import OURS, Runner, growth, race, race_table
 from benchmarks.conditions import conditions
 from benchmarks.crowd import Crowd
+from benchmarks.peers import PEERS
 from edge.tracking.tracker import Tracker
 
 PEOPLE = (0, 10, 50, 100, 200, 500)
+RACE = (10, 50, 200, 500)
 TARGETS_MS = {50: 0.5, 200: 3.0}
 """People: p50 of the core time that has to hold."""
 WARM_UP = 20
@@ -126,18 +137,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--frames", type=int, default=300, help="frames per size (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers and their conditions here")
+    parser.add_argument("--race", type=int, nargs="*", default=RACE, help="sizes of the race (default: %(default)s)")
+    parser.add_argument("--race-frames", type=int, default=100, help="frames per size (default: %(default)s)")
+    parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=tuple(PEERS), help="default: all")
     options = parser.parse_args(arguments)
-    if options.frames < 1 or min(options.people) < 0:
+    if min(options.frames, options.race_frames) < 1 or min(options.people) < 0:
         parser.error("--frames must be at least 1 and --people 0 or more")
     results = [measure(people, options.frames) for people in options.people]
     threads = os.environ.get("OPENBLAS_NUM_THREADS", "as many as it likes")
     print(f"milliseconds per frame, p50/p95 over {options.frames} frames; BLAS threads: {threads}\n{table(results)}")
+    exponent = growth({result.people: result.core.p50_ms for result in results})
+    print(f"time grows as people^{exponent}")
+    runners: list[Runner] = []
+    missing: dict[str, str] = {}
+    for people in options.race:
+        found, missing = race(people, options.race_frames, options.peers)
+        runners += found
+    if runners:
+        print(f"\nrace over {options.race_frames} recorded frames: p50, and times ours ({OURS})\n{race_table(runners)}")
+    for name, reason in missing.items():
+        print(f"{name} left out: {reason}")
     missed = missed_targets(results)
     for sentence in missed:
         print(sentence, file=sys.stderr)
     if options.json:
         report: dict[str, Any] = {"conditions": conditions(), "blas_threads": threads, "frames": options.frames}
         report["results"] = [asdict(result) for result in results]
+        report |= {"growth": exponent, "race": [asdict(runner) for runner in runners], "left_out": missing}
+        report["race_growth"] = {
+            name: growth({runner.people: runner.p50_ms for runner in runners if runner.name == name})
+            for name in dict.fromkeys(runner.name for runner in runners)
+        }
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 1 if missed else 0
 

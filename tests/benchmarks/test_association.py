@@ -31,9 +31,10 @@ def test_a_missed_target_is_named() -> None:
 
 def test_the_table_and_the_file_have_a_row_for_each_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "association.json"
-    assert main(["--people", "0", "5", "--frames", "5", "--json", str(path)]) == 0
+    arguments = ["--people", "0", "5", "--frames", "5", "--race", "--json", str(path)]
+    assert main(arguments) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed[-2:]] == ["0", "5"]
+    assert [line.split()[0] for line in printed[2:4]] == ["0", "5"]
     report = json.loads(path.read_text())
     assert [result["people"] for result in report["results"]] == [0, 5]
     assert "cpu" in report["conditions"]
