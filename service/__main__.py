@@ -77,7 +77,7 @@ def serve(settings: Settings) -> None:
         DrainingServer(config, runtime).run()
     except SystemExit as ended:
         code = int(ended.code or 0)
-    if runtime.worker.building:  # native code that loads a network survives no orderly end of the interpreter
+    if runtime.worker.alive:  # native code that loads a network, or hangs, survives no orderly end of the interpreter
         logging.shutdown()
         os._exit(code)
     if isinstance(runtime.failure, EngineError | PipelineError):

@@ -97,13 +97,13 @@ class TrackEvents:
             self._epoch = tracked.epoch
         elif tracked.discontinuity:  # who was there before may yet be found again
             for presence in self._present.values():
-                presence.ends_s = self._now_s + self._tracker.relink_s + 2 * TIME_TOLERANCE_S
+                presence.ends_s = presence.seen_s + self._tracker.relink_s + 2 * TIME_TOLERANCE_S
         seen = tracked.tracks.ids.tolist()
         ends_s = self._now_s + self._tracker.lost_after_s + 2 * TIME_TOLERANCE_S
         for identity in seen:
             if identity not in self._present:
                 events.append({"type": "new", **self._person(identity, self._epoch)})
-            self._present[identity] = _Presence(tracked.frame.captured_at_s, ends_s)
+            self._present[identity] = _Presence(tracked.frame.captured_at_s, self._now_s, ends_s)
         self._end([one for one, presence in self._present.items() if presence.ends_s < self._now_s], events)
 
     def _end(self, identities: list[int], events: list[Event]) -> None:
@@ -125,7 +125,10 @@ class TrackEvents:
 
 @dataclass(slots=True)
 class _Presence:
-    """When a person was last seen (Unix seconds), and until when they may come back (own clock)."""
+    """When a person was last seen, and until when they may come back."""
 
     seen_at_s: float
+    """Unix time."""
+    seen_s: float
+    """Own clock, like `ends_s`."""
     ends_s: float

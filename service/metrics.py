@@ -30,7 +30,8 @@ class Metrics:
     """All metrics of one service; no two share anything. Any thread, but for `tick`."""
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # a fifth of the lines, and nobody asks when a counter began
+        # a fifth of the lines, and nobody asks when a counter began
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._frames = Counter(
             "atttrack_frames", "Frames tracked, by who saw them.", ("stream", "kind"), registry=self.registry

@@ -14,6 +14,7 @@ from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.logs import fields
+from service.memory import give_back
 from service.settings import Settings
 from service.spec import StreamSpec
 from service.store import Store, StoredStream, StoreError
@@ -145,6 +146,8 @@ class StreamRegistry:
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
         await asyncio.to_thread(stream.close)
+        del stream  # the last reference
+        await asyncio.to_thread(give_back)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
 
     def get(self, stream_id: str) -> Stream:

@@ -87,14 +87,16 @@ class Runtime:
         self._starting.cancel()
         self.readiness.end("draining", "the service is shutting down")
         await self.registry.close()
-        await asyncio.to_thread(self.worker.stop)
+        grace_s = self.settings.shutdown_grace_s
+        await asyncio.to_thread(self.worker.stop, grace_s)
+        if self.worker.alive and not self.worker.building:
+            log.error("the device thread does not end; not waiting for it", extra=fields("worker_left_behind"))
         self.hub.close()
         for stream in self.registry.all():
             frames = stream.view().stats.frames
             extra = fields("stream_closed", stream_id=stream.id, frames=frames)
             log.info("stream %s: %d frames tracked", stream.id, frames, extra=extra)
             stream.feed.close()
-        grace_s = self.settings.shutdown_grace_s
         await asyncio.gather(self.hub.drained(grace_s), self.sinks.close(grace_s))
         self.store.close()
 

@@ -12,7 +12,8 @@ ALWAYS = ("schema", "stream_id", "seq", "gap")
 """Fields that no view leaves out."""
 TRACK_FIELDS = frozenset(field.alias or name for name, field in TrackItem.model_fields.items())
 MESSAGE_FIELDS = frozenset(field.alias or name for name, field in TrackMessage.model_fields.items()).difference(ALWAYS)
-MAX_RATE = 1000.0
+MIN_RATE, MAX_RATE = 0.01, 1000.0
+"""Messages per second; events are kept until the next message, so there has to be one now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class View:
         if unknown:
             known = ", ".join(sorted(TRACK_FIELDS | MESSAGE_FIELDS))
             raise ValueError(f"there is no field {unknown[0]!r}; known fields: {known}")
-        if max_rate is not None and not 0 < max_rate <= MAX_RATE:
-            raise ValueError(f"max_rate must be above 0 and at most {MAX_RATE:g} messages per second, got {max_rate:g}")
+        if max_rate is not None and not MIN_RATE <= max_rate <= MAX_RATE:
+            raise ValueError(f"max_rate must be {MIN_RATE:g} to {MAX_RATE:g} messages per second, got {max_rate:g}")
         return cls(_names(zones), chosen, max_rate)
 
 

@@ -114,23 +114,31 @@ class Worker:
         self._thread.start()
         return self._built
 
-    def stop(self) -> None:
-        """Finish the tick under way, publish it and end the thread. A pipeline being built is not waited for."""
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Finish the ticks under way, publish them and end the thread; see `alive`, if it does not in time.
+
+        A pipeline being built is not waited for.
+        """
         with self.bell:
             self._stopping = True
             self.bell.notify_all()
-        if self._thread.is_alive() and not self.building:
-            self._thread.join()
+        if self.alive and not self.building:
+            self._thread.join(timeout_s)
 
     @property
     def building(self) -> bool:
         """Whether the device thread still builds the pipeline; its heart does not beat meanwhile."""
-        return self._thread.is_alive() and not self._built.done()
+        return self.alive and not self._built.done()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the device thread has not ended."""
+        return self._thread.is_alive()
 
     @property
     def silent_s(self) -> float:
         """Seconds since the last sign of life; infinite once the thread ended."""
-        return time.monotonic() - self._beat_at if self._thread.is_alive() else float("inf")
+        return time.monotonic() - self._beat_at if self.alive else float("inf")
 
     def add(self, lane: Lane) -> "Future[None]":
         """Track `lane` from the next tick on; the future has the error if the pipeline refuses."""
@@ -176,7 +184,7 @@ class Worker:
             while self._wait():
                 if self._commands:
                     self._finish(pipeline)  # lanes come and go between ticks
-                self._obey(pipeline)
+                    self._obey(pipeline)
                 if frames := self._take():
                     self._tick(pipeline, frames)
                 else:
@@ -251,7 +259,7 @@ class Worker:
         alone = [{lane_id: frames[lane_id]} for lane_id in sorted(frames.keys() & self._suspects)]
         return [trusted, *alone] if trusted else alone
 
-    def _blame(self, pipeline: Pipeline, batch: dict[str, Frame]) -> None:
+    def _blame(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
         """While an error is handled: a lane that failed alone is out; of several together, any may be the culprit.
 
         Their frames are not tried again: some of the lanes may have seen them already.

@@ -44,6 +44,7 @@ class StateCell:
         """The last frame was given or the source was closed; a failure is kept."""
         if self.now.phase not in ("ended", "failed"):
             self._change(SourceState("ended", time.time()))
+        self._observer = None  # who observes a source often owns it: together they would wait for the garbage collector
 
     def _change(self, state: SourceState) -> None:
         self.now = state

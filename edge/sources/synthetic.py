@@ -81,11 +81,13 @@ class SyntheticSource:
 
     def __iter__(self) -> Iterator[Frame]:
         index = 0
-        while not self._cell.closed.is_set() and index != self.frame_count:
-            self._cell.running()
-            yield Frame(self.image(index), index, index / self._rate, time.time(), "media", index)
-            index += 1
-        self._cell.ended()
+        try:
+            while not self._cell.closed.is_set() and index != self.frame_count:
+                self._cell.running()
+                yield Frame(self.image(index), index, index / self._rate, time.time(), "media", index)
+                index += 1
+        finally:
+            self._cell.ended()
 
     def close(self) -> None:
         self._cell.closed.set()

@@ -55,7 +55,7 @@ class BrowserGuard:
             detail = "a service without keys answers to localhost, 127.0.0.1 and [::1] alone; make a key to open it up"
             raise Misdirected("host_not_allowed", detail)
         for origin in headers.getlist("origin"):
-            if origin not in self._origins and urlsplit(origin).netloc.lower() != host.lower():
+            if origin not in self._origins and _authority(origin) != host.lower():
                 raise Forbidden(
                     "origin_not_allowed", "pages of another origin may not call this service; see --origins"
                 )
@@ -74,6 +74,14 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _authority(origin: str) -> str | None:
+    """Host and port of an origin; None for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

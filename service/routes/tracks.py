@@ -23,6 +23,8 @@ router = APIRouter(tags=["tracks"])
 KEEPALIVE_S = 15.0
 """After so long without a message, an event stream gets a comment: it keeps proxies from hanging up, and tells who
 has left. WebSockets have pings for that."""
+LONGEST_EVENT_ID = 20
+"""Digits; no `seq` comes near."""
 EVENT_STREAM = "text/event-stream"
 EVENT_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -124,7 +126,7 @@ async def recent_tracks(
         viewer = Viewer(view)
         shown = [one for message in runtime.hub.history(stream_id).last(last) if (one := viewer.show(message))]
         return Response(b'{"messages":[%b]}' % b",".join(one.encoded for one in shown), media_type="application/json")
-    if last_event_id is not None and last_event_id.isdecimal():
+    if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID:
         from_seq = int(last_event_id) + 1
     events = _events(runtime, stream_id, view, from_seq)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=EVENT_STREAM_HEADERS)

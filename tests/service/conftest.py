@@ -85,7 +85,9 @@ class RunningService:
 def run_service(settings: Settings) -> RunningService:
     """Start a service and wait until it takes streams."""
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
-    config = uvicorn.Config(create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False, **SERVER_LIMITS)
+    config = uvicorn.Config(
+        create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False, **SERVER_LIMITS
+    )
     server = DrainingServer(config, runtime)
     started = threading.Event()
     startup = server.startup

@@ -65,8 +65,15 @@ def test_people_may_come_back_after_a_reconnect_that_keeps_identities() -> None:
     watch = TrackEvents("ab")
     watch.observe(frame(0, [1, 2]))
     assert told(watch.observe(frame(20, [], discontinuity=True))) == [("discontinuity", None)]
-    assert watch.observe(frame(20 + RELINK / 2, [2])) == []
-    assert told(watch.observe(frame(20.1 + RELINK, [2]))) == [("end", 1)]
+    assert watch.observe(frame(RELINK - 0.1, [2])) == []
+    assert told(watch.observe(frame(RELINK + 0.1, [2]))) == [("end", 1)]  # `relink_s` counts from when 1 was seen
+
+
+def test_who_was_away_for_too_long_ends_when_the_camera_is_back() -> None:
+    watch = TrackEvents("ab")
+    watch.observe(frame(0, [1]))
+    events = watch.observe(frame(RELINK + 1, [2], discontinuity=True))
+    assert told(events) == [("discontinuity", None), ("end", 1), ("new", 2)]
 
 
 def test_events_of_zones_stand_between_coming_and_going() -> None:

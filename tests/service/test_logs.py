@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.logs import BURST, WINDOW_S, JsonFormatter, RepeatLimitingHandler, TextFormatter, configure_logs, redacted
 
-SECRET = "correct-horse"
+SECRET = "correct-horse"  # noqa: S105
 
 
 @pytest.fixture

@@ -275,6 +275,14 @@ def test_server_sent_events_resume_and_end_with_the_stream(client: httpx.Client,
     assert client.get("/streams/scene/tracks", headers=accept).status_code == 404
 
 
+@pytest.mark.parametrize("last_id", ["", "-1", "x", "9" * 5000])
+def test_event_id_that_no_browser_got_from_here_is_ignored(client: httpx.Client, last_id: str) -> None:
+    client.post("/streams", json={"url": SMALL_SCENE, "id": "scene"})
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": last_id}
+    with client.stream("GET", "/streams/scene/tracks", headers=headers) as answer:
+        assert len(read_events(answer.iter_lines(), 1)) == 1
+
+
 def test_silent_event_stream_is_kept_alive(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, service: RunningService
 ) -> None:

@@ -59,7 +59,11 @@ def test_good_url_passes(url: str) -> None:
 
 
 def test_loopback_passes_where_allowed() -> None:
-    assert UrlPolicy(frozenset({"rtsp"}), addresses=AddressPolicy(allow_loopback=True)).check("rtsp://127.0.0.1:8554/a").opened
+    assert (
+        UrlPolicy(frozenset({"rtsp"}), addresses=AddressPolicy(allow_loopback=True))
+        .check("rtsp://127.0.0.1:8554/a")
+        .opened
+    )
 
 
 def test_scheme_can_be_switched_off() -> None:

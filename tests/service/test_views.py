@@ -69,7 +69,7 @@ def test_every_view_leaves_room_for_the_gap() -> None:
         assert json.loads(result.with_gap(7).encoded)["gap"] == 7
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf, 1e9])
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e-9, math.nan, math.inf, 1e9])
 def test_impossible_rates_are_refused(rate: float) -> None:
     with pytest.raises(ValueError, match="max_rate"):
         View.parse(None, None, rate)

@@ -264,6 +264,28 @@ def test_tick_under_way_is_published_before_the_worker_stops() -> None:
     assert lane.published == [1]
 
 
+def test_device_that_hangs_is_not_waited_for_when_there_is_no_time() -> None:
+    entered, leave = Event(), Event()
+
+    class Hung(ScriptedPipeline):
+        def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+            entered.set()
+            leave.wait(30)
+            return super().collect(in_flight)
+
+    worker = Worker(Hung)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    assert entered.wait(5)
+    worker.stop(0.05)
+    assert worker.alive
+    leave.set()
+    worker.stop()
+    assert not worker.alive
+
+
 class FileLane(FakeLane):
     """A lane with frames that wait, as those of a file do."""
 

@@ -4,6 +4,7 @@ The reader trusts nothing that comes: a decoder may be in the hands of whoever s
 """
 
 import json
+import math
 import pickle
 import struct
 from dataclasses import dataclass
@@ -133,6 +134,8 @@ def _unpack_picture(message: bytes) -> Picture:
     except struct.error as error:
         raise ValueError(f"a decoder sent a broken picture header: {error}") from None
     monotonic_s, unix_s, frame_rate, frozen, damaged = rest
+    if not all(map(math.isfinite, (monotonic_s, unix_s, frame_rate))):
+        raise ValueError("a decoder sent a time that is no number")
     return Picture(
         *(slot, width, height, number, None if pts == _NO_PTS else pts, (numerator, denominator)),
         *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged)),

@@ -122,7 +122,7 @@ class DecoderProcess:
             raise SourceError("decoder_crashed", f"the decoder of {self._job.url} is gone")
         try:
             return unpack(message)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise SourceError("decoder_crashed", f"the decoder of {self._job.url} sends nonsense") from None
 
     def give_back(self, slot: int) -> None:

@@ -8,7 +8,7 @@ from tests.service.auth.keyed import KeyedService, code_of
 from tests.service.conftest import RunningService
 
 SCENE = "synthetic://?people=1&width=320&height=192&fps=5"
-FOREIGN = ("https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example", "")
+FOREIGN = ("https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example", "http://[", "")
 
 
 @pytest.mark.parametrize("origin", FOREIGN)

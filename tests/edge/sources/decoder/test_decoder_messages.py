@@ -1,5 +1,8 @@
 """Messages between a decoder and its reader: round trips, and nonsense."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +60,11 @@ def test_nonsense_is_refused_and_breaks_nothing(kind: bytes, body: bytes) -> Non
     except ValueError:
         return
     assert isinstance(message, Picture | SourceError | Started | Exited)
+
+
+@pytest.mark.parametrize("field", ["monotonic_s", "unix_s", "frame_rate"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_time_that_is_no_number_is_refused(field: str, value: float) -> None:
+    picture = Picture(0, 8, 8, 0, None, (1, 90_000), 1.0, 2.0, 25.0, False, False)
+    with pytest.raises(ValueError, match="no number"):
+        unpack(replace(picture, **{field: value}).pack())
