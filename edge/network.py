@@ -19,7 +19,7 @@ class Network:
     """One engine with buffers on the device for one batch, and on the host for the results of `depth` batches.
 
     The batches follow each other on one cuda_stream, so the device's buffers need no more care than that. On the host,
-    a batch's results stay until `depth` more batches were enqueued.
+    a batch's results stay until another batch has the same turn.
     """
 
     def __init__(
@@ -41,12 +41,11 @@ class Network:
         self._found: list[dict[str, F32]] = [
             {name: device.host_empty(*arrays[name]) for name in DECODED} for _ in range(depth)
         ]
-        self._turn = 0
 
-    def enqueue(self, tickets: Sequence[Ticket]) -> int:
+    def enqueue(self, tickets: Sequence[Ticket], turn: int) -> None:
         """Letterbox, prior, network and the copy back, for one frame of each lane.
 
-        Returns the turn, by which `detections` knows the batch.
+        `turn`, below `depth`: where the results go on the host.
         """
         batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
         with self._times.letterbox(batch):
@@ -58,11 +57,9 @@ class Network:
                 moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]
                 self._ops.extrapolate(moved, self._prior[:batch], self.cuda_stream)
         with self._clock(batch):
-            self._turn = (self._turn + 1) % len(self._found)
             self._execution.run(batch, self.cuda_stream)
-            for name, found in self._found[self._turn].items():
+            for name, found in self._found[turn].items():
                 self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
-        return self._turn
 
     def detections(self, turn: int, row: int, letterbox: Letterbox, threshold: float) -> Detections:
         """What was found in image `row` of a batch, scores strictly above `threshold`; new arrays."""

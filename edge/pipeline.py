@@ -180,8 +180,9 @@ class TrackingPipeline:
         lanes = [self._lane(lane_id) for lane_id in frames]
         with self._restarting(lanes):
             batches = self._split(lanes, frames)
+            turn = self._free_turn()
             # The teacher first: it works on while the host does what the students' priors need.
-            shares = [self._enqueue(name, batches[name]) for name in sorted(batches, key="teacher".__ne__)]
+            shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key="teacher".__ne__)]
         tick = InFlight(tuple(frames), shares)
         self._in_flight.append(tick)
         return tick
@@ -222,12 +223,17 @@ class TrackingPipeline:
         ]
         return frozenset[str]().union(*chosen)
 
-    def _enqueue(self, name: NetworkName, tickets: Sequence[Ticket]) -> Share:
+    def _free_turn(self) -> int:
+        """A result buffer that no tick in flight has."""
+        taken = {share.turn for tick in self._in_flight for share in tick.shares}
+        return next(turn for turn in range(self.depth) if turn not in taken)
+
+    def _enqueue(self, name: NetworkName, tickets: Sequence[Ticket], turn: int) -> Share:
         """One network's part of a tick."""
         network, slots, heatmaps = self._networks[name], dict[str, int](), None
         if name == "student":
             self._finish_keyframes_of(tickets)
-        turn = network.enqueue(tickets)
+        network.enqueue(tickets, turn)
         found = network.cuda_stream.record()
         if name == "teacher":
             with self.times.keep(0):

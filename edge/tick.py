@@ -65,7 +65,7 @@ class Share:
     tickets: Sequence[Ticket]
     """In the order of the batch."""
     turn: int
-    """Which of the network's result buffers this batch has."""
+    """Which of the networks' result buffers this tick has."""
     found: Event
     """The results are on the host."""
     slots: Mapping[str, int]

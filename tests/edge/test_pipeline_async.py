@@ -1,5 +1,7 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from edge.network import Network
 from edge.ops.host import HostOps
 from edge.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import Frame
-from edge.tick import InFlight
+from edge.tick import InFlight, Ticket
 from engines.host import HostDevice
 from engines.scripted import Arrays, ScriptedEngine
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
@@ -125,8 +127,7 @@ def test_without_waiting_for_a_networks_results_it_is_a_race(monkeypatch: pytest
 
 
 def test_without_a_second_set_of_results_it_is_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
-    init = Network.__init__
-    monkeypatch.setattr(Network, "__init__", lambda self, *rest: init(self, *rest[:-1], 1))
+    monkeypatch.setattr(TrackingPipeline, "_free_turn", lambda self: 0)
     with pytest.raises(Race, match="page-locked memory"):
         _fails()
 
@@ -162,7 +163,7 @@ def test_the_device_notices_memory_that_was_never_written() -> None:
 # --- errors
 
 
-def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_theon_host() -> None:
+def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_on_the_host() -> None:
     broken: list[bool] = []
 
     def look(inputs: Arrays, outputs: Arrays) -> None:
@@ -210,3 +211,28 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
     second, third = submit(2), submit(3)
     assert [tracked.kind for tracked in pipeline.collect(second)] == ["teacher", "teacher"]
     assert len(pipeline.collect(third)) == 2
+
+
+def test_a_tick_that_is_lost_leaves_the_results_of_the_one_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    enqueue = Network.enqueue
+
+    def breaks(network: Network, tickets: Sequence[Ticket], turn: int) -> None:
+        if (tickets[0].lane.lane_id, tickets[0].frame.index) == ("lane1", 1):
+            raise RuntimeError("the network broke")
+        enqueue(network, tickets, turn)
+
+    monkeypatch.setattr(Network, "enqueue", breaks)
+    pipeline = TrackingPipeline(_recording())
+    pipeline.add_lane("lane0", mode="teacher", threshold=0.1)
+    pipeline.add_lane("lane1", mode="student", threshold=0.1)
+    first = pipeline.submit({"lane0": Day.frame("lane0", 0, 40, False)})
+    with pytest.raises(RuntimeError, match="the network broke"):  # when the teacher has the tick already
+        pipeline.submit({lane: Day.frame(lane, 1, 60, False) for lane in pipeline.lane_ids})
+    second = pipeline.submit({"lane0": Day.frame("lane0", 2, 76, False)})
+    seen = [pipeline.collect(tick)[0].tracks.scores[0] for tick in (first, second)]
+
+    alone = TrackingPipeline(on_host())
+    alone.add_lane("lane0", mode="teacher", threshold=0.1)
+    frames = [Day.frame("lane0", index, brightness, False) for index, brightness in ((0, 40), (2, 76))]
+    assert seen == [alone.collect(alone.submit({"lane0": frame}))[0].tracks.scores[0] for frame in frames]
+    assert seen[0] != seen[1]
