@@ -57,8 +57,7 @@ def join(
             curves.setdefault(row["mode"], []).append(Point(*key, rates[key], 100 * row[metric]))
     if not curves:
         raise ValueError(f"no mode and K has both speed and accuracy on {sequence}")
-    ordered = {mode: sorted(curves[mode], key=lambda point: point.k) for mode in ARMS if mode in curves}
-    return ordered
+    return {str(mode): sorted(curves[mode], key=lambda point: point.k) for mode in ARMS if mode in curves}
 
 
 def draw(panels: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path: Path) -> None:
@@ -78,7 +77,7 @@ def draw(panels: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path: 
             x, y = [point.fps for point in points], [point.accuracy for point in points]
             alone = len(points) == 1
             panel.plot(x, y, "*" if alone else "o-", ms=13 if alone else 5, color=COLOURS[mode], label=NAMES[mode])
-            for point in points[:1] + points[-1:] if not alone else ():
+            for point in (points[0], points[-1]) if not alone else ():
                 panel.annotate(f"K={point.k}", (point.fps, point.accuracy), (0, 7), textcoords="offset points", size=8)
         panel.set(xscale="log", xlabel="frames per second", ylabel=METRICS[metric])
         ticks = [tick for tick in (5, 10, 20, 30, 50, 100, 200, 300, 500) if _inside(tick, curves)]

@@ -50,6 +50,7 @@ class CrowdPipeline:
     """Implements `service.worker.Pipeline` without networks: the same people walk on in every frame."""
 
     modes: tuple[Mode, ...] = ("atttrack",)
+    depth = 1
 
     def __init__(self, people: int) -> None:
         self.times = StageTimes()

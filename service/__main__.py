@@ -22,7 +22,7 @@ from service.runtime import Runtime
 from service.settings import Settings
 from service.store import StoreError
 
-BAD_MODELS, BAD_STATE = 3, 4
+NOT_STARTED, BAD_MODELS, BAD_STATE = 1, 3, 4
 STALLED_CLIENT_S = 30.0
 
 COMMANDS = {
@@ -48,7 +48,7 @@ def main() -> None:
 def serve(settings: Settings) -> None:
     """Run the service until it is told to stop, at once when told twice.
 
-    Exit codes: 0 stopped, 1 port taken, 2 bad settings, 3 bad models, 4 state folder not usable.
+    Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder.
     """
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     try:
@@ -76,7 +76,7 @@ def serve(settings: Settings) -> None:
     try:
         DrainingServer(config, runtime).run()
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        code = NOT_STARTED if ended.code else 0  # uvicorn's own number is the one of bad models here
     if runtime.worker.alive:  # native code that loads a network, or hangs, survives no orderly end of the interpreter
         logging.shutdown()
         os._exit(code)

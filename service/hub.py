@@ -85,10 +85,10 @@ class Subscription:
             await self._wake.wait()
         return message
 
-    async def get_all(self) -> list[Published]:
-        """Wait for the next message and return all that are there. Raises HubClosed after the last one."""
+    async def get_batch(self, most: int) -> list[Published]:
+        """Wait for the next message and return up to `most` that are there. Raises HubClosed after the last one."""
         messages = [await self.get()]
-        while (message := self._next()) is not None:
+        while len(messages) < most and (message := self._next()) is not None:
             messages.append(message)
         return messages
 

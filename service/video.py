@@ -65,8 +65,7 @@ class VideoFeed:
 
     async def newer_than(self, seq: int, style: Style) -> Picture:
         """Wait for a picture after `seq` (0: any). Raises FeedClosed."""
-        while (newest := self._newest) is None or newest[0] <= seq:
-            await self._wait()
+        newest = await self._newest_after(seq)
         encoder = self._encoders[style]
         async with encoder.lock:  # one makes the picture, all others find it made
             if encoder.picture is None or encoder.picture.seq <= seq:
@@ -91,12 +90,14 @@ class VideoFeed:
         self._closed = True
         self._announce()
 
-    async def _wait(self) -> None:
-        if self._closed:
-            raise FeedClosed
-        self._waiting += 1
+    async def _newest_after(self, seq: int) -> tuple[int, TrackedFrame]:
+        self._waiting += 1  # before looking: `offer` calls nobody whom it does not know of
         try:
-            await self._news.wait()
+            while (newest := self._newest) is None or newest[0] <= seq:
+                if self._closed:
+                    raise FeedClosed
+                await self._news.wait()
+            return newest
         finally:
             self._waiting -= 1
 

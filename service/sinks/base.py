@@ -19,6 +19,8 @@ Send = Callable[[Sequence[Published]], Awaitable[None]]
 
 QUEUE = 1000
 """Messages kept, of all streams together, while a broker is away; then the oldest drop, told as `gap`."""
+BATCH = 50
+"""Messages sent together. A broker that is slow, but not so slow as one batch in SEND_TIMEOUT_S, gets them all."""
 SEND_TIMEOUT_S = 10.0
 RETRY_S = (0.5, 30.0)
 """First and longest wait between attempts to connect: it doubles, and is drawn from 0 up ("full jitter")."""
@@ -90,7 +92,7 @@ class SinkRunner:
     async def _carry(self, send: Send) -> None:
         """Send until the connection breaks; what was under way then is sent again, so it may come twice."""
         while True:
-            self._unsent = self._unsent or await self.subscription.get_all()
+            self._unsent = self._unsent or await self.subscription.get_batch(BATCH)
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send(self._unsent)
             self.sent += len(self._unsent)

@@ -2,6 +2,8 @@
 
 import re
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from websockets.sync.client import connect
 
 from service.__main__ import read_settings, serve
 from service.messages import TrackMessage
+from service.runtime import Runtime
 from service.settings import Settings
 from tests.service.test_tracks_route import receive_all
-from tests.support.service_process import ServiceProcess
+from tests.support.service_process import COMMAND, PROJECT, ServiceProcess, environment
 
 
 @pytest.fixture
@@ -83,6 +86,32 @@ def test_models_that_do_not_fit_are_told_in_one_line(
     assert "tiny-teacher-320x192.onnx" in startup_error(settings, capsys)
 
 
+def test_start_that_fails_is_told_by_the_exit_code(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(_: Runtime) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Runtime, "open", fail)
+    with pytest.raises(SystemExit) as ended:
+        serve(Settings(models=models, pair="tiny", size="320x192", state_dir=tmp_path))
+    assert ended.value.code == 1
+    assert "a bug" in caplog.text
+
+
+def test_port_that_is_taken_is_told_by_the_exit_code(tmp_path: Path, models: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [*COMMAND, "--port", port, "--state-dir", str(tmp_path)]
+        command += ["--models", str(models), "--pair", "tiny", "--size", "320x192"]
+        ended = subprocess.run(
+            command, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 1
+    assert "address already in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:
     """The one line that the service ends with, in the exit code's company."""
     with pytest.raises(SystemExit) as ended:
@@ -96,10 +125,10 @@ def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str
 def test_demo_tracks_at_once_and_stops_cleanly_on_sigterm(demo: ServiceProcess) -> None:
     with httpx.Client(base_url=f"http://{demo.address}", timeout=20) as http:
         assert [one["id"] for one in http.get("/streams").json()["streams"]] == ["demo", "camera-1"]
-        with connect(f"ws://{demo.address}/streams/camera-1/tracks") as socket:
-            first = TrackMessage.model_validate_json(socket.recv(20))
+        with connect(f"ws://{demo.address}/streams/camera-1/tracks") as tracks:
+            first = TrackMessage.model_validate_json(tracks.recv(20))
             demo.process.send_signal(signal.SIGTERM)
-            messages, code = receive_all(socket)
+            messages, code = receive_all(tracks)
     assert code == 1001
     assert demo.process.wait(20) == 0
     log = demo.log.read_text()

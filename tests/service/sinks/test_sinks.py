@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from nats.aio.client import Client as NatsClient
 from service.hub import HubSettings, TrackHub
 from service.messages import Published
 from service.sinks import base
+from service.sinks.address import SinkAddress
 from service.sinks.base import SinkRunner
 from service.sinks.sinks import Sinks, open_sink
 from tests.service.sinks.brokers import PASSWORD, USER, Broker, free_port, mosquitto, nats_server, redis_server
@@ -203,6 +204,41 @@ def test_broker_that_is_away_holds_up_nobody_and_costs_bounded_memory(
             assert hub.lost("door.1") == 0  # a broker is no slow client
             (runner,) = all.runners
             await until(lambda: runner.error is not None)
+
+    run(scene())
+
+
+class SlowSink:
+    """Takes a while for each message, as a broker far away does that acknowledges them one by one."""
+
+    def __init__(self) -> None:
+        self.address = SinkAddress.parse("mqtt://far.example?qos=1")
+        self.got: list[int] = []
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[base.Send]:
+        async def send(messages: Sequence[Published]) -> None:
+            for one in messages:
+                await asyncio.sleep(0.002)
+                self.got.append(one.seq)
+
+        yield send
+
+
+def test_broker_that_is_slow_gets_all_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "BATCH", 5)
+    monkeypatch.setattr(base, "SEND_TIMEOUT_S", 0.5)  # time for a batch, not for all
+
+    async def scene() -> None:
+        hub, sink = TrackHub(asyncio.get_running_loop(), HubSettings()), SlowSink()
+        runner = SinkRunner(sink, hub.follow(lambda _: True, queue=1000))
+        for seq in range(1, 501):
+            hub.publish(message(seq))
+        await until(lambda: runner.sent == 500)
+        assert sink.got == list(range(1, 501))
+        assert runner.failures == 0
+        hub.close()
+        await runner.close(1.0)
 
     run(scene())
 
