@@ -19,6 +19,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -169,8 +170,11 @@ def _limits(environment: dict[str, str]) -> dict[str, float]:
 
 
 def _commit() -> str:
-    done = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    """Empty outside of a checkout, and where there is no git."""
+    command = ["git", "-C", ROOT, "rev-parse", "HEAD"]
+    with suppress(FileNotFoundError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return ""
 
 
 def _get(result: dict[str, Any], step: str) -> dict[str, Any]:

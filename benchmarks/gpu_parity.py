@@ -7,11 +7,13 @@ import numpy as np
 
 from benchmarks.gpu_subject import Check
 from edge.arrays import I32
+from edge.backend import ops_on
 from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps
 from engines.device import Array, CudaStream, Device
 from engines.engine import Engine
+from engines.errors import EngineError
 from engines.host import HostDevice
 from engines.load import open_device
 from engines.onnx_engine import OnnxEngine
@@ -29,8 +31,8 @@ TOLERANCE: Mapping[str, Mapping[str, float]] = {
 
 def kernels(check: Check) -> dict[str, Any]:
     """Letterbox, ownership and extrapolation against their specification, `edge.ops.host`."""
-    backend = check.backend()
-    device, reference, rng = backend.device, HostOps(), np.random.default_rng(0)
+    device = open_device(check.device)
+    ops, reference, rng = ops_on(device), HostOps(), np.random.default_rng(0)
     queue, host_queue = device.cuda_stream(), HostDevice().cuda_stream()
     width, height = check.size
     worst = {"letterbox": 0.0, "own": 0.0, "extrapolate": 0.0}
@@ -40,7 +42,7 @@ def kernels(check: Check) -> dict[str, Any]:
         expected = np.empty((len(sizes), 3, height, width), np.uint8)
         reference.letterbox(images, boxes, expected, host_queue)
         out = device.empty(expected.shape, np.uint8)
-        backend.ops.letterbox(images, boxes, out, queue)
+        ops.letterbox(images, boxes, out, queue)
         got = _to_host(device, out, expected.shape, np.uint8, queue)
         worst["letterbox"] = max(worst["letterbox"], float(np.abs(got.astype(int) - expected).max()))
     h, w = height // 4, width // 4
@@ -50,7 +52,7 @@ def kernels(check: Check) -> dict[str, Any]:
         owners = np.empty((h, w), np.int32)
         reference.own(centres, radii, owners, host_queue)
         on_device = device.empty((h, w), np.int32)
-        backend.ops.own(centres, radii, on_device, queue)
+        ops.own(centres, radii, on_device, queue)
         got = _to_host(device, on_device, (h, w), np.int32, queue)
         worst["own"] = max(worst["own"], float(np.abs(got - owners).max()))
         heatmap = rng.random((h, w), np.float32)
@@ -60,7 +62,7 @@ def kernels(check: Check) -> dict[str, Any]:
         prior = np.empty((2, 1, h, w), np.float32)
         reference.extrapolate([MovedHeatmap(heatmap, owners, shift) for shift in shifts], prior, host_queue)
         out = device.empty(prior.shape, np.float32)
-        backend.ops.extrapolate([MovedHeatmap(kept, on_device, shift) for shift in shifts], out, queue)
+        ops.extrapolate([MovedHeatmap(kept, on_device, shift) for shift in shifts], out, queue)
         got = _to_host(device, out, prior.shape, np.float32, queue)
         worst["extrapolate"] = max(worst["extrapolate"], float(np.abs(got - prior).max()))
     return {"worst_difference": worst, "passed": worst["letterbox"] <= 1 and not worst["own"] + worst["extrapolate"]}
@@ -74,6 +76,9 @@ def parity(check: Check) -> dict[str, Any]:
         feeds = _feeds(check, role)
         expected = _outputs(OnnxEngine(check.model(role)), HostDevice(), feeds)
         for name, precision, engine in check.engines(role, device):
+            if isinstance(engine, EngineError):
+                found[f"{role}, {name}"] = {"error": str(engine), "passed": False}
+                continue
             differences = _differences(expected, _outputs(engine, device, feeds))
             limits = TOLERANCE[precision]
             passed = all(value <= limits[key] for key, value in differences.items())

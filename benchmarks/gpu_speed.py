@@ -18,6 +18,7 @@ from edge.sources.base import Frame
 from edge.tick import InFlight
 from engines.device import Device
 from engines.engine import Engine
+from engines.errors import EngineError
 from engines.load import open_device
 
 
@@ -28,6 +29,9 @@ def rates(check: Check) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for role in ("teacher", "student"):
         for name, _, engine in check.engines(role, device, both_ways=True):
+            if isinstance(engine, EngineError):
+                found[f"{role}, {name}"] = {"error": str(engine)}
+                continue
             execution = engine.prepare(check.batches[-1])
             table = {}
             for batch in check.batches:
@@ -84,7 +88,7 @@ def lanes(check: Check) -> dict[str, Any]:
     """1 to 64 streams at K=6: frames per second in total, and how long a tick takes from frame to tracks."""
     backend = check.backend()
     found = {}
-    for count in (1, 2) if check.quick else (1, 2, 4, 8, 16, 32, 64):
+    for count in check.lane_counts:
         pipeline = TrackingPipeline(backend, PipelineSettings(k=6, max_lanes=count))
         for lane in range(count):
             pipeline.add_lane(str(lane))

@@ -63,7 +63,8 @@ def plans(check: Check) -> dict[str, Any]:
     for runtime in runtimes:
         for precision in ("fp16",) if check.quick else ("fp32", "int8", "fp16"):
             command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", precision]
-            command += ["--output", str(check.plans), "--max-batch", str(check.batches[-1]), "--progress", "none"]
+            command += ["--output", str(check.plans), "--progress", "none"]
+            command += ["--max-batch", str(check.largest_batch), "--optimum-batch", str(check.batches[-1])]
             command += [str(check.model(role)) for role in ("teacher", "student", "student-plain")]
             started_s = perf_counter()
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -70,7 +70,6 @@ def open_backend(
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
     chosen = open_device(device)
-    ops = CudaOps(chosen) if isinstance(chosen, CudaDevice) else HostOps()
     folder = models or SHIPPED_MODELS
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
@@ -83,7 +82,12 @@ def open_backend(
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:
             check_pair(engines["teacher"].signature, engines[network].signature)
-    return Backend(chosen, ops, **engines)
+    return Backend(chosen, ops_on(chosen), **engines)
+
+
+def ops_on(device: Device) -> Ops:
+    """The pixel work on `device`. Raises DeviceError where a GPU's kernels cannot be built."""
+    return CudaOps(device) if isinstance(device, CudaDevice) else HostOps()
 
 
 def _check_network(network: NetworkName, found: Signature, path: Path) -> None:

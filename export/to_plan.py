@@ -26,7 +26,18 @@ from engines.device import GpuDevice
 from engines.errors import DeviceError, EngineError
 from engines.gpu import Gpu
 from engines.load import open_device
-from engines.plan import ANY, Manifest, PlanKey, PlanStore, RuntimeName, file_sha256, now, plans_folder, read_manifest
+from engines.plan import (
+    ANY,
+    Manifest,
+    PlanKey,
+    PlanStore,
+    RuntimeName,
+    file_sha256,
+    now,
+    plans_folder,
+    read_manifest,
+    read_plan,
+)
 from engines.tensorrt_builder import Library, Progress, build_plan
 from engines.tensorrt_engine import load_library
 from export.calibration import DRAWN_SCENE
@@ -179,7 +190,9 @@ class Reporter:
 
 def _is_there(path: Path, key: PlanKey) -> bool:
     try:
-        return read_manifest(path).key == key
+        manifest = read_manifest(path)
+        read_plan(path, manifest)  # a damaged one is built again
+        return manifest.key == key
     except EngineError:
         return False
 

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gpu_check
+from benchmarks import gpu_check, gpu_steps, gpu_subject
 from benchmarks.gpu_check import RESULT, main, targets
-from benchmarks.gpu_parity import _differences
+from benchmarks.gpu_parity import _differences, kernels, parity
+from benchmarks.gpu_speed import rates
 from benchmarks.gpu_steps import STEPS
+from benchmarks.gpu_subject import Check
+from engines.errors import PlanError
 from tests.support.tiny_pair import write_tiny_pair
 
 
@@ -84,6 +87,55 @@ def test_a_step_longer_than_its_limit_is_ended(models: Path, tmp_path: Path, mon
     monkeypatch.setattr(subprocess, "run", never)
     options = gpu_check._parser().parse_args(arguments(models, tmp_path))
     assert gpu_check._run("law", options, {}, 7.0) == {"status": "failed", "seconds": 7.0, "error": "longer than 7 s"}
+
+
+def subject(models: Path, out: Path, **options: Any) -> Check:
+    return Check("cpu", out, out / "plans", models, "tiny", (320, 192), **options)
+
+
+def test_an_engine_that_cannot_be_run_says_why_and_hides_no_other(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = gpu_subject.load_engine
+
+    def refuse_teachers(path: Path, *rest: Any, **options: Any) -> Any:
+        if "teacher" in path.name:
+            raise PlanError("not for this GPU")
+        return load(path, *rest, **options)
+
+    monkeypatch.setattr(gpu_subject, "load_engine", refuse_teachers)
+    check = subject(models, tmp_path, quick=True)
+    compared, timed = parity(check), rates(check)
+    assert compared["teacher, onnx runtime"] == {"error": "not for this GPU", "passed": False}
+    assert timed["teacher, onnx runtime"] == {"error": "not for this GPU"}
+    assert compared["student, onnx runtime"]["passed"] and not compared["passed"]
+    assert timed["student, onnx runtime"]["ms_by_batch"]
+
+
+def test_kernels_are_compared_without_any_network(tmp_path: Path) -> None:
+    assert kernels(subject(tmp_path / "no models", tmp_path))["passed"]
+
+
+def test_plans_take_as_many_pictures_as_there_are_lanes(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def note(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(gpu_steps, "find_spec", lambda name: True)
+    monkeypatch.setattr(subprocess, "run", note)
+    check = subject(models, tmp_path)
+    assert gpu_steps.plans(check)["passed"]
+    for command in commands:
+        assert int(command[command.index("--max-batch") + 1]) >= max(*check.lane_counts, *check.batches)
+
+
+def test_without_git_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert gpu_check._commit() == ""
 
 
 def test_a_kit_is_unpacked_once_and_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

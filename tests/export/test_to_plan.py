@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import onnx
@@ -59,6 +60,18 @@ def test_a_plan_that_is_there_is_not_built_again(tmp_path: Path, teacher: Path) 
     assert first.stat().st_mtime_ns == written and reports == ["already there"]
     first.with_suffix(".json").unlink()
     assert make_plan(order(teacher), store, quiet) == first and first.stat().st_mtime_ns > written
+
+
+def test_a_damaged_plan_is_mended_by_the_command_that_the_refusal_names(tmp_path: Path, teacher: Path) -> None:
+    store = PlanStore(tmp_path / "plans")
+    path = make_plan(order(teacher), store, quiet)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(PlanError, match="is damaged; make it again with: python -m") as caught:
+        read_plan(path, read_manifest(path))
+    command = shlex.split(str(caught.value).partition("make it again with: ")[2])
+    assert main([*command[3:], "--progress", "none"]) == 0
+    assert len(read_plan(path, read_manifest(path))) == pytest.approx(len(whole), rel=0.1)
 
 
 def test_what_a_plan_depends_on_gives_another_plan(tmp_path: Path, teacher: Path) -> None:
