@@ -9,6 +9,9 @@ RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install -q --no-compile
 EXPORT = $(BIN)/python -m export.to_onnx --size $(SIZE)
+PLAIN = $(BIN)/python -m training.train_plain training/recipes/$(1).toml --data $(DATA) --out runs/$(1)
+STUDENT = $(BIN)/python -m training.train_student training/recipes/$(1).toml --data $(DATA) --out runs/$(1) \
+  --teacher runs/yolo-teacher/weights.pt
 
 # PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
 TORCH ?= torch==2.13.0+cpu
@@ -18,7 +21,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-kit clean
+.PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-kit clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +51,9 @@ bench: $(DEV_READY) ## time what needs no data: association, and frames per seco
 	$(BIN)/python -m benchmarks.association
 	$(BIN)/python -m benchmarks.fps
 
+bench-check: $(DEV_READY) ## did something become clearly slower? ratios against stored ones, a minute or two
+	$(BIN)/python -m benchmarks.check $(ARGS)
+
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
 
@@ -58,15 +64,16 @@ soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
-	$(BIN)/python -m training.train_plain training/recipes/yolo-teacher.toml --data $(DATA) --out runs/yolo-teacher
-	$(BIN)/python -m training.train_plain training/recipes/yolo-small.toml --data $(DATA) --out runs/yolo-small
-	$(BIN)/python -m training.train_plain training/recipes/yolo-small-tuned.toml --data $(DATA) --out runs/yolo-small-tuned \
-	  --start runs/yolo-small/weights.pt
-	$(BIN)/python -m training.train_student training/recipes/yolo-student.toml --data $(DATA) \
-	  --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
-	$(EXPORT) --role teacher runs/yolo-teacher/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-student/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-small-tuned/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
+	$(call PLAIN,yolo-teacher)
+	$(call PLAIN,yolo-teacher-longer) --start runs/yolo-teacher/weights.pt
+	$(call PLAIN,yolo-small)
+	$(call PLAIN,yolo-small-tuned) --start runs/yolo-small/weights.pt
+	$(call PLAIN,yolo-small-longer) --start runs/yolo-small-tuned/weights.pt
+	$(call STUDENT,yolo-student) --start runs/yolo-small/weights.pt
+	$(call STUDENT,yolo-student-longer) --start runs/yolo-student/weights.pt
+	$(EXPORT) --role teacher runs/yolo-teacher-longer/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
+	$(EXPORT) --role student runs/yolo-student-longer/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
+	$(EXPORT) --role student runs/yolo-small-longer/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
 
 gpu-check: ## on a machine with a GPU: is it right, how fast is it (KIT=folder OUT=folder)
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(if $(KIT),--kit $(KIT)) --out $(or $(OUT),runs/gpu-check) $(ARGS)
