@@ -6,8 +6,8 @@ Starts a camera and the service as a process of its own. In each round some stre
 tracked a frame (one of them is an address where no camera is), and removed again. Between rounds, at rest, the process
 is measured. Exit code 1 when something grows.
 
-The drawn scene is only filmed here: drawn by the service itself, in a new thread for each stream, it leaves the
-allocator's arenas in pieces, which is no leak and looks like one.
+The camera shows a drawn scene, filmed before: the service itself would spend more time on drawing than on all that is
+measured here.
 """
 
 import argparse

@@ -99,18 +99,14 @@ class DecoderProcess:
         self._job = job
         self.pid = 0
         self._pidfd = -1
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ring, ring_fd = PictureRing.create(job.settings.max_pixels)
         try:
-            with theirs:
-                server.fork(theirs)
-            self._await_start()
-            socket.send_fds(self._channel, [job.pack()], [ring_fd])
+            self.ring, ring_fd = PictureRing.create(job.settings.max_pixels)
+            try:
+                self._start(server, ring_fd)
+            finally:
+                os.close(ring_fd)
         except OSError as error:
-            self.close(0)
             raise SourceError("decoder_crashed", f"no decoder could be started for {job.url}: {error}") from None
-        finally:
-            os.close(ring_fd)
 
     def hear(self, timeout_s: float) -> Message | None:
         """The next message, None when none came in time. Raises SourceError decoder_crashed when nothing can come."""
@@ -143,6 +139,22 @@ class DecoderProcess:
             self._pidfd = -1
         self._channel.close()
         self.ring.close()
+
+    def _start(self, server: DecoderServer, ring_fd: int) -> None:
+        """Raises OSError, leaving nothing behind."""
+        try:
+            self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            self.ring.close()
+            raise
+        try:
+            with theirs:
+                server.fork(theirs)
+            self._await_start()
+            socket.send_fds(self._channel, [self._job.pack()], [ring_fd])
+        except OSError:
+            self.close(0)
+            raise
 
     def _await_start(self) -> None:
         self._channel.settimeout(START_TIMEOUT_S)
