@@ -171,7 +171,7 @@ def _limits(environment: dict[str, str]) -> dict[str, float]:
 
 def _commit() -> str:
     """Empty outside of a checkout, and where there is no git."""
-    command = ["git", "-C", ROOT, "rev-parse", "HEAD"]
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     with suppress(FileNotFoundError):
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return ""

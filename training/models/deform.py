@@ -27,6 +27,7 @@ class DeformConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
+        precise = x.float()  # in bf16 positions on a map of 272 cells would be wrong by up to half a cell
         control = self.conv_offset_mask(x).float()
         offsets, masks = control[:, :18], torch.sigmoid(control[:, 18:]).to(x.dtype)
         rows = torch.arange(height, device=x.device, dtype=offsets.dtype).view(1, height, 1)
@@ -35,9 +36,9 @@ class DeformConv(nn.Module):
         for tap, (dy, dx) in enumerate(TAPS):
             y = (rows + dy + offsets[:, 2 * tap]) * 2 / max(height - 1, 1) - 1
             x_ = (columns + dx + offsets[:, 2 * tap + 1]) * 2 / max(width - 1, 1) - 1
-            grid = torch.stack((x_, y), 3).to(x.dtype)
-            seen = functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-            sampled.append(seen * masks[:, tap : tap + 1])
+            grid = torch.stack((x_, y), 3)
+            seen = functional.grid_sample(precise, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+            sampled.append(seen.to(x.dtype) * masks[:, tap : tap + 1])
         # one 1x1 convolution over the taps' channels, tap after tap
         weight = self.weight.permute(0, 2, 3, 1).reshape(self.weight.shape[0], -1, 1, 1)
         return functional.conv2d(torch.cat(sampled, 1), weight, self.bias)

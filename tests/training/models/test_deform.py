@@ -55,3 +55,17 @@ def test_a_fresh_one_is_half_an_ordinary_convolution() -> None:
     with torch.inference_mode():
         ordinary = torch.nn.functional.conv2d(image, conv.weight, padding=1)
         torch.testing.assert_close(conv(image), ordinary / 2)
+
+
+def test_in_bf16_it_looks_where_it_should_on_a_wide_map() -> None:
+    torch.manual_seed(3)
+    conv = DeformConv(4, 4)
+    torch.nn.init.normal_(conv.conv_offset_mask.weight, 0, 0.05)
+    image = torch.randn(1, 4, 40, 272)
+    with torch.inference_mode():
+        expected = conv(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = conv(image.bfloat16())
+        pure = conv.bfloat16()(image.bfloat16())
+    for ours in (mixed, pure):
+        assert (ours.float() - expected).norm() < 0.02 * expected.norm()
