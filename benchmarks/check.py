@@ -77,8 +77,7 @@ def tracker_ratios(frames: int) -> list[Ratio]:
     for seen in zip(*films, strict=True):
         yardstick_s = _timed(_yardstick)
         first_s, second_s = (
-            _timed(lambda tracker=tracker, one=one: tracker.update(one, crowds[0].dt_s))
-            for tracker, one in zip(trackers, seen, strict=True)
+            _timed(tracker.update, one, crowds[0].dt_s) for tracker, one in zip(trackers, seen, strict=True)
         )
         small.append(first_s / yardstick_s)
         large.append(second_s / first_s)
@@ -88,9 +87,9 @@ def tracker_ratios(frames: int) -> list[Ratio]:
     ]
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work: Callable[..., object], *arguments: object) -> float:
     begin = time.thread_time()
-    work()
+    work(*arguments)
     return time.thread_time() - begin
 
 
