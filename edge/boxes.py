@@ -1,4 +1,4 @@
-"""Boxes in their three formats, overlap and clipping. Arrays in, arrays out; dtype (float32 or float64) is kept.
+"""Boxes in their three formats, and overlap. Arrays in, arrays out; dtype (float32 or float64) is kept.
 
 | format | columns                                  |
 |--------|------------------------------------------|
@@ -69,12 +69,6 @@ def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
     union[union <= 0] = 1  # two empty boxes: 0 / 1
     overlap /= union
     return overlap
-
-
-def clip_xyxy(xyxy: Boxes, width: float, height: float) -> Boxes:
-    """(N, 4) xyxy with every corner moved into [0, width] x [0, height]; a box outside becomes an empty one."""
-    limit = np.array((width, height, width, height), xyxy.dtype)
-    return np.clip(xyxy, xyxy.dtype.type(0), limit)
 
 
 def _shared(a_start: Boxes, a_end: Boxes, b_start: Boxes, b_end: Boxes, pixel: float) -> Boxes:

@@ -1,4 +1,4 @@
-"""An engine whose outputs a Python function writes: the stand-in for a network in tests, demos and rehearsals."""
+"""An engine whose outputs a Python function writes: the stand-in for a network in tests."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias

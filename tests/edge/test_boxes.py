@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge.arrays import F64
-from edge.boxes import clip_xyxy, iou_matrix, xyah_to_xyxy, xywh_to_xyxy, xyxy_to_xyah, xyxy_to_xywh
+from edge.boxes import iou_matrix, xyah_to_xyxy, xywh_to_xyxy, xyxy_to_xyah, xyxy_to_xywh
 
 corners = arrays(np.float64, st.tuples(st.integers(0, 12), st.just(2)), elements=st.floats(-5000, 5000))
 
@@ -86,11 +86,3 @@ def test_overlap_is_symmetric_and_between_zero_and_one(a: F64, b: F64) -> None:
     assert ((overlap >= 0) & (overlap <= 1)).all()
     np.testing.assert_array_equal(overlap, iou_matrix(b, a).T)
     assert iou_matrix(a.astype(np.float32), b.astype(np.float32)).dtype == np.float32
-
-
-def test_clipping_moves_corners_into_the_picture() -> None:
-    xyxy = np.array([[-5, -5, 5, 5], [90, 40, 120, 70], [10, 10, 20, 20], [-9, 0, -1, 5]], np.float32)
-    clipped = clip_xyxy(xyxy, width=100, height=50)
-    assert clipped.tolist() == [[0, 0, 5, 5], [90, 40, 100, 50], [10, 10, 20, 20], [0, 0, 0, 5]]
-    assert clipped.dtype == np.float32
-    assert clip_xyxy(np.zeros((0, 4)), 100, 50).shape == (0, 4)
