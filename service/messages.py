@@ -11,10 +11,9 @@ from pydantic_core import to_json
 from edge.arrays import F32
 from edge.detections import TrackState
 from edge.modes import Mode
-from edge.pipeline import TrackedFrame
+from edge.pipeline import Kind, TrackedFrame
 from service.events import AnyEvent, Event
 
-Kind = Literal["teacher", "student", "predicted"]
 StateName = Literal["tentative", "confirmed", "lost"]
 
 _STATE_NAMES: dict[int, StateName] = {

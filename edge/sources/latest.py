@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterable
 
 from edge.sources.base import Frame, Source, SourceError, SourceState
 
@@ -67,13 +66,6 @@ class LatestFrame:
         with self.bell:
             self._closed = True
             self.bell.notify_all()
-
-
-def wait_for_any(bell: threading.Condition, doors: Iterable[LatestFrame], timeout_s: float) -> bool:
-    """Wait until a frame stands in one of the doors that share `bell`. False when none came in time."""
-    doors = list(doors)
-    with bell:
-        return bell.wait_for(lambda: any(door.ready for door in doors), timeout_s)
 
 
 class FrameReader:

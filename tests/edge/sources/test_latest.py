@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from edge.sources.base import Frame, SourceError, SourceState
-from edge.sources.latest import FrameReader, LatestFrame, wait_for_any
+from edge.sources.latest import FrameReader, LatestFrame
 
 
 def frame(index: int) -> Frame:
@@ -42,8 +42,6 @@ def test_empty_door_has_nothing_to_take() -> None:
     door = LatestFrame()
     assert door.take() is None and door.wait(0.001) is None
     assert not door.ready and not door.finished
-    assert not wait_for_any(door.bell, [door], 0.001)
-    assert not wait_for_any(door.bell, [], 0.001)
 
 
 def test_newest_frame_wins_and_losses_are_counted() -> None:
@@ -70,7 +68,8 @@ def test_one_wait_covers_all_doors_with_the_same_bell() -> None:
     doors = [LatestFrame(bell) for _ in range(3)]
     feeder = threading.Timer(0.05, lambda: doors[2].put(frame(7)))
     feeder.start()
-    assert wait_for_any(bell, doors, 10)
+    with bell:
+        assert bell.wait_for(lambda: any(door.ready for door in doors), 10)
     assert [door.ready for door in doors] == [False, False, True]
     feeder.join()
 
