@@ -96,7 +96,7 @@ class TensorRtExecution:
         self._buffers.check(batch)
         context = self._contexts.get(batch)
         if context is None:  # the first run may allocate, which cannot be recorded
-            context = self._contexts[batch] = self._context(batch)
+            context = self._contexts[batch] = self._context(batch, cuda_stream)
         elif self._may_record(context, cuda_stream) and (graph := self._record(context, cuda_stream)) is not None:
             self._graphs[batch] = graph
             graph.launch(cuda_stream)
@@ -116,16 +116,20 @@ class TensorRtExecution:
             self._use_graphs = False  # what cannot be recorded at this batch size cannot be at others
             return None
 
-    def _context(self, batch: int) -> Any:
+    def _context(self, batch: int, cuda_stream: CudaStream) -> Any:
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         context = self._engine.create_execution_context(strategy)
         if context is None:
             raise PlanError(f"{name_of(self._trt)} made no execution context: out of device memory?")
+        # Only an engine's first context is sure to have its profile by itself.
+        taken = [context.set_optimization_profile_async(0, cuda_stream.handle)]
         context.set_device_memory(self._scratch.pointer, int(self._engine.device_memory_size_v2))
         for name, array in (*self.inputs.items(), *self.outputs.items()):
-            context.set_tensor_address(name, array.pointer)
+            taken.append(context.set_tensor_address(name, array.pointer))
         for name, array in self.inputs.items():
-            context.set_input_shape(name, (batch, *array.shape[1:]))
+            taken.append(context.set_input_shape(name, (batch, *array.shape[1:])))
+        if not all(taken):
+            raise PlanError(f"{name_of(self._trt)} refuses the profile, the buffers or a batch of {batch}")
         return context
 
     def _enqueue(self, context: Any, cuda_stream: CudaStream) -> None:

@@ -136,6 +136,16 @@ def test_more_images_than_the_plan_was_built_for_are_refused_with_the_command(pl
         engine(plan, HostGpu()).prepare(8)
 
 
+@pytest.mark.parametrize("setter", ["set_optimization_profile_async", "set_tensor_address", "set_input_shape"])
+def test_what_the_runtime_refuses_is_no_context(plan: Path, monkeypatch: pytest.MonkeyPatch, setter: str) -> None:
+    monkeypatch.setattr(fake_tensorrt.IExecutionContext, setter, lambda *_: False)
+    gpu = HostGpu()
+    execution = engine(plan, gpu).prepare(2)
+    for _ in range(2):
+        with pytest.raises(PlanError, match=r"tensorrt \S+ refuses the profile, the buffers or a batch of 2"):
+            execution.run(2, gpu.cuda_stream())
+
+
 def test_a_plan_for_another_gpu_is_refused_with_the_command(plan: Path) -> None:
     message = r"built for compute capability 8\.6, not 9\.0; run: python -m export\.to_plan .* --runtime tensorrt "
     with pytest.raises(PlanError, match=message):

@@ -1,7 +1,7 @@
 """A stand-in for the module `tensorrt` that computes with ONNX Runtime, on the addresses that it was given.
 
-A "plan" is an ONNX file's bytes. It is as strict as TensorRT: nothing runs before all addresses and shapes are set, and
-batches beyond the profile are refused. tests/engines/test_trt_api.py holds its names to the real libraries'.
+A "plan" is an ONNX file's bytes. As with TensorRT, nothing runs before profile, addresses and shapes are set; unlike a
+plan it has no largest batch. tests/engines/test_trt_api.py holds the names that the engine uses to the real libraries'.
 """
 
 import ctypes
@@ -71,7 +71,12 @@ class IExecutionContext:
         self._addresses: dict[str, int] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._scratch = (0, 0)
+        self._profile: int | None = None
         self.handles: list[int] = []
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        self._profile = profile_index
+        return profile_index == 0 and stream_handle != 0
 
     def set_device_memory(self, memory: int, size: int) -> None:
         self._scratch = (memory, size)
@@ -82,7 +87,7 @@ class IExecutionContext:
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self._shapes[name] = shape
-        return True
+        return self._profile is not None and name in self._engine._inputs
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         engine = self._engine
