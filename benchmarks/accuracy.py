@@ -22,7 +22,7 @@ from benchmarks.fps_plot import COLOURS
 from benchmarks.frame_skipping import ARMS, Arm, FrameTracker, has_period
 from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
-from edge.backend import SHIPPED_MODELS, open_backend
+from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import PipelineSettings, parse_size
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
@@ -69,10 +69,9 @@ def half_range(length: int, half: str) -> tuple[int, int]:
 
 
 def open_pipelines(
-    chosen: Sequence[Variant], models: Path, size: tuple[int, int], tracker: TrackerSettings | None = None
+    chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant; they share the networks."""
-    backend = open_backend(models, size, "cpu")
     settings = PipelineSettings(max_lanes=1, tracker=tracker or TrackerSettings())
     return {variant: TrackingPipeline(backend, settings) for variant in chosen}
 
@@ -177,6 +176,7 @@ def main() -> None:
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
@@ -184,13 +184,14 @@ def main() -> None:
 
     folders = [options.data / name for name in options.sequences]
     tracker = TrackerSettings(score_threshold=options.threshold)
-    pipelines = open_pipelines(variants(options.modes, options.k), options.models, options.size, tracker)
+    backend = open_backend(options.models, options.size, options.device)
+    pipelines = open_pipelines(variants(options.modes, options.k), backend, tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
 
     width, height = options.size
     files = options.models.glob(f"*-{width}x{height}.onnx")
-    result = {"conditions": conditions(files), "half": options.half, "input": f"{width}x{height}"}
+    result = {"conditions": conditions(files, backend), "half": options.half, "input": f"{width}x{height}"}
     result["threshold"] = options.threshold
     path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))

@@ -20,6 +20,10 @@ from benchmarks.mot_metrics import POOLED
 
 METRICS = {"mota": "MOTA, %", "idf1": "IDF1, %", "hota": "HOTA, %"}
 WIDTH_PX, HEIGHT_PX, DPI = 1000, 430, 100
+SHOWN_BELOW = 12.0
+"""Points below the worst of the others at which frame skipping leaves the panel."""
+LABELLED = {"atttrack": (-4, 8), "predicted": (-4, -14)}
+"""Modes whose first and last K are written beside the point, and where; in pixels."""
 NAMES = {
     "teacher": "teacher alone",
     "student": "student alone",
@@ -77,8 +81,10 @@ def draw(panels: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path: 
             x, y = [point.fps for point in points], [point.accuracy for point in points]
             alone = len(points) == 1
             panel.plot(x, y, "*" if alone else "o-", ms=13 if alone else 5, color=COLOURS[mode], label=NAMES[mode])
-            for point in (points[0], points[-1]) if not alone else ():
-                panel.annotate(f"K={point.k}", (point.fps, point.accuracy), (0, 7), textcoords="offset points", size=8)
+            for point in (points[0], points[-1]) if mode in LABELLED and not alone else ():
+                where = {"textcoords": "offset points", "size": 9, "color": COLOURS[mode]}
+                panel.annotate(f"K={point.k}", (point.fps, point.accuracy), LABELLED[mode], **where)
+        panel.set_ylim(bottom=_floor(curves))
         panel.set(xscale="log", xlabel="frames per second", ylabel=METRICS[metric])
         ticks = [tick for tick in (5, 10, 20, 30, 50, 100, 200, 300, 500) if _inside(tick, curves)]
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -88,6 +94,13 @@ def draw(panels: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path: 
     figure.suptitle(title, fontsize=10)
     figure.savefig(path, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(figure)
+
+
+def _floor(curves: Mapping[str, Sequence[Point]]) -> float | None:
+    """Where frame skipping falls far below all others, it leaves the panel rather than squeeze them."""
+    others = [point.accuracy for mode, points in curves.items() if mode != "predicted" for point in points]
+    skipping = [point.accuracy for point in curves.get("predicted", ())]
+    return min(others) - SHOWN_BELOW if others and skipping and min(skipping) < min(others) - SHOWN_BELOW else None
 
 
 def _inside(tick: float, curves: Mapping[str, Sequence[Point]]) -> bool:

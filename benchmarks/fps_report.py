@@ -14,6 +14,8 @@ from benchmarks.speed_law import fit
 
 AGREE_WITHIN = 0.03
 """Two runs on one machine differ by less in every rate over that of the teacher alone."""
+ERROR_OF_MEDIAN = 0.93
+"""Standard error of a median of n normal numbers is this times their quartiles' distance / sqrt(n)."""
 MUST_EQUAL = ("source", "size", "pair", "frames_per_block", "device")
 """Runs that differ in one of these are not comparable."""
 
@@ -49,6 +51,7 @@ def _run(setting: Setting, fps_1: float, ratios: Sequence[float]) -> dict[str, A
         "fps": round(fps_1 * middle, 3),
         "ratio": round(middle, 4),
         "ratio_quartiles": [round(low, 4), round(high, 4)],
+        "ratio_error": round(ERROR_OF_MEDIAN * (high - low) / middle / len(ratios) ** 0.5, 4),
         "fps_of_repeats": [round(fps_1 * ratio, 3) for ratio in ratios],
         "latency_ms": _latencies(setting.blocks),
         "stages_ms_per_frame": _stages(setting.blocks),
@@ -93,6 +96,8 @@ def table(result: Mapping[str, Any]) -> str:
         lines.append(
             f"{mode}: c = {law['c_ms']:.3f} ms a student frame, law off by {law['worst_residual']:.1%} at most"
         )
+    worst = max(result["runs"], key=lambda run: run["ratio_error"])
+    lines.append(f"least certain ratio: {worst['mode']} K={worst['k']}, standard error {worst['ratio_error']:.1%}")
     lines.append(f"the teacher alone drifted by a factor of {result['reference_drift']} during the run")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from benchmarks.curves import WIDTH_PX, Point, join, main
+from benchmarks.curves import WIDTH_PX, Point, _floor, join, main
 
 MODELS = {"yolo-teacher-576x320.onnx": "aa"}
 
@@ -58,3 +58,10 @@ def test_the_picture_is_as_wide_as_a_readme(tmp_path: Path, capsys: pytest.Captu
     assert "</svg>" in (tmp_path / "curves.svg").read_text()
     assert main(["--fps", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err
+
+
+def test_frame_skipping_leaves_the_panel_before_it_squeezes_the_others() -> None:
+    others = {"teacher": [Point("teacher", 1, 25.0, 60.0)], "atttrack": [Point("atttrack", 6, 80.0, 50.0)]}
+    assert _floor(others) is None
+    assert _floor({**others, "predicted": [Point("predicted", 2, 50.0, 45.0)]}) is None
+    assert _floor({**others, "predicted": [Point("predicted", 12, 300.0, -20.0)]}) == 38.0
