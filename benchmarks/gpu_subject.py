@@ -42,7 +42,7 @@ class Check:
     def backend(self) -> Backend:
         """Networks and device, with the plans that are there."""
         os.environ["ATTTRACK_PLANS_DIR"] = str(self.plans)
-        return open_backend(self.models, self.size, self.device, "atttrack", self.pair)
+        return open_backend(self.models, self.size, self.device, "atttrack", self.pair, max_batch=self.largest_batch)
 
     def frames(self, count: int) -> list[Frame]:
         """Drawn frames, decoded beforehand."""

@@ -59,13 +59,15 @@ def open_backend(
     threads: int | None = None,
     plans: Path | None = None,
     builds: PlanBuilds | None = None,
+    max_batch: int = 1,
 ) -> Backend:
     """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
 
     models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one; roles are teacher, student and
     student-plain. size: width and height of the networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU
     per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`. builds:
-    where plans that a GPU lacks are ordered; None: they are not.
+    where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes that the pipeline will have; a
+    plan for fewer does not fit.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
@@ -77,7 +79,7 @@ def open_backend(
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _path(folder, pair, role, size).is_file()):
             path = _find(folder, pair, role, size)
-            engines[network] = load_engine(path, chosen, threads, plans, builds)
+            engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch)
             _check_network(network, engines[network].signature, path)
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:

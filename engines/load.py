@@ -56,12 +56,14 @@ def load_engine(
     threads: int | None = None,
     plans: Path | None = None,
     builds: PlanBuilds | None = None,
+    max_batch: int = 1,
 ) -> Engine:
     """Load the network at `path` for `device`.
 
     A .onnx file runs in ONNX Runtime; on a GPU its newest plan in the folder `plans` (None: `plans_folder`) takes its
     place where one fits. Where none does and `builds` is given, a plan is ordered there, and takes over when it is
-    ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine.
+    ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine. A plan for fewer than `max_batch` images does not
+    fit.
 
     Raises ModelFileError, PlanError, SignatureError or DeviceError.
     """
@@ -73,17 +75,17 @@ def load_engine(
         return OnnxEngine(path, threads)
     gpu = cast(GpuDevice, device)  # which is what `kind` says
     if path.suffix == ".plan":
-        return TensorRtEngine(path, gpu)
-    return _planned(path, gpu, plans or plans_folder()) or _unplanned(path, gpu, builds)
+        return TensorRtEngine(path, gpu, max_batch=max_batch)
+    return _planned(path, gpu, plans or plans_folder(), max_batch) or _unplanned(path, gpu, builds)
 
 
-def _planned(path: Path, device: GpuDevice, folder: Path) -> TensorRtEngine | None:
+def _planned(path: Path, device: GpuDevice, folder: Path, max_batch: int) -> TensorRtEngine | None:
     """The newest plan of a model file that fits; those that do not are told of, with the remedy."""
     wanted = file_sha256(path) if path.is_file() else ""
     for plan, manifest in PlanStore(folder).manifests():
         if manifest.key.model_sha256 == wanted:
             try:
-                return TensorRtEngine(plan, device)
+                return TensorRtEngine(plan, device, max_batch=max_batch)
             except EngineError as error:
                 log.warning("%s", error)
     return None

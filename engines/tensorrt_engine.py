@@ -44,15 +44,19 @@ def load_library(name: RuntimeName) -> Library:
 class TensorRtEngine:
     """A plan, ready to run."""
 
-    def __init__(self, path: Path, device: GpuDevice, library: Library | None = None, graphs: bool = True) -> None:
-        """Read the plan at `path`; `library` stands in for the installed one. Without `graphs` no work is recorded.
+    def __init__(
+        self, path: Path, device: GpuDevice, library: Library | None = None, graphs: bool = True, max_batch: int = 1
+    ) -> None:
+        """Read the plan at `path`, which must take `max_batch` images; `library` stands in for the installed one.
+
+        Without `graphs` no work is recorded.
 
         Raises PlanError where the plan is damaged or does not fit this machine, with the command that mends it,
         DeviceError where its runtime is not installed, and SignatureError where it breaks the network contract.
         """
         manifest = read_manifest(path)
         self._trt = load_library(manifest.key.runtime) if library is None else library
-        check_fits(path, manifest, str(self._trt.__version__), Gpu.of(device))
+        check_fits(path, manifest, str(self._trt.__version__), Gpu.of(device), max_batch)
         self.signature = Signature.from_metadata(manifest.signature, str(path))
         self.manifest = manifest
         self._device, self._path, self._graphs = device, path, graphs

@@ -89,6 +89,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
         settings.pair,
         plans=settings.plans_dir,
         builds=builds,
+        max_batch=settings.max_streams,
     )
     if builds is not None:
         builds.start()

@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 from threading import Event
 
@@ -73,6 +74,21 @@ def test_on_a_gpu_a_plan_that_fits_takes_the_models_place(tmp_path: Path, teache
     engine = load_engine(teacher, on_gpu, plans=store.folder)
     assert isinstance(engine, TensorRtEngine) and engine.signature == signature("teacher", (128, 96))
     assert isinstance(load_engine(plan, on_gpu), TensorRtEngine)
+
+
+def test_a_plan_for_too_few_images_gives_way_to_one_for_enough(
+    tmp_path: Path, teacher: Path, on_gpu: HostGpu, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PlanStore(tmp_path / "plans")
+    enough, newer = write_plan(store, teacher, max_batch=8), write_plan(store, teacher, max_batch=4)
+    os.utime(enough, (1, 1))
+    engine = load_engine(teacher, on_gpu, plans=store.folder, max_batch=8)
+    assert isinstance(engine, TensorRtEngine) and engine.manifest.key.max_batch == 8
+    assert "built for max batch 4, not 8" in caplog.text
+    enough.unlink()
+    assert isinstance(load_engine(teacher, on_gpu, plans=store.folder, max_batch=8), OnnxEngine)
+    with pytest.raises(EngineError, match="built for max batch 4, not 8"):
+        load_engine(newer, on_gpu, max_batch=8)
 
 
 @pytest.mark.parametrize("plans", ["none", "for another GPU", "of another model"])
