@@ -76,7 +76,14 @@ def models(settings: Settings) -> Check:
     """Load the pair, as the service would."""
     what = f"pair {settings.pair!r} at {settings.size}"
     try:
-        backend = open_backend(settings.models, settings.input_size, settings.device, pair=settings.pair)
+        backend = open_backend(
+            settings.models,
+            settings.input_size,
+            settings.device,
+            pair=settings.pair,
+            plans=settings.plans_dir,
+            max_batch=settings.max_streams,
+        )
     except EngineError as error:
         return Check("models", "fail", what, str(error))
     modes = ", ".join(backend.modes)
