@@ -14,12 +14,13 @@ class Backoff:
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self._failures = 0
+        self._random = random.Random()  # noqa: S311 - jitter, no secret; not shared with other threads
 
     def delay_s(self, held_s: float | None) -> float:
         """The wait after a failure; `held_s`: how long pictures came before it, None where none came."""
         good = held_s is not None and held_s >= self._settings.good_after_s
         self._failures = 1 if good else self._failures + 1
-        return self._settings.backoff_s(self._failures, random.random())  # noqa: S311 - jitter, no secret
+        return self._settings.backoff_s(self._failures, self._random.random())
 
     def reset(self) -> None:
         """The camera is back: begin with the shortest wait."""

@@ -50,6 +50,7 @@ class SinkRunner:
         self._sink = sink
         self._unsent: list[Published] = []
         self._closing = asyncio.Event()
+        self._random = random.Random()  # noqa: S311 - jitter, no secret
         self._task = asyncio.create_task(self._run(), name=f"sink {self.address.shown}")
 
     @property
@@ -80,7 +81,7 @@ class SinkRunner:
                 return
             except Exception as error:
                 self._report(error)
-            await self._pause(random.uniform(0, wait_s))  # noqa: S311 - jitter, no secret
+            await self._pause(self._random.uniform(0, wait_s))
             wait_s = min(2 * wait_s, longest_s)
 
     async def _pause(self, wait_s: float) -> None:
