@@ -140,6 +140,7 @@ class ZoneCounter:
         if not len(rows):
             return
         presence = self._presence
+        rows = rows[np.argsort(presence.ends_s[rows], kind="stable")]  # in the order of time, however rare frames are
         for row, column in np.argwhere(presence.inside[rows]):
             self._leave(rows[row], column, presence.seen_s[rows[row]], vanished=True)
         kept = np.ones(len(presence), np.bool_)

@@ -90,6 +90,14 @@ def test_who_is_first_seen_inside_appears_there_and_who_ends_inside_vanishes() -
     assert counts.dwell.max_s == pytest.approx(FRAME_S)  # to where last seen, not to when given up
 
 
+def test_tracks_that_ended_between_two_frames_leave_in_the_order_of_their_ends() -> None:
+    watch = Watch(SQUARE)
+    watch.see({1: INSIDE, 2: INSIDE})
+    watch.see({1: INSIDE})
+    watch.see({}, after_s=5.0)
+    assert watch.story[-2:] == [("leave", "square", 2), ("leave", "square", 1)]
+
+
 def test_track_lost_inside_and_found_again_neither_left_nor_entered() -> None:
     watch = Watch(SQUARE)
     watch.walk(OUTSIDE, INSIDE)
