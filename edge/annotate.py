@@ -1,5 +1,6 @@
 """Tracks drawn onto a picture: boxes, ids, trails, and a badge that says which network saw the frame."""
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -75,10 +76,15 @@ class Annotator:
         _draw_badge(image, tracked, pen)
 
     def _follow(self, tracks: Tracks, now_s: float) -> None:
-        """Lengthen the trails of those who are seen, shorten everybody's to `trail_s`."""
+        """Lengthen the trails of those who are seen, shorten everybody's to `trail_s`.
+
+        A leap of more than one's own height is no path: somebody was found again elsewhere, and the trail begins anew.
+        """
         for track_id, xyxy in zip(tracks.ids.tolist(), tracks.xyxy.astype(float), strict=True):
             feet = ((xyxy[0] + xyxy[2]) / 2, xyxy[3])
             trail = self._trails.setdefault(track_id, _Trail(feet))
+            if math.dist(feet, trail.feet) > xyxy[3] - xyxy[1]:
+                trail = self._trails[track_id] = _Trail(feet)
             trail.feet = feet
             if not trail.times_s or not 0 <= now_s - trail.times_s[-1] < _STEP_S:
                 trail.times_s.append(now_s)

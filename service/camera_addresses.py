@@ -47,7 +47,7 @@ class AddressPolicy:
 
     def _refusal(self, address: IpAddress, port: int) -> str | None:
         if address.is_loopback or _is_ours(address):
-            return None if self.allow_loopback else "camera on its own machine; see ATTTRACK_ALLOW_LOOPBACK"
+            return None if self.allow_loopback else "camera on its own machine; start it with ATTTRACK_ALLOW_LOOPBACK=1"
         if port < 1024 and port not in LOW_PORTS:
             return f"port below 1024 but {', '.join(map(str, sorted(LOW_PORTS)))}"
         if address.is_link_local or address in METADATA:

@@ -10,8 +10,11 @@ export class Trails {
   add(message) {
     const oldest = message.ts_capture - KEEP_S;
     for (const { id, bbox } of message.tracks) {
-      if (!this.byId.has(id)) this.byId.set(id, []);
-      this.byId.get(id).push({ seq: message.seq, t: message.ts_capture, x: (bbox[0] + bbox[2]) / 2, y: bbox[3] });
+      const [x, y, height] = [(bbox[0] + bbox[2]) / 2, bbox[3], bbox[3] - bbox[1]];
+      const last = this.byId.get(id)?.at(-1);
+      // A leap of more than one's own height is no path: somebody was found again elsewhere.
+      if (!last || Math.hypot(x - last.x, y - last.y) > height) this.byId.set(id, []);
+      this.byId.get(id).push({ seq: message.seq, t: message.ts_capture, x, y });
     }
     for (const [id, points] of this.byId) {
       while (points.length && points[0].t < oldest) points.shift();

@@ -82,3 +82,10 @@ def test_the_frames_own_picture_is_left_alone_when_a_copy_is_drawn_on() -> None:
 def test_neighbouring_ids_have_different_colours() -> None:
     assert len({colour_of(track_id) for track_id in range(14)}) == 14
     assert colour_of(3) == colour_of(17)
+
+
+def test_a_leap_leaves_no_line_across_the_picture() -> None:
+    annotator = Annotator(trail_s=5.0)
+    _draw(annotator, _tracked([(20, 80, 40, 150)], time_s=0.0))
+    image = _draw(annotator, _tracked([(320, 80, 340, 150)], time_s=0.5))
+    assert (image[140:160, 60:300] == 90).all()

@@ -38,6 +38,20 @@ def test_person_adds_a_camera_watches_it_and_removes_it(page: Page, camera: Rtsp
     assert page.service.runtime.registry.all() == []
 
 
+def test_leap_leaves_no_line_across_the_picture(page: Page) -> None:
+    page.open()
+    feet = page.browser.value("""(async () => {
+        const { Trails } = await import('/static/trails.js');
+        const trails = new Trails();
+        const lefts = [100, 110, 120, 900, 910];
+        const messages = lefts.map((left, n) => (
+            { seq: n + 1, ts_capture: n / 25, tracks: [{ id: 1, bbox: [left, 0, left + 40, 120] }] }));
+        messages.forEach((message) => trails.add(message));
+        return trails.upTo(messages.at(-1), 1).map(({ x }) => x);
+    })()""")
+    assert feet == [920, 930]
+
+
 def test_drawn_scene_is_one_click_away(page: Page) -> None:
     page.open()
     page.wait_shown("empty")
