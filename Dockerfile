@@ -19,11 +19,11 @@ COPY models /models
 
 # Dependencies only: there is no package of ours to install yet, the program runs from its folder.
 FROM ${CPU_BASE} AS cpu-packages
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_CACHE_DIR=/pip-cache
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 RUN python -m venv /venv
-RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install '.[cpu,service]'
+RUN --mount=type=cache,target=/pip-cache /venv/bin/pip install '.[cpu,service]'
 
 FROM ${CPU_BASE} AS cpu
 COPY --from=cpu-packages /venv /venv
@@ -39,12 +39,12 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", 
 CMD ["python", "-m", "service"]
 
 FROM ${GPU_BASE} AS gpu
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_BREAK_SYSTEM_PACKAGES=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_CACHE_DIR=/pip-cache PIP_BREAK_SYSTEM_PACKAGES=1
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 # The base brings TensorRT, which satisfies that part of the extra. Versions: pyproject.toml.
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/root/.cache/pip pip install '.[gpu,service]'
+RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service]'
 COPY --from=project / /app/
 WORKDIR /app
 RUN install -d -o 10001 -g 10001 -m 700 /state /plans
@@ -60,7 +60,7 @@ FROM gpu AS planner
 USER 0:0
 # Of the extra `plans` without TensorRT-RTX, which the base makes superfluous.
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/root/.cache/pip pip install 'onnx>=1.18'
+RUN --mount=type=cache,target=/pip-cache pip install 'onnx>=1.18'
 COPY export /app/export
 USER 10001:10001
 HEALTHCHECK NONE

@@ -135,8 +135,8 @@ class Reader(asyncio.Protocol):
             self._transport.write(bytes((0x80 | PONG, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
         elif kind == TEXT:
             now = time.time()
-            self.seqs.append(int(_SEQ.search(payload)[1]))  # type: ignore[index]
-            self.delays_ms.append((now - float(_TS_OUT.search(payload)[1])) * 1000)  # type: ignore[index]
+            self.seqs.append(int(_number(_SEQ, payload)))
+            self.delays_ms.append((now - _number(_TS_OUT, payload)) * 1000)
             self.gaps += int(payload[payload.rindex(b":") + 1 : -1])
             self.bytes += len(payload)
 
@@ -144,6 +144,14 @@ class Reader(asyncio.Protocol):
     def missed(self) -> int:
         """Messages that did not come, by their numbers."""
         return self.seqs[-1] - self.seqs[0] + 1 - len(self.seqs) if self.seqs else 0
+
+
+def _number(field: re.Pattern[bytes], message: bytes) -> float:
+    """A number out of a message, without parsing what is around it. Raises ValueError where it is not there."""
+    found = field.search(message)
+    if found is None:
+        raise ValueError(f"a message without {field.pattern!r}: {message[:80]!r}")
+    return float(found[1])
 
 
 def _frame_size(buffer: bytearray) -> tuple[int, int] | None:

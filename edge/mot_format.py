@@ -123,18 +123,6 @@ def result_lines(boxes: MotBoxes) -> str:
     )
 
 
-def truth_lines(boxes: MotBoxes) -> str:
-    """Text of ground truth as MOT17 has it: frame,id,left,top,width,height,flag,class,visibility."""
-    return "".join(
-        f"{frame},{track},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{flag:.0f},{kind},{visibility:.5f}\n"
-        for frame, track, (x, y, w, h), flag, kind, visibility in zip(
-            *(boxes.frames.tolist(), boxes.ids.tolist(), boxes.xywh.tolist()),
-            *(boxes.flags.tolist(), boxes.classes.tolist(), boxes.visibility.tolist()),
-            strict=True,
-        )
-    )
-
-
 def _parse_line(line: str) -> list[float]:
     """The numbers of one line; ValueError says what is wrong with it."""
     row = [_parse_number(text) for text in line.split(",")]

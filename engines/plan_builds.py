@@ -121,7 +121,7 @@ class PlanBuilds:
                 ready(path)
             except EngineError as error:
                 self._fail(model, str(error))
-            except Exception as error:
+            except Exception as error:  # a bug in one build must not end the thread that has the others to do
                 log.exception("the builder of plans broke")
                 self._fail(model, f"unexpected {type(error).__name__}; the log has the reason")
             else:

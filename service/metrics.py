@@ -30,7 +30,7 @@ class Metrics:
     """All metrics of one service; no two share anything. Any thread, but for `tick`."""
 
     def __init__(self, version: str) -> None:
-        # a fifth of the lines, and nobody asks when a counter began
+        # A fifth of the lines, and nobody asks when a counter began. The library has no types for this one.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._frames = Counter(

@@ -188,7 +188,7 @@ class StreamRegistry:
             return  # the service ends before it has begun
         except ApiError as error:
             stream.fail(error.code, error.detail)
-        except Exception:
+        except Exception:  # one stream's fault must not keep the others from starting
             log.exception("stream %s cannot be resumed", stream.id, extra=fields("resume_failed", stream_id=stream.id))
             stream.fail("internal_error", "the service cannot resume this stream; its log has the reason")
         else:

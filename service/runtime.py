@@ -69,7 +69,7 @@ class Runtime:
         try:
             await asyncio.wrap_future(self.worker.launch())
             await self.registry.begin(self.settings.start_cameras)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the server ends with it: see `failure`
             self.failure = error
             self.readiness.report("load_failed", str(error))
         else:

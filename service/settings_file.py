@@ -19,8 +19,8 @@ class SettingsFile(PydanticBaseSettingsSource):
         return {} if path is None else read_settings_file(Path(path), self.settings_cls.model_fields)
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Not asked for: `__call__` returns all fields at once."""
-        raise NotImplementedError
+        """One field, as the base wants; `__call__` returns all at once and does not ask here."""
+        return self().get(field_name), field_name, False
 
 
 def read_settings_file(path: Path, known: Collection[str]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class Worker:
         def obey(pipeline: Pipeline) -> None:
             try:
                 action(pipeline)
-            except Exception as error:
+            except Exception as error:  # the caller's to handle, not the device thread's
                 done.set_exception(error)
             else:
                 done.set_result(None)
@@ -190,7 +190,7 @@ class Worker:
                 else:
                     self._finish(pipeline)  # nothing new to compute meanwhile
             self._finish(pipeline)
-        except Exception:
+        except Exception:  # /healthz tells; a thread that just ended would say nothing
             log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
         finally:
             with self.bell:
@@ -235,7 +235,7 @@ class Worker:
         for batch in self._batches(frames):
             try:
                 self._in_flight.append((batch, pipeline.submit(batch)))
-            except Exception:
+            except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
 
@@ -248,7 +248,7 @@ class Worker:
                 for tracked in tick:
                     self._lanes[tracked.lane_id].publish(tracked)
                 self._on_tick(pipeline.times, tick)
-            except Exception:
+            except Exception:  # as in `_tick`
                 self._blame(pipeline, batch)
             else:
                 self._suspects -= batch.keys()

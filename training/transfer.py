@@ -70,5 +70,5 @@ class LayerwiseTransfer:
 
 
 def _pixels(image: Tensor) -> Tensor:
-    """Channels last: a third faster on a CPU."""
+    """Channels last, as a CPU's convolutions in bf16 want them."""
     return image.float().contiguous(memory_format=torch.channels_last)

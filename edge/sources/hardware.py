@@ -32,7 +32,7 @@ def gpu_decoding(index: int = 0) -> HWAccel | None:
     try:
         accelerator = HWAccel("cuda", device=str(index), allow_software_fallback=True)
         accelerator.create(av.Codec("h264", "r"))
-    except (FFmpegError, RuntimeError, NotImplementedError) as error:
+    except (FFmpegError, RuntimeError) as error:  # PyAV raises either, as the driver or FFmpeg's build refuses
         log.info("decoding on the CPU: no video unit of GPU %d (%s)", index, error)
         return None
     return accelerator

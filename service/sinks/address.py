@@ -16,7 +16,7 @@ class _Scheme:
     kind: str
     port: int
     tls: bool
-    library: str
+    module: str
     options: frozenset[str] = frozenset()
 
 
@@ -65,8 +65,10 @@ class SinkAddress:
             raise ValueError(f"a sink has an unknown scheme; one of {', '.join(SCHEMES)} is needed; {_HOW}")
         if not parts.hostname or parts.path not in ("", "/") or parts.fragment:
             raise ValueError(f"a {scheme.kind} sink must have a host and no path; {_HOW}")
-        if find_spec(scheme.library) is None:
-            raise ValueError(f"a {scheme.kind} sink needs a library: pip install 'atttrack[{scheme.kind}]'")
+        if find_spec(scheme.module) is None:
+            raise ValueError(
+                f"a {scheme.kind} sink needs a library: pip install '.[{scheme.kind}]' in the project's folder"
+            )
         options = _options(parts, scheme)
         prefix = options.pop("prefix", "atttrack")
         if not _PREFIX.fullmatch(prefix):

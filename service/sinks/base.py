@@ -79,7 +79,7 @@ class SinkRunner:
             except HubClosed:
                 self.connected = False
                 return
-            except Exception as error:
+            except Exception as error:  # each library has its own; none of them ends the sink
                 self._report(error)
             await self._pause(self._random.uniform(0, wait_s))
             wait_s = min(2 * wait_s, longest_s)

@@ -71,7 +71,7 @@ async def _close(client: Client) -> None:
         await client.close()
     finally:
         if transport is not None:
-            transport.close()  # type: ignore[no-untyped-call]
+            transport.close()  # type: ignore[no-untyped-call]  # the library's, untyped
 
 
 async def _unless(closed: asyncio.Event, flush: Coroutine[Any, Any, None]) -> None:

@@ -10,7 +10,7 @@ from edge.ops.host import HostOps
 from edge.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
+from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature
 
 SIZE = (320, 192)

@@ -18,7 +18,6 @@ from edge.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import Frame
 from edge.tick import InFlight, Ticket
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
 from tests.support.recording_device import (
     Race,
@@ -28,6 +27,7 @@ from tests.support.recording_device import (
     RecordingOps,
     RecordingQueue,
 )
+from tests.support.scripted_engine import Arrays, ScriptedEngine
 
 
 def _recording(seed: int = 0) -> Backend:

@@ -8,10 +8,10 @@ import pytest
 from edge.backend import Backend
 from edge.ops.cuda import CudaOps
 from engines.cuda import CudaArray, CudaDevice, CudaQueue
-from engines.scripted import Script
 from engines.signature import Signature
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
 from tests.support.host_driver import host_driver, statistic
+from tests.support.scripted_engine import Script
 
 
 class AddressedEngine:

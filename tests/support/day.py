@@ -14,7 +14,7 @@ from edge.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from edge.tick import InFlight
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
+from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature
 
 SIZE = (64, 32)

@@ -18,8 +18,8 @@ from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps
 from engines.host import HostStream
-from engines.scripted import Script
 from engines.signature import Signature
+from tests.support.scripted_engine import Script
 
 Clock = dict[int, int]
 """Queue -> how many of its pieces of work have certainly been done. The host is queue 0."""

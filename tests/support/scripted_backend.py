@@ -6,7 +6,7 @@ from edge.arrays import F32, F64
 from edge.backend import Backend
 from edge.ops.host import HostOps
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
+from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature
 
 SIZE = (320, 192)

@@ -47,7 +47,7 @@ def run(channel: socket.socket) -> None:
     began_s = time.monotonic()
     try:
         _Decoder(channel, ring, job).run()
-    except Exception as error:
+    except Exception as error:  # FFmpeg's, ours or a bug: the reader is told before this process ends
         failure = camera_error(error, job.url, job.settings, time.monotonic() - began_s)
         with contextlib.suppress(OSError):
             channel.send(pack_error(failure))
@@ -77,7 +77,7 @@ class _Decoder:
                 self._read(relay.url)
             except _Stop:
                 return
-            except Exception:
+            except Exception:  # FFmpeg only saw a connection break; the relay knows why
                 if relay.failure is not None:
                     raise relay.failure from None
                 raise

@@ -1,7 +1,7 @@
 import pytest
 
 from engines.host import HostDevice
-from engines.scripted import Arrays, ScriptedEngine
+from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature
 
 STREAM = HostDevice().cuda_stream()
