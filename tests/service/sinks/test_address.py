@@ -61,7 +61,7 @@ def test_what_makes_no_sense_is_refused_with_a_reason(url: str, complaint: str) 
 
 def test_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.sinks.address.find_spec", lambda _: None)
-    with pytest.raises(ValueError, match=r"pip install 'atttrack\[nats\]'"):
+    with pytest.raises(ValueError, match=r"pip install '\.\[nats\]'"):
         open_sink("nats://broker")
 
 
