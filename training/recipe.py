@@ -40,6 +40,8 @@ class Recipe:
     """What a student gets from its teacher: prior (AttTrack) or layerwise (attention transfer, no second input)."""
     mapping: str = "none"
     """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3); efm is asked for at export."""
+    mimic: float = 1.0
+    """Weight of IFM's loss."""
     max_gap: int = 11
     """Largest distance in frames from a keyframe to the target frame."""
     drop: float = 0.3

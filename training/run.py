@@ -27,11 +27,21 @@ SAVE_EVERY_S = 60.0
 class Run:
     """State of a run. `network` learns, `average` is what gets exported, `classifier` is kept for EFM."""
 
-    def __init__(self, recipe: Recipe, network: TrackingNetwork, identities: int, out: Path) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: TrackingNetwork,
+        identities: int,
+        out: Path,
+        known: dict[str, Tensor] | None = None,
+    ) -> None:
+        """`known`: weights of an identity classifier to go on with (see `classifier_of`)."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.step, self.seconds = recipe, out, 0, 0.0
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = IdentityClassifier(network.embedding, identities)
+        if known is not None:
+            self.classifier.load_state_dict(known)
         decay = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
         parameters = [*network.parameters(), *self.classifier.parameters()]

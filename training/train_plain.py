@@ -16,7 +16,7 @@ from training.losses import tracking_losses
 from training.models.networks import build_network
 from training.recipe import Recipe
 from training.run import Run
-from training.weights import load_network
+from training.weights import classifier_of, load_network
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,8 +35,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     photos = read_images([args.data / "images" / name for name in recipe.images])
     samples: ConcatDataset[Sample] = ConcatDataset(_phases(recipe, frames, photos))
-    network = load_network(args.start)[0] if args.start else build_network(recipe.network)
-    run = Run(recipe, network, identities, args.out)
+    if args.start:
+        network, record = load_network(args.start)
+        run = Run(recipe, network, identities, args.out, classifier_of(record, network.embedding, identities))
+    else:
+        run = Run(recipe, build_network(recipe.network), identities, args.out)
     run.network.train()
     for batch in run.batches(samples):
         image = (batch["image"].float() / 255).contiguous(memory_format=torch.channels_last)

@@ -15,7 +15,7 @@ from training.models.heads import with_prior
 from training.recipe import Recipe
 from training.run import Run
 from training.transfer import LayerwiseTransfer, PriorTransfer, Transfer
-from training.weights import load_network
+from training.weights import classifier_of, load_network
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,14 +37,15 @@ def main(argv: list[str] | None = None) -> None:
     samples = Pairs(
         frames, recipe.input_wh, recipe.steps * recipe.batch, recipe.seed, scale, recipe.zoom, recipe.max_gap
     )
-    teacher = load_network(args.teacher)[0].requires_grad_(False)
+    teacher, record = load_network(args.teacher)
+    teacher.requires_grad_(False)
     start = load_network(args.start)[0]
     if recipe.transfer == "prior":
         student = start if start.has_prior else with_prior(start)
         transfer: Transfer = PriorTransfer(teacher, recipe)
     else:
         student, transfer = start, LayerwiseTransfer(teacher)
-    run = Run(recipe, student, identities, args.out)
+    run = Run(recipe, student, identities, args.out, classifier_of(record, student.embedding, identities))
     run.network.train()
     for batch in run.batches(samples):
         with torch.autocast("cpu", torch.bfloat16):

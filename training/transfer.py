@@ -47,7 +47,7 @@ class PriorTransfer:
             with torch.no_grad():
                 example = self._teacher(pixels.bfloat16())["id"]
             losses["mimic"] = mimic_loss(maps["id"], example, batch["cells"], batch["mask"])
-            losses["total"] = losses["total"] + losses["mimic"]
+            losses["total"] = losses["total"] + self._recipe.mimic * losses["mimic"]
         return losses
 
 

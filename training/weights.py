@@ -38,6 +38,14 @@ def network_from(record: dict[str, Any]) -> TrackingNetwork:
     return network.eval()
 
 
+def classifier_of(record: dict[str, Any], embedding: int, identities: int) -> dict[str, Tensor] | None:
+    """The identity classifier of a record, for a run that goes on from it, or beside it so that both networks' embeddings
+    mean the same; None where it is of another shape (other data)."""
+    state: dict[str, Tensor] = record["classifier"]
+    fits = state["linear.weight"].shape == (identities, embedding)
+    return {name: value.float() for name, value in state.items()} if fits else None
+
+
 def pivot_from(record: dict[str, Any]) -> PivotFeatures:
     """The identity classifier that was trained with a record's network."""
     identities, dimension = record["classifier"]["linear.weight"].shape
