@@ -39,8 +39,10 @@ def network_from(record: dict[str, Any]) -> TrackingNetwork:
 
 
 def classifier_of(record: dict[str, Any], embedding: int, identities: int) -> dict[str, Tensor] | None:
-    """The identity classifier of a record, for a run that goes on from it, or beside it so that both networks' embeddings
-    mean the same; None where it is of another shape (other data)."""
+    """The identity classifier of a record, None where it is of another shape (other data).
+
+    A run that goes on from the record keeps it; a student that begins with its teacher's learns embeddings like its own.
+    """
     state: dict[str, Tensor] = record["classifier"]
     fits = state["linear.weight"].shape == (identities, embedding)
     return {name: value.float() for name, value in state.items()} if fits else None
