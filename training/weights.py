@@ -41,7 +41,7 @@ def network_from(record: dict[str, Any]) -> TrackingNetwork:
 def classifier_of(record: dict[str, Any], embedding: int, identities: int) -> dict[str, Tensor] | None:
     """The identity classifier of a record, None where it is of another shape (other data).
 
-    A run that goes on from the record keeps it; a student that begins with its teacher's learns embeddings like the teacher's.
+    A run that goes on from the record keeps it. A student begins with its teacher's: its embeddings become like those.
     """
     state: dict[str, Tensor] = record["classifier"]
     fits = state["linear.weight"].shape == (identities, embedding)
