@@ -1,6 +1,6 @@
 """Ground truth and results of one sequence, frame by frame, ready to be counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,21 +32,30 @@ def measure_overlaps(truth: MotBoxes, results: MotBoxes, first: int, last: int) 
 
     Results on a distractor are removed; what remains of the truth is pedestrians with a flag. Visibility is not used.
     """
+    both = zip(per_frame(truth, first, last), per_frame(results, first, last), strict=True)
+    return lay_over((pedestrians(everyone), seen.where(~on_distractor(everyone, seen))) for everyone, seen in both)
+
+
+def lay_over(frames: Iterable[tuple[MotBoxes, MotBoxes]]) -> Overlaps:
+    """People and results of each frame, all of which count."""
     people, found, overlaps = [], [], []
-    for everyone, seen in zip(_per_frame(truth, first, last), _per_frame(results, first, last), strict=True):
-        kept = seen.where(~on_distractor(everyone, seen))
-        pedestrians = everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
-        people.append(pedestrians.ids)
-        found.append(kept.ids)
-        overlaps.append(_iou(pedestrians, kept))
+    for truth, results in frames:
+        people.append(truth.ids)
+        found.append(results.ids)
+        overlaps.append(iou(truth, results))
     true_rows, truth_boxes = _number(people)
     found_rows, result_boxes = _number(found)
     return Overlaps(list(zip(true_rows, found_rows, overlaps, strict=True)), truth_boxes, result_boxes)
 
 
+def pedestrians(everyone: MotBoxes) -> MotBoxes:
+    """Those that a tracker has to find."""
+    return everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
+
+
 def on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:
     """(M,) which results of one frame match a distractor, when people and distractors compete for them."""
-    overlap = _iou(everyone, seen)
+    overlap = iou(everyone, seen)
     overlap[overlap < MATCH_IOU - ROUNDING] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
     matched = (overlap[rows, columns] > 0) & np.isin(everyone.classes[rows], DISTRACTORS)
@@ -55,13 +64,13 @@ def on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:
     return mask
 
 
-def _per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
+def per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
     """The boxes of each frame first..last, also where there are none."""
     for frame in range(first, last + 1):
         yield boxes.where(boxes.frames == frame)
 
 
-def _iou(ours: MotBoxes, theirs: MotBoxes) -> F64:
+def iou(ours: MotBoxes, theirs: MotBoxes) -> F64:
     """(N, M) intersection over union."""
     return iou_matrix(xywh_to_xyxy(ours.xywh), xywh_to_xyxy(theirs.xywh))
 
