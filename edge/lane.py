@@ -44,7 +44,7 @@ class Lane:
 
     def fit(self, frame: Frame) -> None:
         """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
-        height, width = frame.image.shape[:2]
+        width, height = frame.size
         box = self.letterbox
         if (width, height) != (box.source_width, box.source_height):
             self.letterbox = Letterbox(width, height, box.input_width, box.input_height)

@@ -49,9 +49,9 @@ class Network:
         """
         batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
         with self._times.letterbox(batch):
-            images = [ticket.frame.image for ticket in tickets]
+            pictures = [ticket.frame.pixels for ticket in tickets]
             letterboxes = [ticket.letterbox for ticket in tickets]
-            self._ops.letterbox(images, letterboxes, inputs[IMAGE][:batch], self.cuda_stream)
+            self._ops.letterbox(pictures, letterboxes, inputs[IMAGE][:batch], self.cuda_stream)
         if self._prior is not None:
             with self._times.extrapolate(batch):
                 moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]

@@ -107,7 +107,7 @@ def encode(
     which takes a tenth of the time that models would.
     """
     frame = tracked.frame
-    height, width = frame.image.shape[:2]
+    width, height = frame.size
     ts_capture = round(frame.captured_at_s, 6)
     message = {
         "schema": "tracks/1",

@@ -143,8 +143,7 @@ class Stream:
         self._seq += 1
         self._epoch = tracked.epoch
         age_s = now - tracked.frame.captured_at_s
-        height, width = tracked.frame.image.shape[:2]
-        self.stats.record(age_s, len(tracked.tracks), (width, height))
+        self.stats.record(age_s, len(tracked.tracks), tracked.frame.size)
         self._overload.record(age_s, self._dropped)
         self.metrics.frame(tracked, age_s)
         zones = self.counter.observe(tracked, tracked.frame.time_s)

@@ -4,7 +4,8 @@
 // bit. The weights come from the host, so no target's floating point can change a pixel.
 
 struct Picture {
-  const unsigned char* source;  // BGR: height rows of pitch bytes; NV12: a plane of luma, then one of chroma, same pitch
+  const unsigned char* source;  // height rows of pitch bytes, of BGR or of NV12's luma
+  const unsigned char* chroma;  // of NV12: height / 2 rows of pitch bytes
   const int* columns;           // (width, 3) left neighbour, its weight, its right neighbour's; weights sum up to 2048
   const int* rows;              // (height, 3) the same downwards; a neighbour may lie outside and is moved to the edge
   int pitch;
@@ -24,7 +25,7 @@ __device__ __forceinline__ int clamp(int value, int low, int high) {
 
 // Video range of ITU-R BT.601, in 20 bit fixed point.
 __device__ __forceinline__ Colour nv12_colour(const Picture& picture, int x, int y) {
-  const unsigned char* chroma = picture.source + (long long)picture.pitch * (picture.source_height + y / 2) + (x & ~1);
+  const unsigned char* chroma = picture.chroma + (long long)picture.pitch * (y / 2) + (x & ~1);
   int luma = picture.source[(long long)picture.pitch * y + x] - 16;
   luma = (luma < 0 ? 0 : luma) * 1220542 + (1 << 19);
   const int u = chroma[0] - 128, v = chroma[1] - 128;

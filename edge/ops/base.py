@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.arrays import I32, U8
+from edge.arrays import I32
 from edge.letterbox import Letterbox
+from edge.pixels import Pixels
 from engines.device import Array, CudaStream
 
 
@@ -22,12 +23,12 @@ class Ops(Protocol):
     """`edge.ops.host` is the specification; every other implementation is tested against it."""
 
     def letterbox(
-        self, images: Sequence[U8], letterboxes: Sequence[Letterbox], out: Array, cuda_stream: CudaStream
+        self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: Array, cuda_stream: CudaStream
     ) -> None:
         """Scale pictures into the networks' input.
 
-        images: B on the host, each (source height, source width, 3) BGR, or (source height * 3/2, source width) NV12
-        with even sides. out: (B, 3, H, W) uint8 RGB planar.
+        images: B, in any of the forms of `Pixels`; arrays are taken at the call, a Surface must live until the work is
+        done. out: (B, 3, H, W) uint8 RGB planar.
         """
         ...
 

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.arrays import I32, U8
+from edge.arrays import I32
 from edge.kernels.build import KERNELS, kernel_image
 from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.resampling import column_weights, halvings, row_weights
+from edge.pixels import Pixels, Surface
 from engines.cuda import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned
 
 _PICTURE = np.dtype(
     [
-        *(("source", np.uint64), ("columns", np.uint64), ("rows", np.uint64)),
+        *((name, np.uint64) for name in ("source", "chroma", "columns", "rows")),
         *((name, np.int32) for name in ("pitch", "source_width", "source_height", "halvings", "nv12")),
         *((name, np.int32) for name in ("left", "top", "width", "height")),
     ],
@@ -61,9 +62,12 @@ class CudaOps:
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
 
     def letterbox(
-        self, images: Sequence[U8], letterboxes: Sequence[Letterbox], out: GpuArray, cuda_stream: CudaStream
+        self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: GpuArray, cuda_stream: CudaStream
     ) -> None:
-        """See `Ops.letterbox`. Pictures of a size never seen before cost two small allocations and a wait."""
+        """See `Ops.letterbox`. Pictures of a size never seen before cost two small allocations and a wait.
+
+        Of a Surface nothing is copied: the kernel reads it where it is, behind its `ready`.
+        """
         table = np.zeros(len(images), _PICTURE)
         for row, box in zip(table, letterboxes, strict=True):
             scaling = self._scaling(box, cuda_stream)
@@ -72,10 +76,16 @@ class CudaOps:
             row["halvings"] = scaling.halvings
             row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
         ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
-        ring.reserve(offset + sum(aligned(image.nbytes) for image in images))
+        ring.reserve(offset + sum(aligned(image.nbytes) for image in images if not isinstance(image, Surface)))
         for row, image in zip(table, images, strict=True):
-            row["source"] = ring.put(offset, image)
-            row["pitch"], row["nv12"] = image.nbytes // image.shape[0], image.ndim == 2
+            if isinstance(image, Surface):
+                cuda_stream.wait(image.ready)
+                row["source"], row["chroma"] = image.luma.pointer, image.chroma.pointer
+                row["pitch"], row["nv12"] = image.luma.shape[1], True
+                continue
+            pitch = image.nbytes // image.shape[0]
+            row["source"], row["pitch"], row["nv12"] = ring.put(offset, image), pitch, image.ndim == 2
+            row["chroma"] = row["source"] + np.uint64(pitch * int(row["source_height"]))
             offset += aligned(image.nbytes)
         ring.put(0, table.view(np.uint8))
         ring.send()

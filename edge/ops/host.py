@@ -9,6 +9,7 @@ from edge.arrays import F32, F64, I32, U8, Bool
 from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.resampling import halvings
+from edge.pixels import Pixels, Surface
 from engines.device import CudaStream
 
 
@@ -19,7 +20,7 @@ class HostOps:
         self._scratch: dict[tuple[int, int], U8] = {}  # (height, width) -> BGR; as many as there are camera sizes
 
     def letterbox(
-        self, images: Sequence[U8], letterboxes: Sequence[Letterbox], out: U8, cuda_stream: CudaStream
+        self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: U8, cuda_stream: CudaStream
     ) -> None:
         """See `Ops.letterbox`."""
         for image, letterbox, planes in zip(images, letterboxes, out, strict=True):
@@ -42,8 +43,9 @@ class HostOps:
         for lane, prior in zip(moved, out, strict=True):
             extrapolate(lane.heatmap, lane.owners, lane.shifts, prior[0])
 
-    def _as_bgr(self, image: U8) -> U8:
-        """The picture itself, or NV12 converted (ITU-R BT.601, video range)."""
+    def _as_bgr(self, pixels: Pixels) -> U8:
+        """`edge.pixels.as_bgr` without an allocation."""
+        image = pixels.download() if isinstance(pixels, Surface) else pixels
         if image.ndim == 3:
             return image
         converted = self._picture(image.shape[0] * 2 // 3, image.shape[1])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.arrays import U8
+from edge.pixels import Pixels, as_bgr, size_of
 
 Clock = Literal["camera", "host", "media"]
 """Who stamped a frame: the camera, this host on arrival, or the file's own time line."""
@@ -18,7 +19,8 @@ reconnecting: waiting for the next attempt, or in it."""
 class Frame:
     """One picture and when it was taken. All times in seconds."""
 
-    image: U8  # (height, width, 3) BGR, C-contiguous
+    pixels: Pixels
+    """As they were decoded, wherever they lie."""
     index: int
     """Position since the source was opened, from 0; a gap means frames were dropped."""
     time_s: float
@@ -30,6 +32,19 @@ class Frame:
     """Presentation time stamp as the container has it, in its own units."""
     session: int = 0
     """Grows, from 0, with every reconnect of the source; a file has only one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        return size_of(self.pixels)
+
+    @property
+    def image(self) -> U8:
+        """(height, width, 3) BGR on the host, C-contiguous; to be copied before anything is drawn on it.
+
+        Costs nothing where the picture is that already, else a conversion, and a copy from the GPU where it is there.
+        """
+        return as_bgr(self.pixels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ class CameraSource:
         index = max(first_index + picture.number, self._next_index)
         self._next_index = index + 1
         return Frame(
-            image=arrival.image,
+            pixels=arrival.pixels,
             index=index,
             time_s=self._timeline.place(picture.stamp_s, picture.monotonic_s),
             captured_at_s=picture.unix_s,

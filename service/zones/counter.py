@@ -97,8 +97,7 @@ class ZoneCounter:
             self._end((self._presence.ends_s < self._now_s).nonzero()[0])
             seen = (tracked.tracks.detection >= 0).nonzero()[0]
             if len(seen):
-                height, width = tracked.frame.image.shape[:2]
-                self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], (width, height))
+                self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], tracked.frame.size)
             self._save(changed=bool(self.events))
             return self._polygons_of(tracked.tracks)
 

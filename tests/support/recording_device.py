@@ -17,6 +17,7 @@ from edge.arrays import I32, U8
 from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps
+from edge.pixels import Pixels, Surface
 from engines.host import HostStream
 from engines.signature import Signature
 from tests.support.scripted_engine import Script
@@ -225,11 +226,15 @@ class RecordingOps:
         self._ops = HostOps()
 
     def letterbox(
-        self, images: Sequence[U8], letterboxes: Sequence[Letterbox], out: DeviceArray, cuda_stream: RecordingQueue
+        self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: DeviceArray, cuda_stream: RecordingQueue
     ) -> None:
-        taken = [image.copy() for image in images]
-        work = lambda: self._ops.letterbox(taken, letterboxes, out._data, HostStream())  # noqa: E731
-        cuda_stream.enqueue("letterbox", work, [], [out])
+        surfaces = [image for image in images if isinstance(image, Surface)]
+        for surface in surfaces:
+            cuda_stream.wait(surface.ready)
+        looks = [_look(image) for image in images]
+        work = lambda: self._ops.letterbox([look() for look in looks], letterboxes, out._data, HostStream())  # noqa: E731
+        reads = [plane for surface in surfaces for plane in (surface.luma, surface.chroma)]
+        cuda_stream.enqueue("letterbox", work, reads, [out])
 
     def own(self, centres: I32, radii: I32, out: DeviceArray, cuda_stream: RecordingQueue) -> None:
         taken = centres.copy(), radii.copy()
@@ -271,6 +276,14 @@ class RecordingExecution:
                 self._script(_rows(inputs, row), _rows(outputs, row))
 
         cuda_stream.enqueue(f"the {self._role}", work, [*inputs.values()], [*outputs.values()])
+
+
+def _look(image: Pixels) -> Callable[[], U8]:
+    """What the kernel will see: the host's array as it is now, the device's when the work is done."""
+    if isinstance(image, Surface):
+        return lambda: np.concatenate((image.luma._data, image.chroma._data))[:, : image.width]
+    taken = image.copy()
+    return lambda: taken
 
 
 def _rows(arrays: Mapping[str, DeviceArray], row: int) -> dict[str, np.ndarray]:

@@ -56,7 +56,7 @@ class Reader:
 
     def _run(self) -> None:
         for frame in self.source:
-            self.frames.append(replace(frame, image=frame.image[:1, :1].copy()))
+            self.frames.append(replace(frame, pixels=frame.image[:1, :1].copy()))
 
     def __enter__(self) -> "Reader":
         self._thread.start()
