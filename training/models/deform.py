@@ -6,14 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-TAPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
-
 
 class DeformConv(nn.Module):
     """(B, c_in, h, w) -> (B, c_out, h, w), parameters named as in FairMOT's checkpoints.
 
     `conv_offset_mask` gives for each of the nine taps, row by row, an offset (dy, dx) in cells, and then nine weights
     through a sigmoid. Sampling is bilinear, with zeros outside of the map. A fresh one is half an ordinary convolution.
+    All nine are sampled at once, so that it is exported as one GridSample: TensorRT-RTX refuses ONNX's DeformConv.
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -27,18 +26,17 @@ class DeformConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        precise = x.float()  # in bf16 positions on a map of 272 cells would be wrong by up to half a cell
-        control = self.conv_offset_mask(x).float()
-        offsets, masks = control[:, :18], torch.sigmoid(control[:, 18:]).to(x.dtype)
-        rows = torch.arange(height, device=x.device, dtype=offsets.dtype).view(1, height, 1)
-        columns = torch.arange(width, device=x.device, dtype=offsets.dtype).view(1, 1, width)
-        sampled = []
-        for tap, (dy, dx) in enumerate(TAPS):
-            y = (rows + dy + offsets[:, 2 * tap]) * 2 / max(height - 1, 1) - 1
-            x_ = (columns + dx + offsets[:, 2 * tap + 1]) * 2 / max(width - 1, 1) - 1
-            grid = torch.stack((x_, y), 3)
-            seen = functional.grid_sample(precise, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-            sampled.append(seen.to(x.dtype) * masks[:, tap : tap + 1])
-        # one 1x1 convolution over the taps' channels, tap after tap
-        weight = self.weight.permute(0, 2, 3, 1).reshape(self.weight.shape[0], -1, 1, 1)
-        return functional.conv2d(torch.cat(sampled, 1), weight, self.bias)
+        control = self.conv_offset_mask(x).float()  # in bf16 a place on a map of 272 cells would be wrong by half a cell
+        offsets = control[:, :18].unflatten(1, (9, 2))  # (B, 9, 2, h, w)
+        masks = torch.sigmoid(control[:, 18:])  # (B, 9, h, w)
+        taps = torch.arange(9, device=x.device).view(9, 1, 1)
+        rows = torch.arange(height, device=x.device).view(1, height, 1) + taps // 3 - 1
+        columns = torch.arange(width, device=x.device).view(1, 1, width) + taps % 3 - 1
+        y = (rows + offsets[:, :, 0]) * (2 / max(height - 1, 1)) - 1
+        x_ = (columns + offsets[:, :, 1]) * (2 / max(width - 1, 1)) - 1
+        grid = torch.stack((x_, y), 4).flatten(1, 2)  # (B, 9h, w, 2): the taps' pictures one below the other
+        seen = functional.grid_sample(x.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+        weighted = seen.to(x.dtype) * masks.flatten(1, 2).unsqueeze(1).to(x.dtype)  # (B, c_in, 9h, w)
+        # lies in memory like (B, 9 c_in, h, w) in the order of `weight`, so one 1x1 convolution is left
+        taken = weighted.reshape(x.shape[0], -1, height, width)
+        return functional.conv2d(taken, self.weight.flatten(1)[..., None, None], self.bias)

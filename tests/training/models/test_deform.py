@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from edge.arrays import F64
-from training.models.deform import TAPS, DeformConv
+from training.models.deform import DeformConv
+
+TAPS = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
 
 
 def sample(image: F64, y: float, x: float) -> F64:
