@@ -1,7 +1,8 @@
 """Ground truth and results of one sequence, frame by frame, ready to be counted."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -66,8 +67,10 @@ def on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:
 
 def per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
     """The boxes of each frame first..last, also where there are none."""
-    for frame in range(first, last + 1):
-        yield boxes.where(boxes.frames == frame)
+    order = np.argsort(boxes.frames, kind="stable")
+    ends = np.searchsorted(boxes.frames[order], np.arange(first, last + 2))
+    for start, end in pairwise(ends.tolist()):
+        yield MotBoxes(*(getattr(boxes, field.name)[order[start:end]] for field in fields(MotBoxes)))
 
 
 def iou(ours: MotBoxes, theirs: MotBoxes) -> F64:

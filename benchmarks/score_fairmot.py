@@ -7,7 +7,7 @@ possible, then the largest overlaps.
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -43,9 +43,6 @@ class FairMotCounts:
     def idf1(self) -> float:
         """As in IdentityCounts."""
         return 2 * self.right / max(self.boxes + self.results, 1)
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     def as_record(self) -> dict[str, Any]:
         """Short, for files; ratios are fractions."""

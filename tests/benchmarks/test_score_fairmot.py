@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.mot_metrics import compare
+from benchmarks.mot_metrics import POOLED, compare, with_pooled
 from benchmarks.score_fairmot import FairMotCounts, count_fairmot
 from edge.boxes import iou_matrix, xywh_to_xyxy
 from edge.mot_format import MotBoxes, parse_mot, read_mot
@@ -92,11 +92,11 @@ def test_a_match_of_long_ago_still_outweighs_a_better_overlap() -> None:
     assert compare(truth, results, 1, 3).clear.switches == 1
 
 
-def test_counts_of_two_sequences_add_up() -> None:
-    truth = boxes((1, 1, 0, 0, 10, 20))
-    found, missed = count_fairmot(truth, truth, 1, 1), count_fairmot(truth, boxes((1, 1, 50, 0, 10, 20)), 1, 1)
-    assert counts(found + missed) == (2, 2, 1, 1, 0, 1)
-    assert (found + missed).as_record()["mota"] == 0.0
+def test_counts_of_two_sequences_are_pooled_by_sums() -> None:
+    truth, elsewhere = boxes((1, 1, 0, 0, 10, 20)), boxes((1, 1, 50, 0, 10, 20))
+    pooled = with_pooled({"found": compare(truth, truth, 1, 1), "missed": compare(truth, elsewhere, 1, 1)})[POOLED]
+    assert counts(pooled.fairmot) == (2, 2, 1, 1, 0, 1)
+    assert pooled.as_record()["fairmot"]["mota"] == 0.0
 
 
 def noisy_scene(rng: np.random.Generator) -> tuple[MotBoxes, MotBoxes]:
