@@ -19,6 +19,7 @@ CHANNELS = (16, 32, 64, 128, 256, 512)
 """Of levels 0 to 5, strides 1 to 32."""
 DEPTHS = (1, 2, 2, 1)
 """Of the trees of levels 2 to 5."""
+HEAD_CONV = 256
 
 
 class DlaFairMot(TrackingNetwork):
@@ -31,11 +32,16 @@ class DlaFairMot(TrackingNetwork):
         deform: bool = True,
         prior: bool = False,
         embedding: int = 128,
+        head_conv: int | None = None,
     ) -> None:
-        """`width`: multiple of all channels but the embedding; `deform`: DCNv2 on the way up, else plain 3x3."""
+        """`width`: multiple of all channels but the embedding; `deform`: DCNv2 on the way up, else plain 3x3.
+
+        `head_conv`: channels of the heads' 3x3 convolution, FairMOT's 256 times `width` unless told otherwise.
+        """
         channels = [int(c * width) for c in CHANNELS]
-        super().__init__(channels[2], 4 * channels[2], embedding, nn.ReLU, prior)
-        self._shape = width, depths, deform
+        hidden = int(HEAD_CONV * width) if head_conv is None else head_conv
+        super().__init__(channels[2], hidden, embedding, nn.ReLU, prior)
+        self._shape, self._hidden = (width, depths, deform), hidden
         self.base = DlaBase(channels, depths)
         self.dla_up = DlaUp(channels[2:], deform)
         self.ida_up = IdaUp(channels[2], channels[2:5], (1, 2, 4), deform)
@@ -47,7 +53,7 @@ class DlaFairMot(TrackingNetwork):
 
     def twin(self, prior: bool) -> Self:
         """See `TrackingNetwork.twin`."""
-        return type(self)(*self._shape, prior, self.embedding)
+        return type(self)(*self._shape, prior, self.embedding, self._hidden)
 
 
 class DlaBase(nn.Module):

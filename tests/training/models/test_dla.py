@@ -26,8 +26,13 @@ def parameters(network: torch.nn.Module) -> int:
         (lambda: with_prior(DlaFairMot(depths=SLIM)), 16_605_479),
         (lambda: DlaFairMot(width=0.5), 5_137_903),
         (lambda: DlaFairMot(width=0.5, deform=False), 4_817_823),
+        (lambda: DlaFairMot(head_conv=64), 19_836_711 - 192 * (4 * (64 * 9 + 1) + 1 + 4 + 128 + 2)),
+        (lambda: DlaFairMot(head_conv=64).twin(prior=True), 19_836_711 - 192 * (4 * 577 + 135) + 4 * 9 * 64),
     ],
-    ids=["dla34", "plain convolutions", "small", "small with prior", "half", "half, plain convolutions"],
+    ids=[
+        *("dla34", "plain convolutions", "small", "small with prior", "half", "half, plain convolutions"),
+        *("narrow heads", "narrow heads with prior"),
+    ],
 )
 def test_parameter_counts(network: object, count: int) -> None:
     assert parameters(network()) == count
@@ -40,7 +45,7 @@ def test_state_has_the_keys_and_shapes_of_fairmots_checkpoints() -> None:
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == FAIRMOT_KEYS
 
 
-@pytest.mark.parametrize("depths", [(1, 2, 2, 1), SLIM])
+@pytest.mark.parametrize("depths", [(1, 2, 2, 1), SLIM, (2, 1, 3, 1)])
 def test_maps_have_stride_four(depths: tuple[int, int, int, int]) -> None:
     network = DlaFairMot(0.125, depths, prior=True, embedding=8).eval()
     with torch.inference_mode():
