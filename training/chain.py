@@ -1,0 +1,78 @@
+"""Train a recipe and, before it, the teacher and the start that it names, as far as they are not trained yet.
+
+python -m training.chain training/recipes/paper/mot17/yolo-atttrack-efm.toml --data /path/to/data --runs runs/mot17
+
+Each run gets a folder below `--runs`, named after its recipe. All other options go to every training. Started again, it
+goes on where it was.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from training import train_plain, train_student
+from training.recipe import Recipe
+
+
+def main(argv: list[str] | None = None) -> None:
+    """One training after the other."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
+    args, others = parser.parse_known_args(argv)
+    try:
+        recipes = chain(args.recipe)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    for path in recipes:
+        if finished(args.runs / path.stem):
+            print(f"{path.stem}: trained already")
+        else:
+            train(path, args.runs, others)
+
+
+def chain(recipe: Path) -> list[Path]:
+    """The recipe files to train, in order, the given one last.
+
+    Raises FileNotFoundError for a recipe that is not there, ValueError for one that needs itself or cannot be read.
+    """
+    ordered: list[Path] = []
+
+    def add(path: Path, needed_by: tuple[Path, ...]) -> None:
+        if path in needed_by:
+            raise ValueError(f"{path} needs itself: {' -> '.join(one.stem for one in (*needed_by, path))}")
+        if path in ordered:
+            return
+        read = Recipe.read(path)
+        for name in (read.teacher, read.start):
+            if name:
+                add(path.with_name(f"{name}.toml"), (*needed_by, path))
+        ordered.append(path)
+
+    add(recipe, ())
+    return ordered
+
+
+def finished(run: Path) -> bool:
+    """Whether a run's folder holds the weights of its last step."""
+    facts = run / "facts.json"
+    if not facts.exists():
+        return False
+    record = json.loads(facts.read_text())
+    return bool(record["step"] >= record["recipe"]["steps"])
+
+
+def train(path: Path, runs: Path, others: list[str]) -> None:
+    """One recipe, whose teacher and start are trained."""
+    recipe = Recipe.read(path)
+    arguments = [str(path), "--out", str(runs / path.stem), *others]
+    for name in ("teacher", "start"):
+        if needed := getattr(recipe, name):
+            arguments += [f"--{name}", str(runs / needed / "weights.pt")]
+    (train_student if recipe.teacher else train_plain).main(arguments)
+
+
+if __name__ == "__main__":
+    main()
