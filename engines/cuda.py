@@ -20,13 +20,24 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.device import CudaStream, Event
-from engines.errors import DeviceError
+from engines.errors import DeviceError, DeviceLostError
 
 _PAGE_LOCKED_EVERYWHERE = 1  # CU_MEMHOSTALLOC_PORTABLE
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no hidden order with the default queue
 _NO_TIMING = 2  # CU_EVENT_DISABLE_TIMING
 _CAPTURE_THIS_THREAD = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 _CC_MAJOR, _CC_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_OUT_OF_MEMORY = 2
+_LOST = frozenset({214, 700, 702, 714, 715, 716, 717, 718, 719})
+"""Memory that cannot be corrected, illegal addresses and instructions, a kernel without end: each ends the context."""
+_WRONG_CODE = frozenset({200, 209, 218, 222})
+"""Code that this driver cannot read, or that is for other GPUs."""
+_REMEDIES = {
+    _OUT_OF_MEMORY: "the GPU's memory is full: take fewer lanes or a smaller input, or end other programs on it",
+    100: "the driver sees no GPU; in a container, start it with --gpus all",
+    803: "the driver's library and its kernel module differ in version: restart the machine after an update",
+    804: "the CUDA libraries here want a newer driver: update it",
+}
 
 
 class Address(Protocol):
@@ -55,7 +66,11 @@ class _Driver:
         if status:
             text = ctypes.c_char_p()
             self._functions.cuGetErrorString(status, ctypes.byref(text))
-            raise DeviceError(f"{name} failed: {(text.value or b'unknown error').decode()} ({status})")
+            said = f"{name} failed: {(text.value or b'unknown error').decode()} ({status})"
+            if status in _LOST:
+                raise DeviceLostError(f"{said}; this process cannot use the GPU any more: start it again")
+            remedy = _REMEDIES.get(status)
+            raise DeviceError(f"{said}; {remedy}" if remedy else said, status)
 
     def use(self, context: ctypes.c_void_p) -> None:
         """Let the calling thread use `context`."""
@@ -241,6 +256,8 @@ class CudaDevice:
         """See `Device.copy`. Raises ValueError for arrays that do not fit or lie scattered in memory."""
         if (source.shape, source.dtype) != (out.shape, out.dtype):
             raise ValueError(f"cannot copy {source.shape} {source.dtype} to {out.shape} {out.dtype}")
+        if not source.nbytes:
+            return  # an empty array behind the last byte of its memory has an address that is nobody's
         self._driver(
             "cuMemcpyAsync",
             ctypes.c_uint64(_address(out)),
@@ -254,20 +271,35 @@ class CudaDevice:
         queue, graph = ctypes.c_void_p(cuda_stream.handle), ctypes.c_void_p()
         self._driver("cuStreamBeginCapture_v2", queue, _CAPTURE_THIS_THREAD)
         try:
-            work()
-        finally:  # also after an error: the queue must not stay in this state
-            self._driver("cuStreamEndCapture", queue, ctypes.byref(graph))
-        try:
+            try:
+                work()
+            finally:  # also after an error: the queue must not stay in this state
+                self._driver("cuStreamEndCapture", queue, ctypes.byref(graph))
             return CudaGraph(self._driver, graph)
         finally:
-            self._driver("cuGraphDestroy", graph)
+            if graph:
+                self._driver("cuGraphDestroy", graph)
 
     def kernels(self, image: bytes, names: Sequence[str]) -> dict[str, CudaKernel]:
-        """Load a fat binary (or PTX); its functions stay loaded for the device's life."""
+        """Load a fat binary (or PTX); its functions stay loaded for the device's life.
+
+        Raises DeviceError where it is not for this GPU or newer than this driver.
+        """
         self.make_current()
         module = ctypes.c_void_p()
-        self._driver("cuModuleLoadData", ctypes.byref(module), image)
-        return {name: CudaKernel(self._driver, module, name) for name in names}
+        try:
+            self._driver("cuModuleLoadData", ctypes.byref(module), image)
+            return {name: CudaKernel(self._driver, module, name) for name in names}
+        except DeviceError as error:
+            if error.status not in _WRONG_CODE:
+                raise
+            major, minor = self.compute_capability
+            version = f"{self.driver_version // 1000}.{self.driver_version % 1000 // 10}"
+            raise DeviceError(
+                f"{error}: the kernels were compiled for other GPUs than sm_{major}{minor}, or by a newer compiler "
+                f"than this driver, which speaks CUDA {version}; update the driver, or compile with that CUDA's nvcc: "
+                "NVCC=/usr/local/cuda/bin/nvcc python -m edge.kernels.build --again"
+            ) from error
 
     def _attribute(self, which: int, device: ctypes.c_int) -> int:
         value = ctypes.c_int()

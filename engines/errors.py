@@ -4,7 +4,8 @@ EngineError
 ├── ModelFileError    the file is missing or is no model that the runtime can read
 ├── PlanError         a TensorRT plan cannot be built, or does not fit this machine
 ├── SignatureError    the model does not keep the network contract, or two models do not belong together
-└── DeviceError       the device that was asked for is not there
+└── DeviceError       the device that was asked for is not there, or refuses a call
+    └── DeviceLostError   the device cannot be used by this process any more
 """
 
 
@@ -26,3 +27,12 @@ class SignatureError(EngineError, ValueError):
 
 class DeviceError(EngineError):
     """A device that is not there or cannot do what was asked."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """`status`: the driver's number, 0 where it was not the driver who refused."""
+        super().__init__(message)
+        self.status = status
+
+
+class DeviceLostError(DeviceError):
+    """A device that this process cannot use any more; every further call fails."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from engines.device import Array, CudaStream
 from engines.engine import Bindable, Buffers, Execution
-from engines.errors import EngineError, SignatureError
+from engines.errors import DeviceLostError, EngineError, SignatureError
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +43,19 @@ class SwitchingExecution:
         self.max_batch = execution.max_batch
 
     def run(self, batch: int, cuda_stream: CudaStream) -> None:
-        """Enqueue on the current engine. One that cannot be bound is logged, and the one before goes on."""
+        """Enqueue on the current engine. One that cannot be bound or run is logged, and the one before goes on."""
         engine = self._switch.current
         if engine is not self._engine:
             self._engine = engine  # tried once
             try:
-                self._execution = engine.bind(Buffers(self.inputs, self.outputs, self.max_batch))
-            except EngineError as error:
+                execution = engine.bind(Buffers(self.inputs, self.outputs, self.max_batch))
+                execution.run(batch, cuda_stream)
+            except DeviceLostError:
+                raise
+            except EngineError as error:  # the first run allocates, and TensorRT-RTX compiles
                 log.error("the %s goes on without its plan: %s", self._switch.signature.role, error)
             else:
                 log.info("the %s runs on its plan now", self._switch.signature.role)
+                self._execution = execution
+                return
         self._execution.run(batch, cuda_stream)

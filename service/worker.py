@@ -13,6 +13,7 @@ from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.timings import StageTimes
+from engines.errors import DeviceLostError
 from service.logs import fields
 
 log = logging.getLogger(__name__)
@@ -235,6 +236,8 @@ class Worker:
         for batch in self._batches(frames):
             try:
                 self._in_flight.append((batch, pipeline.submit(batch)))
+            except DeviceLostError:
+                raise  # no stream is to blame, and none can go on: the thread ends, and /healthz tells
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
@@ -248,6 +251,8 @@ class Worker:
                 for tracked in tick:
                     self._lanes[tracked.lane_id].publish(tracked)
                 self._on_tick(pipeline.times, tick)
+            except DeviceLostError:
+                raise
             except Exception:  # as in `_tick`
                 self._blame(pipeline, batch)
             else:

@@ -1,11 +1,13 @@
 """The kernels as one fat binary for every GPU that is supported. Compiling needs nvcc, but no GPU.
 
     python -m edge.kernels.build
+    python -m edge.kernels.build --again       with another compiler, say
 
 nvcc comes with the CUDA toolkit (NVCC, CUDA_HOME or PATH say where), or from PyPI as `nvidia-cuda-nvcc`. What is built
 lies in the user's cache, named after its sources, so it is built once: about 5 s.
 """
 
+import argparse
 import hashlib
 import logging
 import os
@@ -48,7 +50,8 @@ def build(path: Path, targets: Sequence[str] = TARGETS) -> Path:
             f"nvidia-cuda-nvcc`, then run `python -m edge.kernels.build`; or copy {path.name} from another machine to "
             f"{path.parent}"
         )
-    log.info("compiling the CUDA kernels for %d kinds of GPU, which takes some seconds", len(targets))
+    targets = known_targets(nvcc, targets)
+    log.info("compiling the CUDA kernels for sm_%s, which takes some seconds", ", sm_".join(targets))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unit, built = Path(folder, "kernels.cu"), Path(folder, "kernels.fatbin")
@@ -59,6 +62,22 @@ def build(path: Path, targets: Sequence[str] = TARGETS) -> Path:
             raise DeviceError(f"{nvcc} cannot compile the kernels: {(done.stderr or done.stdout).strip()}")
         built.replace(path)  # at once, so that nobody reads half a file
     return path
+
+
+def known_targets(nvcc: Path, targets: Sequence[str]) -> tuple[str, ...]:
+    """Those of `targets` that this nvcc compiles for: JetPack 6's, say, knows Orin, but neither Thor nor Blackwell.
+
+    A newer GPU compiles the last one's PTX when the kernels are loaded. Raises DeviceError where there is none.
+    """
+    done = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=False)  # noqa: S603
+    listed = done.stdout.split()
+    known = tuple(target for target in targets if f"sm_{target}" in listed)
+    if not known:
+        raise DeviceError(
+            f"{nvcc} compiles for none of sm_{', sm_'.join(targets)} ({' '.join(listed) or done.stderr.strip()}); "
+            "install CUDA 12.6 or newer, or name another nvcc: NVCC=/usr/local/cuda/bin/nvcc"
+        )
+    return known
 
 
 def source() -> str:
@@ -93,11 +112,14 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "atttrack"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Build where needed and say where it lies; 2 after one line that says what was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m edge.kernels.build", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--again", action="store_true", help="also where they are built already")
+    options = parser.parse_args(arguments)
     path = image_path()
     try:
-        if not path.is_file():
+        if options.again or not path.is_file():
             build(path)
     except DeviceError as error:
         print(f"python -m edge.kernels.build: {error}", file=sys.stderr)

@@ -1,15 +1,17 @@
 """The CUDA device against a driver that lives on the host: every call is made, memory has bounds."""
 
+import ctypes
 import gc
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 
 from engines.cuda import CudaArray, CudaDevice
-from engines.errors import DeviceError
+from engines.errors import DeviceError, DeviceLostError
 from engines.staging import StagingRing
 from tests.support.host_driver import host_driver, statistic
 
@@ -102,6 +104,49 @@ def test_memory_lives_as_long_as_its_last_view_and_no_longer(device: CudaDevice)
     del rows, queue, view
     gc.collect()
     assert (statistic("blocks"), statistic("live")) == (blocks, live)
+
+
+def test_memory_that_is_not_there_is_refused_with_what_to_do(device: CudaDevice) -> None:
+    with pytest.raises(DeviceError, match=r"cuMemAlloc_v2 failed: .*\(2\); the GPU's memory is full: take fewer lanes"):
+        device.empty((1 << 41,), np.uint8)
+    with pytest.raises(DeviceError, match=r"cuMemHostAlloc failed: .*\(2\)"):
+        device.host_empty((1 << 41,), np.uint8)
+
+
+def test_kernels_newer_than_the_driver_are_refused_with_what_to_do(device: CudaDevice) -> None:
+    with pytest.raises(DeviceError, match=r"than sm_90.* speaks CUDA 13\.0; update the driver, or .*build --again"):
+        device.kernels(b"too new", ["own"])
+
+
+def test_a_gpu_that_is_lost_is_told_apart_from_a_call_that_is_refused(device: CudaDevice) -> None:
+    queue, rows = device.cuda_stream(), device.empty((2,), np.int32)
+    driver = ctypes.CDLL(str(host_driver()))
+    driver.host_driver_lose(1)
+    try:
+        with pytest.raises(DeviceLostError, match=r"\(700\); this process cannot use the GPU any more: start it again"):
+            device.copy(np.zeros(2, np.int32), rows, queue)
+        with pytest.raises(DeviceLostError):
+            queue.synchronize()
+    finally:
+        driver.host_driver_lose(0)
+    device.copy(np.zeros(2, np.int32), rows, queue)
+
+
+def test_a_thread_that_did_not_make_the_device_can_use_it(device: CudaDevice) -> None:
+    rows, errors = device.empty((2,), np.int32), list[Exception]()
+
+    def work() -> None:
+        try:
+            queue = device.cuda_stream()
+            device.copy(np.ones(2, np.int32), rows, queue)
+            queue.record().synchronize()
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
 
 
 def test_captured_work_runs_when_it_is_launched_and_as_often(device: CudaDevice) -> None:

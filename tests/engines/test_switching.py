@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from engines.engine import Buffers
-from engines.errors import PlanError, SignatureError
+from engines.errors import DeviceLostError, PlanError, SignatureError
 from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
 from engines.signature import Signature
@@ -26,6 +26,19 @@ def engine(tmp_path: Path, scale: float = 1.0, sign: Signature | None = None) ->
     path = tmp_path / f"{scale}.onnx"
     onnx.save(model, path)
     return OnnxEngine(path, threads=1)
+
+
+class Unrunnable(OnnxEngine):
+    def bind(self, buffers: Buffers) -> object:  # type: ignore[override]
+        return self
+
+    def run(self, batch: int, cuda_stream: object) -> None:
+        raise PlanError("made no execution context: out of device memory?")
+
+
+class Lost(Unrunnable):
+    def run(self, batch: int, cuda_stream: object) -> None:
+        raise DeviceLostError("the GPU is gone")
 
 
 class Unbindable(OnnxEngine):
@@ -76,19 +89,34 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
         switching.offer(engine(tmp_path, sign=signature("student", (128, 96))))
 
 
-def test_an_engine_that_cannot_be_bound_is_logged_once_and_the_one_before_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Unbindable, "the plan takes 1 image at most"),
+        (Unrunnable, "made no execution context: out of device memory?"),
+    ],
+)
+def test_an_engine_that_cannot_be_bound_or_run_is_logged_once_and_the_one_before_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[OnnxEngine], said: str
 ) -> None:
     switching = SwitchingEngine(engine(tmp_path))
     execution = switching.prepare(2)
     broken = engine(tmp_path)
-    broken.__class__ = Unbindable
+    broken.__class__ = kind
     switching.offer(broken)
     execution.inputs["image"][0, :, 20:80, 40:68] = 255
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             execution.run(1, STREAM)
     assert width(execution.outputs["boxes"]) == 28
-    assert [record.message for record in caplog.records] == [
-        "the teacher goes on without its plan: the plan takes 1 image at most"
-    ]
+    assert [record.message for record in caplog.records] == [f"the teacher goes on without its plan: {said}"]
+
+
+def test_a_gpu_that_is_lost_is_no_reason_to_go_on(tmp_path: Path) -> None:
+    switching = SwitchingEngine(engine(tmp_path))
+    execution = switching.prepare(1)
+    broken = engine(tmp_path)
+    broken.__class__ = Lost
+    switching.offer(broken)
+    with pytest.raises(DeviceLostError):
+        execution.run(1, STREAM)

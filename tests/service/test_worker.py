@@ -11,6 +11,7 @@ from edge.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.sources.latest import LatestFrame
 from edge.timings import StageTimes
+from engines.errors import DeviceLostError
 from service.worker import Worker, WorkerStopped
 from tests.service.waiting import wait_until
 
@@ -241,6 +242,20 @@ def test_thread_that_dies_leaves_nobody_waiting() -> None:
     wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
     with pytest.raises(WorkerStopped):
         worker.remove("a").result(5)
+
+
+def test_a_gpu_that_is_lost_ends_the_thread_and_no_stream_is_blamed() -> None:
+    class Lost(ScriptedPipeline):
+        def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+            raise DeviceLostError("an illegal memory access was encountered (700)")
+
+    worker = Worker(Lost)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
+    assert lane.failed is None
 
 
 def test_tick_under_way_is_published_before_the_worker_stops() -> None:

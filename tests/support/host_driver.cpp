@@ -13,7 +13,7 @@ extern "C" int launch(const char* name, const unsigned* grid, const unsigned* bl
 
 namespace {
 
-enum { OK = 0, INVALID_VALUE = 1, NOT_FOUND = 500, NO_CONTEXT = 201 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_CONTEXT = 201, TOO_NEW = 222, NOT_FOUND = 500, LOST = 700 };
 using Work = std::function<int()>;
 struct Queue {
   bool capturing = false;
@@ -35,9 +35,11 @@ thread_local bool current = false;
 int live = 0;  // events and queues that were not destroyed
 int allocations = 0;
 bool backwards = false;
+bool lost = false;
 
 int enqueue(Queue* queue, Work work) {
   if (!current) return NO_CONTEXT;
+  if (lost) return LOST;
   if (queue->capturing) return queue->captured.push_back(std::move(work)), OK;
   return work();
 }
@@ -45,7 +47,7 @@ int enqueue(Queue* queue, Work work) {
 int allocate(std::uintptr_t* out, std::size_t bytes) {
   if (!current) return NO_CONTEXT;
   void* start = nullptr;
-  if (posix_memalign(&start, 256, bytes)) return 2;
+  if (bytes >> 40 || posix_memalign(&start, 256, bytes)) return OUT_OF_MEMORY;
   std::memset(start, 0xAB, bytes);  // whoever reads it before writing shall notice
   *out = reinterpret_cast<std::uintptr_t>(start);
   memory[*out] = bytes;
@@ -89,7 +91,7 @@ int cuMemFree_v2(std::uintptr_t start) { return release(start); }
 int cuMemFreeHost(void* start) { return release(reinterpret_cast<std::uintptr_t>(start)); }
 int cuStreamCreate(void** queue, unsigned) { return *queue = new Queue, ++live, OK; }
 int cuStreamDestroy_v2(void* queue) { return delete static_cast<Queue*>(queue), --live, OK; }
-int cuStreamSynchronize(void* queue) { return static_cast<Queue*>(queue)->capturing ? 900 : OK; }
+int cuStreamSynchronize(void* queue) { return lost ? LOST : static_cast<Queue*>(queue)->capturing ? 900 : OK; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
 int cuEventCreate(void** event, unsigned) { return *event = new int, ++live, OK; }
 int cuEventDestroy_v2(void* event) { return delete static_cast<int*>(event), --live, OK; }
@@ -97,6 +99,7 @@ int cuEventRecord(void*, void*) { return OK; }
 int cuEventSynchronize(void*) { return OK; }
 
 int cuMemcpyAsync(std::uintptr_t out, std::uintptr_t source, std::size_t bytes, void* queue) {
+  if (!bytes) return INVALID_VALUE;  // what a driver makes of an empty copy depends on the addresses: none shall be asked for
   if (!fits(out, bytes) || !fits(source, bytes)) return INVALID_VALUE;
   return enqueue(static_cast<Queue*>(queue), [=] {
     std::memmove(reinterpret_cast<void*>(out), reinterpret_cast<void*>(source), bytes);
@@ -104,7 +107,10 @@ int cuMemcpyAsync(std::uintptr_t out, std::uintptr_t source, std::size_t bytes, 
   });
 }
 
-int cuModuleLoadData(void** module, const void* image) { return *module = &memory, image ? OK : INVALID_VALUE; }
+int cuModuleLoadData(void** module, const void* image) {
+  const char* text = static_cast<const char*>(image);
+  return *module = &memory, !text ? INVALID_VALUE : !std::strncmp(text, "too new", 7) ? TOO_NEW : OK;
+}
 int cuModuleGetFunction(void** function, void*, const char* name) {
   for (const auto& kernel : KERNELS)
     if (!std::strcmp(kernel.name, name)) return *function = const_cast<ArgumentSizes*>(&kernel), OK;
@@ -145,6 +151,7 @@ int cuGraphLaunch(void* graph, void* queue) {
 
 // For tests.
 void host_driver_order(int run_backwards) { backwards = run_backwards; }
+void host_driver_lose(int is_lost) { lost = is_lost; }
 int host_driver_allocations() { return allocations; }
 int host_driver_blocks() { return static_cast<int>(memory.size()); }
 int host_driver_live() { return live; }

@@ -61,12 +61,47 @@ def test_without_a_compiler_the_error_says_what_to_do(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(DeviceError, match="pip install nvidia-cuda-nvcc"):
         kernel_image()
-    assert main() == 2
+    assert main([]) == 2
     assert "there is no nvcc" in capsys.readouterr().err
     (tmp_path / "atttrack").mkdir()
     image_path().write_bytes(b"from another machine")
-    assert main() == 0
+    assert main([]) == 0
     assert str(image_path()) in capsys.readouterr().out
+    assert main(["--again"]) == 2, "there is still no compiler"
+
+
+def compiler(folder: Path, *listed: str) -> Path:
+    """An nvcc that knows so many GPUs, and writes down for which it compiled."""
+    nvcc = folder / "nvcc"
+    nvcc.write_text(
+        '#!/bin/sh\nif [ "$1" = --list-gpu-code ]; then echo "' + " ".join(listed) + '"; exit; fi\n'
+        'for word; do [ "$before" = -o ] && out=$word; before=$word; done; printf "%s\\n" "$@" > "$out"\n'
+    )
+    nvcc.chmod(0o755)
+    return nvcc
+
+
+def test_an_older_compiler_leaves_out_the_gpus_that_it_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jetpack6 = compiler(tmp_path, "sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90")
+    monkeypatch.setenv("NVCC", str(jetpack6))
+    asked = [line for line in build(tmp_path / "some.fatbin").read_text().splitlines() if line.startswith("-gencode")]
+    assert [line.rpartition("=")[2] for line in asked] == [
+        "sm_75",
+        "sm_80",
+        "sm_86",
+        "sm_87",
+        "sm_89",
+        "sm_90",
+        "compute_90",
+    ]
+
+
+def test_a_compiler_that_knows_none_of_the_gpus_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVCC", str(compiler(tmp_path, "sm_50", "sm_52")))
+    with pytest.raises(DeviceError, match=r"compiles for none of sm_75.*\(sm_50 sm_52\); install CUDA"):
+        build(tmp_path / "some.fatbin")
 
 
 def test_nvcc_is_found_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
