@@ -60,14 +60,18 @@ class Warp:
         matrix: F64 = back @ mirror @ shear @ turn @ centre
         return matrix[:2]
 
+    @property
+    def hull_factor(self) -> float:
+        """By how much the hull of a turned box is shrunk (FairMOT)."""
+        angle = math.radians(self.rotation_deg)
+        return math.sqrt(max(abs(math.sin(angle)), abs(math.cos(angle))))
+
     def image(self, bgr: U8, matrix: F64, input_wh: tuple[int, int]) -> U8:
         """BGR (sh, sw, 3) to RGB planar (3, h, w): area-shrunk first where the map shrinks, as the letterbox does."""
-        k = math.sqrt(abs(np.linalg.det(matrix[:, :2])))
-        if k < 1:
-            sh, sw = bgr.shape[:2]
-            size = max(1, round(sw * k)), max(1, round(sh * k))
+        source_wh = bgr.shape[1], bgr.shape[0]
+        size, matrix = shrunk(source_wh, matrix)
+        if size != source_wh:
             bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-            matrix = matrix @ np.array([[sw / size[0], 0, 0], [0, sh / size[1], 0], [0, 0, 1]])
         warped = cv2.warpAffine(bgr, matrix, input_wh, flags=cv2.INTER_LINEAR, borderValue=GREY)
         if self.saturation != 1 or self.value != 1:
             hsv = cv2.cvtColor(warped, cv2.COLOR_BGR2HSV)
@@ -85,10 +89,26 @@ class Warp:
         corners = np.stack((np.stack((x1, x2, x1, x2)), np.stack((y1, y1, y2, y2))))  # (2, 4, n)
         warped = np.einsum("ij,jkn->ikn", matrix[:, :2], corners) + matrix[:, 2, None, None]
         low, high = warped.min(1), warped.max(1)  # (2, n)
-        angle = math.radians(self.rotation_deg)
-        shrink = math.sqrt(max(abs(math.sin(angle)), abs(math.cos(angle))))
-        middle, half = (low + high) / 2, (high - low) / 2 * shrink
+        middle, half = (low + high) / 2, (high - low) / 2 * self.hull_factor
         return np.concatenate((middle - half, middle + half)).T.astype(np.float32)
+
+
+def magnification(matrix: F64) -> float:
+    """Length that an affine map (2, 3) gives to a unit of length, averaged over directions."""
+    return math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+
+
+def shrunk(source_wh: tuple[int, int], matrix: F64) -> tuple[tuple[int, int], F64]:
+    """Size to shrink a picture to before `matrix` (2, 3) maps it, so that nothing is skipped, and the map from there.
+
+    A map that does not shrink comes back as it is, with the picture's own size.
+    """
+    k = magnification(matrix)
+    if k >= 1:
+        return source_wh, matrix
+    sw, sh = source_wh
+    size = max(1, round(sw * k)), max(1, round(sh * k))
+    return size, matrix @ np.diag([sw / size[0], sh / size[1], 1.0])
 
 
 def visible(
