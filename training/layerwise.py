@@ -40,10 +40,10 @@ def attention_of(network: TrackingNetwork) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def attention_loss(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
-    """Squared distance between the attention maps of student and teacher, summed over layers, mean over the batch.
+def attention_loss(ours: list[Tensor], theirs: list[Tensor], images: Tensor) -> Tensor:
+    """Squared distance between the attention maps of student and teacher, summed over layers, divided by `images`.
 
     The published code takes the mean over cells times 1000, which at stride 4 of a 1088x608 input makes the term
     vanish; the sum over cells weighs all layers alike.
     """
-    return sum(((a - b).square().sum(1).mean() for a, b in zip(ours, theirs, strict=True)), start=ours[0].new_zeros(()))
+    return sum(((a - b).square().sum() for a, b in zip(ours, theirs, strict=True)), start=images.new_zeros(())) / images

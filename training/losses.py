@@ -1,6 +1,9 @@
 """FairMOT's losses: focal on the heatmap, L1 on extents and offsets, identity classification."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +18,54 @@ ID_WEIGHT = 0.1
 """Fixed weighting of the identity loss in the same recipe."""
 
 
-def focal_loss(logits: Tensor, target: Tensor, ignore: Tensor) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What losses are divided by: numbers in all batches of one optimiser step, as float scalars.
+
+    Sums over the parts of a step, each divided by these, add up to the loss of the whole as one batch.
+    """
+
+    centres: Tensor
+    objects: Tensor
+    known: Tensor
+    """Objects with an identity."""
+    images: Tensor
+
+    @classmethod
+    def of(cls, parts: Sequence[Mapping[str, Tensor]]) -> Self:
+        """Of batches with the fields of `Targets`."""
+        rows = [
+            torch.stack(
+                (
+                    part["heatmap"].eq(1).sum().float(),
+                    part["mask"].sum(),
+                    _known(part["ids"], part["mask"]).sum().float(),
+                    part["mask"].new_tensor(len(part["mask"])),
+                )
+            )
+            for part in parts
+        ]
+        return cls(*torch.stack(rows).sum(0).unbind())
+
+    @property
+    def all(self) -> list[Tensor]:
+        """The four, for `Placement.mean`."""
+        return [self.centres, self.objects, self.known, self.images]
+
+
+def focal_loss(logits: Tensor, target: Tensor, ignore: Tensor, centres: Tensor) -> Tensor:
     """Penalty-reduced focal loss, alpha 2, beta 4, over all cells of (B, 1, h, w); divided by the number of centres."""
     p = torch.sigmoid(logits.float()).clamp(1e-4, 1 - 1e-4)
     positive = target.eq(1).float()
     at_centres = (1 - p).square() * p.log() * positive
     elsewhere = (1 - target).pow(4) * p.square() * (1 - p).log() * (1 - positive) * (1 - ignore)
-    return -(at_centres.sum() + elsewhere.sum()) / positive.sum().clamp_min(1)
+    return -(at_centres.sum() + elsewhere.sum()) / centres.clamp_min(1)
 
 
-def l1_loss(feature: Tensor, cells: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+def l1_loss(feature: Tensor, cells: Tensor, target: Tensor, mask: Tensor, objects: Tensor) -> Tensor:
     """Mean absolute error per valid scalar of (B, C, h, w) gathered at cells (B, M), against target (B, M, C)."""
     error = (gather_cells(feature.float(), cells) - target).abs() * mask.unsqueeze(2)
-    return error.sum() / (mask.sum() * target.shape[2] + 1e-4)
+    return error.sum() / (objects * target.shape[2] + 1e-4)
 
 
 class IdentityClassifier(nn.Module):
@@ -43,32 +81,39 @@ class IdentityClassifier(nn.Module):
         return self.linear(self.scale * unit(embeddings))  # type: ignore[no-any-return]
 
 
-def identity_loss(feature: Tensor, cells: Tensor, ids: Tensor, mask: Tensor, classifier: IdentityClassifier) -> Tensor:
-    """Cross-entropy over the objects whose identity is known; 0 when a batch has none."""
-    known = (mask > 0) & (ids != UNKNOWN)
-    if not known.any():
+def identity_loss(
+    feature: Tensor, cells: Tensor, ids: Tensor, mask: Tensor, classifier: IdentityClassifier, known: Tensor
+) -> Tensor:
+    """Mean cross-entropy over the objects whose identity is known; 0 when a batch has none."""
+    here = _known(ids, mask)
+    if not here.any():
         return feature.sum() * 0
-    embeddings = gather_cells(feature.float(), cells)[known]
-    return functional.cross_entropy(classifier(embeddings), ids[known])
+    embeddings = gather_cells(feature.float(), cells)[here]
+    return functional.cross_entropy(classifier(embeddings), ids[here], reduction="sum") / known
 
 
-def mimic_loss(feature: Tensor, teacher_feature: Tensor, cells: Tensor, mask: Tensor) -> Tensor:
+def mimic_loss(feature: Tensor, teacher_feature: Tensor, cells: Tensor, mask: Tensor, objects: Tensor) -> Tensor:
     """IFM (AttTrack Eq. 6): squared distance between student's and teacher's unit embeddings at the true centres."""
     ours = unit(gather_cells(feature.float(), cells))
     theirs = unit(gather_cells(teacher_feature.float(), cells))
-    return ((ours - theirs).square().sum(2) * mask).sum() / mask.sum().clamp_min(1)
+    return ((ours - theirs).square().sum(2) * mask).sum() / objects.clamp_min(1)
 
 
 def tracking_losses(
-    maps: dict[str, Tensor], target: dict[str, Tensor], classifier: IdentityClassifier
+    maps: dict[str, Tensor], target: dict[str, Tensor], classifier: IdentityClassifier, counts: Counts
 ) -> dict[str, Tensor]:
     """The four losses by head name and their weighted sum `total`; target holds the batched fields of `Targets`."""
     cells, mask = target["cells"], target["mask"]
     losses = {
-        "hm": focal_loss(maps["hm"], target["heatmap"], target["ignore"]),
-        "wh": l1_loss(maps["wh"], cells, target["sides"], mask),
-        "reg": l1_loss(maps["reg"], cells, target["offsets"], mask),
-        "id": identity_loss(maps["id"], cells, target["ids"], mask, classifier),
+        "hm": focal_loss(maps["hm"], target["heatmap"], target["ignore"], counts.centres),
+        "wh": l1_loss(maps["wh"], cells, target["sides"], mask, counts.objects),
+        "reg": l1_loss(maps["reg"], cells, target["offsets"], mask, counts.objects),
+        "id": identity_loss(maps["id"], cells, target["ids"], mask, classifier, counts.known),
     }
     losses["total"] = losses["hm"] + WH_WEIGHT * losses["wh"] + losses["reg"] + ID_WEIGHT * losses["id"]
     return losses
+
+
+def _known(ids: Tensor, mask: Tensor) -> Tensor:
+    """(B, M) bool: objects whose identity is known."""
+    return (mask > 0) & (ids != UNKNOWN)

@@ -1,7 +1,7 @@
 """What a training run is made of, read from a TOML file and checked before anything starts."""
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +17,13 @@ class Recipe:
     steps: int
     """Optimiser steps in all."""
     batch: int = 8
+    accumulate: int = 1
+    """Batches per optimiser step; as if they were one, but for batch norm."""
     learning_rate: float = 5e-4
     """Peak of Adam's learning rate; it rises over the first `warmup` steps and falls along a cosine to 1/50."""
     warmup: int = 200
     ema: float = 0.99
-    """Decay of the averaged weights, which are the ones exported."""
+    """Decay of the averaged weights, which are the ones exported; 0 exports the last step's."""
     input_width: int = 576
     input_height: int = 320
     scale_min: float = 0.6
@@ -39,7 +41,8 @@ class Recipe:
     transfer: str = "prior"
     """What a student gets from its teacher: prior (AttTrack) or layerwise (attention transfer, no second input)."""
     mapping: str = "none"
-    """Feature mapping of a student with prior: none or ifm (AttTrack section 4.3); efm is asked for at export."""
+    """Feature mapping of a student with prior: none, ifm or efm (AttTrack section 4.3). efm begins with the teacher's
+    identity classifier; export both networks with --pivot."""
     mimic: float = 1.0
     """Weight of IFM's loss."""
     max_gap: int = 11
@@ -57,6 +60,10 @@ class Recipe:
     blank: float = 0.15
     """Probability that the whole prior is zero."""
     seed: int = 1
+    teacher: str = ""
+    """Recipe file beside this one, without suffix, of the teacher that a student needs."""
+    start: str = ""
+    """Recipe file beside this one, without suffix, of the run whose weights this one begins with."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -76,11 +83,22 @@ class Recipe:
         for name in ("input_width", "input_height"):
             if getattr(recipe, name) % 32:
                 raise ValueError(f"{path}: {name} must be a multiple of 32, got {getattr(recipe, name)}")
-        if recipe.mapping not in ("none", "ifm"):
-            raise ValueError(f"{path}: mapping must be 'none' or 'ifm', got {recipe.mapping!r}")
+        for name in ("steps", "batch", "accumulate"):
+            if getattr(recipe, name) < 1:
+                raise ValueError(f"{path}: {name} must be at least 1, got {getattr(recipe, name)}")
+        if not 0 <= recipe.ema < 1:
+            raise ValueError(f"{path}: ema must be 0 (off) or below 1, got {recipe.ema}")
+        if recipe.mapping not in ("none", "ifm", "efm"):
+            raise ValueError(f"{path}: mapping must be 'none', 'ifm' or 'efm', got {recipe.mapping!r}")
         if recipe.transfer not in ("prior", "layerwise"):
             raise ValueError(f"{path}: transfer must be 'prior' or 'layerwise', got {recipe.transfer!r}")
         return recipe
+
+    def scaled(self, share: float) -> Self:
+        """The same run in `share` of its steps, warm-up and pretraining included; the learning rate falls sooner."""
+        steps = max(1, round(self.steps * share))
+        pretrain = min(round(self.pretrain_steps * share), steps - 1)
+        return replace(self, steps=steps, pretrain_steps=pretrain, warmup=round(self.warmup * share))
 
     @property
     def input_wh(self) -> tuple[int, int]:

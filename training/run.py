@@ -4,24 +4,34 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from training.checkpoint import load_checkpoint, save_checkpoint
-from training.losses import IdentityClassifier
+from training.average import Average
+from training.board import NoBoard, open_board
+from training.checkpoint import load_checkpoint, save_checkpoint, save_text
+from training.data.loader import Loader
+from training.losses import Counts, IdentityClassifier
 from training.models.heads import TrackingNetwork
+from training.placement import Placement
 from training.recipe import Recipe
 from training.weights import halved
 
-SAVE_EVERY_S = 60.0
+SAVE_EVERY_S = 45.0
+REPORT_EVERY = 10
+"""Steps between two looks at the losses: each look makes a GPU's queue run empty."""
+
+Batch: TypeAlias = dict[str, Tensor]
+"""What a loader yields, plus `index` (B,) int64 on the CPU: the numbers of its samples."""
+Losses: TypeAlias = Callable[[Batch, Counts], dict[str, Tensor]]
+"""A batch and the step's counts to losses by name; `total` is the one to learn from."""
 
 
 class Run:
@@ -33,60 +43,123 @@ class Run:
         network: TrackingNetwork,
         identities: int,
         out: Path,
+        place: Placement,
+        data: dict[str, Any] | None = None,
         known: dict[str, Tensor] | None = None,
+        save_every_s: float = SAVE_EVERY_S,
     ) -> None:
-        """`known`: weights of an identity classifier to go on with (see `classifier_of`)."""
+        """`data`: for the record. `known`: weights of an identity classifier to go on with (see `classifier_of`)."""
         torch.manual_seed(recipe.seed)
-        self.recipe, self.out, self.step, self.seconds = recipe, out, 0, 0.0
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = IdentityClassifier(network.embedding, identities)
+        self.recipe, self.out, self.place, self.data = recipe, out, place, data or {}
+        self.step, self.seconds, self.waited_s = 0, 0.0, 0.0
+        self.network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier = IdentityClassifier(network.embedding, identities).to(place.device)
         if known is not None:
             self.classifier.load_state_dict(known)
-        decay = get_ema_multi_avg_fn(recipe.ema)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.network, multi_avg_fn=decay, use_buffers=True)
-        parameters = [*network.parameters(), *self.classifier.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=recipe.learning_rate)
+        self.average = Average(self.network, recipe.ema)
+        self._parameters = [*self.network.parameters(), *self.classifier.parameters()]
+        self.optimizer = torch.optim.Adam(self._parameters, lr=recipe.learning_rate)
+        self._statistics = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
         self.history: list[dict[str, float]] = []
-        self._saved_at, self._learnt_at = time.monotonic(), time.perf_counter()
-        state = load_checkpoint(out / "checkpoint.pt")
-        if state is not None:
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.classifier.load_state_dict(state["classifier"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+        self._unread: list[tuple[int, dict[str, Tensor]]] = []
+        self._save_every_s, self._saved_at, self._saved_step = save_every_s, time.monotonic(), -1
+        self._resume()
+        self.board = open_board(out, self.step) if place.leads else NoBoard()
 
-    def batches(self, samples: Dataset[dict[str, Any]]) -> Iterator[dict[str, Tensor]]:
-        """The batches still to come, with a progress bar; sample order is fixed by the recipe's seed."""
-        batch = self.recipe.batch
-        todo = range(self.step * batch, self.recipe.steps * batch)
-        loader: Iterable[dict[str, Tensor]] = DataLoader(samples, batch, sampler=todo, num_workers=1, prefetch_factor=4)
-        self._learnt_at = time.perf_counter()
-        self.bar = tqdm(loader, total=self.recipe.steps, initial=self.step, desc=self.recipe.network, unit="step")
-        return iter(self.bar)
+    def _resume(self) -> None:
+        """Go on where the folder's checkpoint is. Raises ValueError where that was another recipe's."""
+        state = load_checkpoint(self.out / "checkpoint.pt")
+        if state is None:
+            return
+        ours = json.loads(json.dumps(asdict(self.recipe)))
+        other = {name: value for name, value in state["recipe"].items() if ours.get(name) != value}
+        if other:
+            raise ValueError(
+                f"{self.out} was begun with {other}, now it is { {name: ours.get(name) for name in other} }; "
+                "give another --out, or delete the folder to begin anew"
+            )
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["average"])
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.history = state["step"], state["history"]
+        self.seconds, self.waited_s = state["seconds"], state["waited_s"]
 
-    def learn(self, losses: dict[str, Tensor]) -> None:
-        """One optimiser step on losses["total"]; saves about once a minute."""
+    def steps(self, loader: Loader, stop: int | None = None) -> Iterator[list[Batch]]:
+        """What each step still to come learns from: `accumulate` batches. Saves at the end, or after step `stop`.
+
+        Which samples those are depends on the step and this process's rank alone.
+        """
+        last = self.recipe.steps if stop is None else min(stop, self.recipe.steps)
+        batches = loader.batches(self._wanted(last))
+        numbers = self._wanted(last)
+        silent = not self.place.leads
+        with tqdm(
+            total=self.recipe.steps, initial=self.step, desc=self.out.name, unit="step", disable=silent
+        ) as self.bar:
+            while self.step < last:
+                began_s = time.perf_counter()
+                parts = [next(batches) | {"index": torch.tensor(next(numbers))} for _ in range(self.recipe.accumulate)]
+                self.waited_s += time.perf_counter() - began_s
+                yield parts
+                self.seconds += time.perf_counter() - began_s
+                self.bar.update()
+            if self._saved_step != self.step:
+                self.save()
+
+    def _wanted(self, last: int) -> Iterator[range]:
+        """The numbers of the samples of each batch to come, for this process."""
+        batch, parts = self.recipe.batch, self.recipe.accumulate
+        for step in range(self.step, last):
+            for part in range(parts):
+                first = ((step * self.place.world + self.place.rank) * parts + part) * batch
+                yield range(first, first + batch)
+
+    def learn(self, parts: Sequence[Batch], losses_of: Losses) -> None:
+        """One optimiser step on the losses of all parts, which are those of one large batch; saves now and then."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()  # type: ignore[no-untyped-call]
+        counts = Counts.of(parts)
+        self.place.mean(counts.all)
+        sums: dict[str, Tensor] = {}
+        for part in parts:
+            losses = losses_of(part, counts)
+            losses["total"].backward()  # type: ignore[no-untyped-call]
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0) + loss.detach()
+        self._agree(sums)
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        self.average.update_parameters(self.network)
+        self.average.update()
         self.step += 1
-        now = time.perf_counter()
-        self.seconds += now - self._learnt_at
-        self._learnt_at = now
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
-        if not math.isfinite(values["total"]):
-            raise FloatingPointError(f"loss is {values} at step {self.step}; lower learning_rate in the recipe")
-        self.history.append({"step": self.step, **{name: round(value, 4) for name, value in values.items()}})
-        if self.step % 10 == 0:
-            recent = self.history[-50:]
-            self.bar.set_postfix({name: f"{sum(r[name] for r in recent) / len(recent):.3f}" for name in values})
-        if time.monotonic() - self._saved_at > SAVE_EVERY_S or self.step == self.recipe.steps:
+        self._unread.append((self.step, sums))
+        if self.step % REPORT_EVERY == 0:
+            self._report()
+        if self.place.leads and time.monotonic() - self._saved_at > self._save_every_s:
             self.save()
+
+    def _agree(self, losses: dict[str, Tensor]) -> None:
+        """Several processes continue with the mean of their gradients, running statistics and losses."""
+        if self.place.world > 1:
+            for parameter in self._parameters:
+                if parameter.grad is None:  # nobody in this process's samples has an identity, say
+                    parameter.grad = torch.zeros_like(parameter)
+            gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+            self.place.mean([*gradients, *self._statistics, *losses.values()])
+
+    def _report(self) -> None:
+        """Losses from the device to the history. Raises FloatingPointError where one is no number any more."""
+        for step, losses in self._unread:
+            values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
+            if not math.isfinite(values["total"]):
+                raise FloatingPointError(f"loss is {values} at step {step}; lower learning_rate in the recipe")
+            self.history.append({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}})
+            self.board.add(step, values | {"learning_rate": self.optimizer.param_groups[0]["lr"]})
+        self._unread.clear()
+        recent = self.history[-50:]
+        names = list(recent[-1])[1:] if recent else []
+        self.bar.set_postfix({name: f"{sum(row[name] for row in recent) / len(recent):.3f}" for name in names})
 
     def learning_rate(self) -> float:
         """Linear warm-up, then half a cosine down to 1/50 of the peak."""
@@ -97,46 +170,59 @@ class Run:
         return recipe.learning_rate * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
 
     def save(self) -> None:
-        """Checkpoint, exportable weights (`weights.pt`) and `facts.json`."""
-        self._saved_at = time.monotonic()
+        """Checkpoint, exportable weights (`weights.pt`) and `facts.json`; only the process that leads writes."""
+        self._report()
+        self._saved_at, self._saved_step = time.monotonic(), self.step
+        if not self.place.leads:
+            return
         state = {
             "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.average.network.state_dict(),
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "step": self.step,
             "seconds": self.seconds,
+            "waited_s": self.waited_s,
             "history": self.history,
         }
         save_checkpoint(self.out / "checkpoint.pt", state)
         weights = {
-            "network": halved(self.average.module.state_dict()),
+            "network": halved(self.average.network.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
             "commit": commit(),
             "step": self.step,
         }
         save_checkpoint(self.out / "weights.pt", weights)
-        facts = {
+        save_text(self.out / "facts.json", json.dumps(self.facts(), indent=1) + "\n")
+        self.board.flush()
+
+    def facts(self) -> dict[str, Any]:
+        """The record of the run so far."""
+        samples = self.step * self.recipe.batch * self.recipe.accumulate * self.place.world
+        on_gpu = self.place.device.type == "cuda"
+        return {
             "recipe": asdict(self.recipe),
+            "data": self.data,
             "commit": commit(),
             "step": self.step,
             "seconds": round(self.seconds, 1),
+            "samples_per_s": round(samples / self.seconds, 2) if self.seconds else None,
+            "share_computing": round(1 - self.waited_s / self.seconds, 4) if self.seconds else None,
             "identities": self.classifier.linear.out_features,
+            "device": torch.cuda.get_device_name(self.place.device) if on_gpu else "cpu",
+            "processes": self.place.world,
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "losses": self.history[:: max(1, len(self.history) // 200)],
         }
-        (self.out / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def commit() -> str:
     """Short commit of the code that runs, empty outside a checkout."""
-    result = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    return result.stdout.strip()
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    with suppress(FileNotFoundError):
+        result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)  # noqa: S603
+        return result.stdout.strip()
+    return ""

@@ -4,14 +4,17 @@ python -m training.train_student training/recipes/yolo-student.toml --data /path
     --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
 """
 
-import argparse
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import Tensor
 
-from training.data.labelled import read_sequences
+from training.command import Pictures, parser
+from training.data.loader import open_loader
 from training.data.samples import Pairs
 from training.models.heads import with_prior
+from training.placement import placed
 from training.recipe import Recipe
 from training.run import Run
 from training.transfer import LayerwiseTransfer, PriorTransfer, Transfer
@@ -20,40 +23,46 @@ from training.weights import classifier_of, load_network
 
 def main(argv: list[str] | None = None) -> None:
     """Build, loop, save; started again with the same `--out` it goes on where it was."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
-    parser.add_argument("--data", type=Path, required=True, help="folder with sequences/")
-    parser.add_argument("--teacher", type=Path, required=True, help="weights.pt of the teacher's run")
-    parser.add_argument("--start", type=Path, required=True, help="weights.pt of the same width, plain or with prior")
-    parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
-    parser.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
-    args = parser.parse_args(argv)
+    options = parser(__doc__)
+    options.add_argument("--teacher", type=Path, required=True, help="weights.pt of the teacher's run")
+    options.add_argument("--start", type=Path, required=True, help="weights.pt of the same width, plain or with prior")
+    args = options.parse_args(argv)
 
-    recipe = Recipe.read(args.recipe)
-    frames, identities = read_sequences(
-        [args.data / "sequences" / name for name in recipe.sequences], args.out.parent / "frames"
-    )
+    recipe = Recipe.read(args.recipe).scaled(args.share)
+    with placed(args.device) as place:
+        teacher, taught = load_network(args.teacher)
+        start, begun = load_network(args.start)
+        if recipe.transfer == "prior":
+            student = start if start.has_prior else with_prior(start)
+            transfer: Transfer = PriorTransfer(teacher, place.device)
+        else:
+            student, transfer = start, LayerwiseTransfer(teacher, place.device)
+        pictures = Pictures.read(recipe, args, photos=False)
+        known = first_classifier(recipe, taught, begun, student.embedding, pictures.identities)
+        run = Run(recipe, student, pictures.identities, args.out, place, pictures.facts(), known, args.save_every)
+        loader = open_loader(pairs(recipe, pictures, place.world), place.device)
+        run.network.train()
+        for parts in run.steps(loader, args.steps):
+            run.learn(parts, partial(transfer.losses, run))
+
+
+def first_classifier(
+    recipe: Recipe, taught: dict[str, Any], begun: dict[str, Any], embedding: int, identities: int
+) -> dict[str, Tensor] | None:
+    """The identity classifier that a student begins with; None: a fresh one.
+
+    The teacher's where embeddings are to become like its (ifm), or to meet in the space of identities (efm). Without
+    mapping, or where the teacher's is of another shape, its own of before.
+    """
+    theirs = classifier_of(taught, embedding, identities) if recipe.mapping != "none" else None
+    return theirs or classifier_of(begun, embedding, identities)
+
+
+def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
+    """A target frame and its keyframe, as often as the recipe's steps need."""
+    length = recipe.steps * recipe.batch * recipe.accumulate * world
     scale = recipe.scale_min, recipe.scale_max
-    samples = Pairs(
-        frames, recipe.input_wh, recipe.steps * recipe.batch, recipe.seed, scale, recipe.zoom, recipe.max_gap
-    )
-    teacher, record = load_network(args.teacher)
-    teacher.requires_grad_(False)
-    start = load_network(args.start)[0]
-    if recipe.transfer == "prior":
-        student = start if start.has_prior else with_prior(start)
-        transfer: Transfer = PriorTransfer(teacher, recipe)
-    else:
-        student, transfer = start, LayerwiseTransfer(teacher)
-    run = Run(recipe, student, identities, args.out, classifier_of(record, student.embedding, identities))
-    run.network.train()
-    for batch in run.batches(samples):
-        with torch.autocast("cpu", torch.bfloat16):
-            losses = transfer.losses(run, batch)
-        run.learn(losses)
-        if run.step == args.steps:
-            run.save()
-            break
+    return Pairs(pictures.frames, recipe.input_wh, length, recipe.seed, scale, recipe.zoom, recipe.max_gap)
 
 
 if __name__ == "__main__":

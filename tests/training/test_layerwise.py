@@ -22,7 +22,7 @@ def test_maps_of_a_deep_and_a_light_network_fit_each_other() -> None:
         student(image)
     cells = [24 * 16, 12 * 8, 6 * 4, 3 * 2, 24 * 16]
     assert [tuple(one.shape) for one in ours] == [tuple(one.shape) for one in theirs] == [(2, n) for n in cells]
-    loss = attention_loss(ours, theirs)
+    loss = attention_loss(ours, theirs, torch.tensor(2.0))
     loss.backward()
     assert 0 < loss.item() <= 2 * len(cells)
     assert student.backbone.model[0].conv.conv.weight.grad.abs().sum() > 0
@@ -35,6 +35,6 @@ def test_a_network_has_no_distance_to_itself_and_leaves_no_hook_behind() -> None
         network(image)
     with attention_of(network) as second:
         network(image)
-    assert attention_loss(first, second).item() == 0
+    assert attention_loss(first, second, torch.tensor(1.0)).item() == 0
     network(image)
     assert len(first) == len(second) == 5

@@ -1,0 +1,71 @@
+"""What the two training commands have in common: their options, and the labelled pictures of a recipe."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.data.images import read_images
+from training.data.labelled import LabelledImage
+from training.data.motchallenge import read_sequences
+from training.placement import DEVICES
+from training.recipe import Recipe
+from training.run import SAVE_EVERY_S
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Options that every training takes."""
+    options = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    options.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
+    options.add_argument("--data", type=Path, required=True, help="folder with sequences/ and images/")
+    options.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
+    options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
+    options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
+    options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default 1)")
+    options.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
+    options.add_argument("--save-every", type=float, default=SAVE_EVERY_S, metavar="S", help="default %(default)s")
+    return options
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What a recipe trains on."""
+
+    frames: list[LabelledImage]
+    identities: int
+    photos: list[LabelledImage]
+    missing: list[str]
+    """Sequences and folders of images that the recipe names and DATA lacks."""
+
+    @classmethod
+    def read(cls, recipe: Recipe, args: argparse.Namespace, photos: bool) -> "Pictures":
+        """Read the labels; frames of videos are unpacked beside the run, once for all.
+
+        `photos`: also single images. Raises FileNotFoundError, ValueError where data are missing or broken.
+        """
+        sequences = [args.data / "sequences" / name for name in recipe.sequences]
+        folders = [args.data / "images" / name for name in recipe.images] if photos else []
+        missing = [folder.name for folder in (*sequences, *folders) if args.present and not folder.is_dir()]
+        frames, identities = read_sequences(
+            [folder for folder in sequences if folder.name not in missing], args.out.parent / "frames"
+        )
+        images = read_images([folder for folder in folders if folder.name not in missing])
+        return cls(frames, identities, images, missing)
+
+    def facts(self) -> dict[str, Any]:
+        """For the record of a run: frames and identities by sequence, pictures by folder, and what was missing."""
+        ids: dict[str, set[int]] = {}
+        counts: dict[str, int] = {}
+        for frame in self.frames:
+            ids.setdefault(frame.sequence, set()).update(frame.ids.tolist())
+            counts[frame.sequence] = counts.get(frame.sequence, 0) + 1
+        images: dict[str, int] = {}
+        for photo in self.photos:
+            images[photo.path.parent.parent.name] = images.get(photo.path.parent.parent.name, 0) + 1
+        return {
+            "sequences": {name: {"frames": counts[name], "identities": len(ids[name])} for name in counts},
+            "images": images,
+            "missing": self.missing,
+        }
