@@ -26,14 +26,15 @@ class DeformConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        control = self.conv_offset_mask(x).float()  # in bf16 a place on a map of 272 cells would be wrong by half a cell
-        offsets = control[:, :18].unflatten(1, (9, 2))  # (B, 9, 2, h, w)
+        control = self.conv_offset_mask(
+            x
+        ).float()  # in bf16 a place on a map of 272 cells would be wrong by half a cell
         masks = torch.sigmoid(control[:, 18:])  # (B, 9, h, w)
         taps = torch.arange(9, device=x.device).view(9, 1, 1)
-        rows = torch.arange(height, device=x.device).view(1, height, 1) + taps // 3 - 1
-        columns = torch.arange(width, device=x.device).view(1, 1, width) + taps % 3 - 1
-        y = (rows + offsets[:, :, 0]) * (2 / max(height - 1, 1)) - 1
-        x_ = (columns + offsets[:, :, 1]) * (2 / max(width - 1, 1)) - 1
+        rows = torch.arange(height, device=x.device).view(height, 1) + taps // 3 - 1 - (height - 1) / 2
+        columns = torch.arange(width, device=x.device) + taps % 3 - 1 - (width - 1) / 2  # from the map's middle
+        y = (rows + control[:, 0:18:2]) * (2 / max(height - 1, 1))
+        x_ = (columns + control[:, 1:18:2]) * (2 / max(width - 1, 1))
         grid = torch.stack((x_, y), 4).flatten(1, 2)  # (B, 9h, w, 2): the taps' pictures one below the other
         seen = functional.grid_sample(x.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
         weighted = seen.to(x.dtype) * masks.flatten(1, 2).unsqueeze(1).to(x.dtype)  # (B, c_in, 9h, w)

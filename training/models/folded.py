@@ -4,10 +4,11 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 
 from training.models.blocks import ConvBlock, Focus
-from training.models.dla import DlaFairMot
+from training.models.deform import DeformConv
+from training.models.dla import Block, DlaFairMot, Root, UpConv
 from training.models.heads import HEADS, TrackingNetwork
 from training.models.yolo import YoloBody, YoloFairMot
 
@@ -56,8 +57,7 @@ def fold(network: TrackingNetwork) -> TrackingNetwork:
     if isinstance(network, YoloFairMot):
         fold_yolo(network.backbone)
     elif isinstance(network, DlaFairMot):
-        with torch.no_grad():  # the norm behind it is the runtime's to fold
-            network.base.base_layer[0].weight.div_(255)  # type: ignore[operator]
+        fold_dla(network)
     else:
         raise TypeError(f"do not know how to fold a {type(network).__name__}")
     return network
@@ -85,3 +85,32 @@ def fold_yolo(body: YoloBody) -> None:
         if inner.bias is not None and stem.bias is not None:
             stem.bias.copy_(inner.bias)
     body.model[0] = nn.Sequential(stem, nn.SiLU())
+
+
+def fold_dla(network: DlaFairMot) -> None:
+    """Batch norms go into the convolutions before them, deformable ones too, and the division by 255 into the first."""
+    for module in list(network.modules()):
+        if isinstance(module, Block):
+            _absorb(module, "conv1", "bn1")
+            _absorb(module, "conv2", "bn2")
+        elif isinstance(module, Root):
+            _absorb(module, "conv", "bn")
+        elif isinstance(module, UpConv):
+            _absorb(module, "conv", "actf.0")
+        elif isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
+            _absorb(module, "0", "1")
+    with torch.no_grad():
+        network.base.base_layer[0].weight.div_(255)  # type: ignore[operator]
+
+
+def _absorb(parent: nn.Module, conv_name: str, norm_name: str) -> None:
+    """The submodule `conv_name` of `parent` takes over what `norm_name` does to its outputs."""
+    conv, norm = parent.get_submodule(conv_name), parent.get_submodule(norm_name)
+    if not (isinstance(conv, nn.Conv2d | DeformConv) and isinstance(norm, nn.BatchNorm2d)):
+        raise TypeError(f"expected a convolution and its norm, got {type(conv).__name__}, {type(norm).__name__}")
+    if norm.running_mean is None or norm.running_var is None:
+        raise TypeError("expected a norm with running statistics")
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    parent.set_submodule(norm_name, nn.Identity())
