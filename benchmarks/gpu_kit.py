@@ -1,11 +1,14 @@
 """Pack what a GPU machine without network lacks, for `benchmarks.gpu_check --kit`.
 
     python -m benchmarks.gpu_kit runs/gpu-kit
-    python -m benchmarks.gpu_kit runs/gpu-kit --architecture 90 --without rtx
+    python -m benchmarks.gpu_kit runs/gpu-kit --architecture 90 --without rtx --part 24
 
 Downloads wheels for the target's Python. The two large ones, onnxruntime-gpu and tensorrt-rtx, become .txz archives;
-`--architecture` blanks the CUDA code for all other GPUs in ONNX Runtime's provider, which then packs into a fifth. For
-tests only: a deployment installs the ordinary packages. About ten minutes on one core.
+`--architecture` blanks the CUDA code for all other GPUs in ONNX Runtime's provider, which then packs into a fifth,
+56 MiB. TensorRT-RTX is 60 MiB, and not for an H100 or H200. The DLA pair, untrained, is made here, so that the machine
+needs no torch. A checkout is about 40 MiB more. Where a transfer may not be so large, `--part` cuts the archives into
+numbered parts; send them one after the other, into one folder or several under one, and name that with --kit. For tests
+only: a deployment installs the ordinary packages. About ten minutes on one core.
 """
 
 import argparse
@@ -22,6 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
+
+from benchmarks.gpu_site import NETWORKS, ROOT
 
 SMALL = ("av", "lap", "tqdm")
 """Packages that the pipeline needs and such a machine may lack; taken as they are, in the versions tested here."""
@@ -52,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "rtx" not in options.without:
             found = download(TENSORRT_RTX, wheels / "rtx", options.python)
             pack(found, options.folder / "rtx.txz", options.preset)
+        if "dla" not in options.without:
+            command = [sys.executable, "-m", "benchmarks.gpu_networks", str(wheels / NETWORKS)]
+            subprocess.run(command, cwd=ROOT, check=True)
+            with tarfile.open(options.folder / "networks.txz", "w:xz", preset=min(options.preset, 6)) as tar:
+                tar.add(wheels / NETWORKS, NETWORKS)
+    if options.part:
+        for archive in sorted(options.folder.glob("*.txz")):
+            cut(archive, int(options.part * 2**20))
     for file in sorted(options.folder.iterdir()):
         print(f"{file.stat().st_size / 2**20:7.1f} MiB  {file}")
     return 0
@@ -89,6 +102,19 @@ def pack(
                         entry = tarfile.TarInfo(name)
                         entry.size, entry.mode = len(content), 0o755
                         tar.addfile(entry, io.BytesIO(content))
+
+
+def cut(archive: Path, size: int) -> list[Path]:
+    """Replace a file of more than `size` bytes by parts of at most so many, NAME.00 and on; paths of what there is."""
+    if archive.stat().st_size <= size:
+        return [archive]
+    content = archive.read_bytes()
+    parts = []
+    for number, start in enumerate(range(0, len(content), size)):
+        parts.append(archive.with_name(f"{archive.name}.{number:02}"))
+        parts[-1].write_bytes(content[start : start + size])
+    archive.unlink()
+    return parts
 
 
 def blank_others(library: bytes, architecture: int) -> bytes:
@@ -132,7 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--python", default="3.12", metavar="X.Y", help="the target's Python (default %(default)s)")
     parser.add_argument("--architecture", type=int, metavar="SM", help="keep CUDA code for this alone, such as 90")
-    parser.add_argument("--without", nargs="*", choices=("ort", "rtx"), default=[], help="leave out a large part")
+    parser.add_argument("--without", nargs="*", choices=("ort", "rtx", "dla"), default=[], help="leave out a part")
+    parser.add_argument("--part", type=float, metavar="MIB", help="cut archives into parts of so many MiB")
     parser.add_argument("--preset", type=int, default=9, choices=range(10), help="of xz; 1 is quick (default 9)")
     return parser
 

@@ -1,60 +1,87 @@
-"""How fast is it: engines alone, one stream against K, many streams, and what the host does meanwhile."""
+"""How fast is it: engines alone by batch size, with and without CUDA graphs, and one stream against K."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from benchmarks.gpu_subject import Check
+from benchmarks.gpu_subject import Check, Variant
 from benchmarks.speed_law import fit
 from edge.config import PipelineSettings
 from edge.modes import Mode
 from edge.pipeline import TrackingPipeline
 from edge.sources.base import Frame
 from edge.tick import InFlight
-from engines.device import Device
+from engines.device import CudaStream, Device
 from engines.engine import Engine
 from engines.errors import EngineError
 from engines.load import open_device
 
+PERIODS = (1, 2, 3, 4, 6, 8, 12)
 
-def rates(check: Check) -> dict[str, Any]:
-    """Milliseconds of every engine alone by batch size, with and without CUDA graphs."""
+
+def batches(check: Check, precisions: Sequence[str] = ()) -> dict[str, Any]:
+    """Milliseconds of every engine alone by batch size; `precisions`: of plans in these alone."""
+    return _alone(check, check.batches, False, precisions)
+
+
+def graphs(check: Check) -> dict[str, Any]:
+    """The same with CUDA graphs where the service has none, and without where it has some."""
+    return _alone(check, check.batches[::2], True, ())
+
+
+def _alone(check: Check, sizes: Sequence[int], both_ways: bool, precisions: Sequence[str]) -> dict[str, Any]:
+    """Every engine by itself; one that cannot be run says why."""
     device = open_device(check.device)
     queue = device.cuda_stream()
     found: dict[str, Any] = {}
     for role in ("teacher", "student"):
-        for name, _, engine in check.engines(role, device, both_ways=True):
-            if isinstance(engine, EngineError):
-                found[f"{role}, {name}"] = {"error": str(engine)}
+        for way in check.ways(role, device, precisions):
+            if not (way.usual or both_ways):
                 continue
-            execution = engine.prepare(check.batches[-1])
-            table = {}
-            for batch in check.batches:
-                for _ in range(3):
-                    execution.run(batch, queue)
-                queue.synchronize()
-                times = []
-                for _ in range(2 if check.quick else 30):
-                    started_s = perf_counter()
-                    execution.run(batch, queue)
-                    queue.synchronize()
-                    times.append(1e3 * (perf_counter() - started_s))
-                table[str(batch)] = round(median(times), 4)
-            found[f"{role}, {name}"] = {"ms_by_batch": table}
+            try:
+                found[f"{role}, {way.name}"] = {
+                    "ms_by_batch": _time(way.load(), sizes, queue, 2 if check.quick else 20)
+                }
+            except EngineError as error:  # one way that fails must not hide the others
+                found[f"{role}, {way.name}"] = {"error": str(error)}
+            check.note(found)
     return found
 
 
+def _time(engine: Engine, sizes: Sequence[int], queue: CudaStream, repeats: int) -> dict[str, float]:
+    """Batch size -> milliseconds from the call to the result."""
+    execution = engine.prepare(sizes[-1])
+    table = {}
+    for batch in sizes:
+        for _ in range(3):
+            execution.run(batch, queue)
+        queue.synchronize()
+        times = []
+        for _ in range(repeats):
+            started_s = perf_counter()
+            execution.run(batch, queue)
+            queue.synchronize()
+            times.append(1e3 * (perf_counter() - started_s))
+        table[str(batch)] = round(median(times), 4)
+    return table
+
+
 def law(check: Check) -> dict[str, Any]:
-    """Frames per second against K for one stream, the fit of the law, and the stages' times."""
-    backend = check.backend()
-    count, repeats = (6, 1) if check.quick else (240, 3)
+    """Frames per second against K for one stream, the fit of the law, and the stages' times, by variant."""
+    found: dict[str, Any] = {}
+    for variant in check.variants():
+        found[variant] = law_of(check, variant, 6 if check.quick else 240, 1 if check.quick else 3)
+        check.note(found)
+    return found
+
+
+def law_of(check: Check, variant: Variant, count: int, repeats: int) -> dict[str, Any]:
+    """One variant's law, over so many frames and repeats."""
+    backend = check.backend(variant)
     frames = check.frames(count)
-    periods = (1, 3) if check.quick else (1, 2, 3, 4, 6, 8, 12)
+    periods = (1, 3) if check.quick else PERIODS
     modes: list[tuple[Mode, int]] = [("teacher", 1), ("student", 1), *(("atttrack", k) for k in periods)]
     rates_of: dict[tuple[Mode, int], list[float]] = {key: [] for key in modes}
     stages: dict[str, Any] = {}
@@ -62,8 +89,7 @@ def law(check: Check) -> dict[str, Any]:
         for mode, k in modes:
             pipeline = TrackingPipeline(backend, PipelineSettings(mode=mode, k=k, max_lanes=1))
             pipeline.add_lane("one")
-            ticks = [{"one": frame} for frame in frames]
-            took_s, times = _run(pipeline, ticks, warm=len(frames) // 4)
+            took_s, times = run_ticks(pipeline, [{"one": frame} for frame in frames], warm=len(frames) // 4)
             rates_of[mode, k].append(len(times) / took_s)
             stages[f"{mode} K={k}"] = {name: round(w.ms_per_frame, 4) for name, w in pipeline.times.stages().items()}
     rate = {key: median(values) for key, values in rates_of.items()}
@@ -71,6 +97,7 @@ def law(check: Check) -> dict[str, Any]:
     by_period = {k: rate["atttrack", k] for k in periods}
     fitted = fit(by_period, rate["teacher", 1], rate["student", 1])
     return {
+        "engines": {name: type(engine).__name__ for name, engine in backend.engines.items()},
         "share_of_engines": {
             str(k): fps * (alone["teacher"] / k + (1 - 1 / k) * alone["student"]) / 1e3 for k, fps in by_period.items()
         },
@@ -82,47 +109,6 @@ def law(check: Check) -> dict[str, Any]:
         "worst_residual": fitted.worst_residual(by_period),
         "stages_ms_per_frame": stages,
     }
-
-
-def lanes(check: Check) -> dict[str, Any]:
-    """1 to 64 streams at K=6: frames per second in total, and how long a tick takes from frame to tracks."""
-    backend = check.backend()
-    found = {}
-    for count in check.lane_counts:
-        pipeline = TrackingPipeline(backend, PipelineSettings(k=6, max_lanes=count))
-        for lane in range(count):
-            pipeline.add_lane(str(lane))
-        frames = check.frames(4 if check.quick else 60)
-        ticks = [{str(lane): frame for lane in range(count)} for frame in frames]
-        took_s, times = _run(pipeline, ticks, warm=1 if check.quick else 12)
-        p50, p95 = np.percentile(1e3 * np.array(times), (50, 95))
-        found[str(count)] = {"fps_total": count * len(times) / took_s, "tick_ms": {"p50": p50, "p95": p95}}
-    return found
-
-
-def timeline(check: Check) -> dict[str, Any]:
-    """What the host does in some ticks of four streams: a picture, where matplotlib is installed."""
-    pipeline = TrackingPipeline(check.backend(), PipelineSettings(k=6, max_lanes=4))
-    for lane in range(4):
-        pipeline.add_lane(str(lane))
-    spans: list[tuple[int, str, float, float]] = []  # tick, what, begin and end in ms
-    origin_s = perf_counter()
-    for index, frame in enumerate(check.frames(5 if check.quick else 30)):
-        marks = [perf_counter()]
-        flight = pipeline.submit({str(lane): frame for lane in range(4)})
-        marks.append(perf_counter())
-        waited_s = pipeline.times.wait.seconds
-        tracked_s = perf_counter()
-        pipeline.collect(flight)
-        marks += [tracked_s + pipeline.times.wait.seconds - waited_s, perf_counter()]
-        for what, begin_s, end_s in zip(("submit", "wait", "track"), marks, marks[1:], strict=False):
-            spans.append((index, what, 1e3 * (begin_s - origin_s), 1e3 * (end_s - origin_s)))
-    result: dict[str, Any] = {"spans": [(i, what, round(a, 3), round(b, 3)) for i, what, a, b in spans[-36:]]}
-    if find_spec("matplotlib"):
-        from benchmarks.gpu_timeline import draw
-
-        result["picture"] = draw(spans[-36:], check.out / "timeline.png").name
-    return result
 
 
 def _alone_ms(engine: Engine, device: Device) -> float:
@@ -138,7 +124,7 @@ def _alone_ms(engine: Engine, device: Device) -> float:
     return 1e3 * (perf_counter() - started_s) / count
 
 
-def _run(pipeline: TrackingPipeline, ticks: Sequence[Mapping[str, Frame]], warm: int) -> tuple[float, list[float]]:
+def run_ticks(pipeline: TrackingPipeline, ticks: Sequence[Mapping[str, Frame]], warm: int) -> tuple[float, list[float]]:
     """Seconds for all ticks after the first `warm` ones, and for each of them from its submission to its tracks."""
     waiting: deque[tuple[InFlight, float]] = deque()
     times: list[float] = []
@@ -154,10 +140,10 @@ def _run(pipeline: TrackingPipeline, ticks: Sequence[Mapping[str, Frame]], warm:
             warm_at_s = last_s
 
     for frames in ticks:
-        if len(waiting) == pipeline.depth:
-            collect()
         now_s = perf_counter()
         waiting.append((pipeline.submit(frames), now_s))
+        if len(waiting) == pipeline.depth:  # the worker's order: one more is on the device while this one is tracked
+            collect()
     while waiting:
         collect()
     return last_s - warm_at_s, times[warm:]

@@ -1,5 +1,6 @@
 """The one place that chooses: which device, which model files, which implementation of the pixel work."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from edge.ops.host import HostOps
 from engines.cuda import CudaDevice
 from engines.device import Device
 from engines.engine import Engine
-from engines.errors import ModelFileError, SignatureError
+from engines.errors import DeviceError, ModelFileError, SignatureError
 from engines.load import load_engine, open_device
 from engines.plan_builds import PlanBuilds
 from engines.signature import Signature, check_pair
+
+log = logging.getLogger(__name__)
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 _ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
@@ -79,7 +82,13 @@ def open_backend(
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _path(folder, pair, role, size).is_file()):
             path = _find(folder, pair, role, size)
-            engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch)
+            try:
+                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch)
+            except DeviceError as error:  # on a Jetson, say, where a network runs as a plan or not at all
+                if network in needed:
+                    raise
+                log.info("the %s network, which mode %s does without, is left out: %s", network, mode, error)
+                continue
             _check_network(network, engines[network].signature, path)
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:

@@ -6,7 +6,10 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from benchmarks.gpu_kit import FAT_MAGIC, blank_others, pack
+import pytest
+
+from benchmarks.gpu_kit import FAT_MAGIC, blank_others, cut, pack
+from benchmarks.gpu_site import unpack
 
 
 def entry(architecture: int, code: bytes) -> bytes:
@@ -49,3 +52,21 @@ def test_files_can_be_changed_or_left_out_while_they_are_packed(tmp_path: Path) 
     with lzma.open(tmp_path / "a.txz") as stream, tarfile.open(fileobj=stream) as tar:
         assert tar.getnames() == ["a/keep.txt"]
         assert tar.extractfile("a/keep.txt").read() == b"KEEP"
+
+
+@pytest.mark.parametrize("size", [10**6, 100, 7])
+def test_an_archive_in_parts_is_unpacked_like_a_whole_one(tmp_path: Path, size: int) -> None:
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    with zipfile.ZipFile(tmp_path / "a.whl", "w") as wheel:
+        wheel.writestr("a/text.txt", "".join(map(str, range(400))))
+    pack([tmp_path / "a.whl"], kit / "a.txz", 1)
+    whole = (kit / "a.txz").read_bytes()
+    parts = cut(kit / "a.txz", size)
+    assert b"".join(part.read_bytes() for part in parts) == whole
+    assert (len(parts) == 1) == (len(whole) <= size) and all(part.stat().st_size <= size for part in parts)
+    for number, part in enumerate(parts[1:]):  # they may come one by one, each in a folder of its own
+        (kit / str(number)).mkdir()
+        part.rename(kit / str(number) / part.name)
+    site = unpack(kit, tmp_path / "work")
+    assert (site / "a" / "text.txt").read_text() == "".join(map(str, range(400)))

@@ -6,6 +6,7 @@ import pytest
 from edge.backend import SHIPPED_MODELS, open_backend
 from edge.modes import MODES, Mode
 from engines.errors import DeviceError, ModelFileError, SignatureError
+from engines.onnx_engine import OnnxEngine
 from tests.support.tiny_pair import signature, tiny_model, write_tiny_pair
 
 SIZE = (128, 96)
@@ -94,3 +95,21 @@ def test_a_device_that_is_not_there_is_refused_before_any_model_is_read(tmp_path
 
 def test_the_shipped_models_lie_in_the_project() -> None:
     assert SHIPPED_MODELS == Path(__file__).parents[2] / "models"
+
+
+def test_a_network_that_the_device_cannot_run_is_left_out_unless_the_mode_needs_it(
+    models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def only_planned(path: Path, *rest: object) -> OnnxEngine:
+        if "plain" in path.name:
+            raise DeviceError("this ONNX Runtime has no CUDA")
+        return OnnxEngine(path, 1)
+
+    monkeypatch.setattr("edge.backend.load_engine", only_planned)
+    with caplog.at_level("INFO"):
+        assert open_backend(models, SIZE, pair="tiny").engines.keys() == {"teacher", "student"}
+    assert [record.message for record in caplog.records] == [
+        "the plain network, which mode atttrack does without, is left out: this ONNX Runtime has no CUDA"
+    ]
+    with pytest.raises(DeviceError, match="has no CUDA"):
+        open_backend(models, SIZE, mode="student", pair="tiny")

@@ -12,51 +12,11 @@ import pytest
 from engines.errors import DeviceError
 from engines.onnx_cuda_engine import PROVIDER, OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
+from tests.support.cuda_runtime import REAL_SESSION, CpuSession, with_onnx_runtime_for_cuda
 from tests.support.host_gpu import HostGpu
 from tests.support.tiny_pair import signature, tiny_model
 
 SIZE = (128, 96)
-
-
-class CpuSession:
-    """An InferenceSession that takes the CPU's provider for CUDA's, and host addresses for the GPU's."""
-
-    opened_with: Any = None
-    options_of_runs: list[Any]
-
-    def __init__(self, path: str, options: Any, providers: Any) -> None:
-        type(self).opened_with = providers
-        self.options_of_runs = []
-        self._session = _REAL(path, options, providers=["CPUExecutionProvider"])
-
-    def get_providers(self) -> list[str]:
-        return [PROVIDER, "CPUExecutionProvider"]
-
-    def io_binding(self) -> "HostBinding":
-        return HostBinding(self._session.io_binding())
-
-    def run_with_iobinding(self, binding: "HostBinding", options: Any) -> None:
-        self.options_of_runs.append(options)
-        self._session.run_with_iobinding(binding.inner)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-
-class HostBinding:
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def bind_input(self, name: str, kind: str, *rest: Any) -> None:
-        assert kind == "cuda", "nothing is copied to the host"
-        self.inner.bind_input(name, "cpu", *rest)
-
-    def bind_output(self, name: str, kind: str, *rest: Any) -> None:
-        assert kind == "cuda", "nothing is copied to the host"
-        self.inner.bind_output(name, "cpu", *rest)
-
-
-_REAL = ort.InferenceSession
 
 
 @pytest.fixture
@@ -74,8 +34,7 @@ def reference(model: Path) -> OnnxEngine:
 @pytest.fixture
 def with_cuda(monkeypatch: pytest.MonkeyPatch, reference: OnnxEngine) -> None:
     """After `reference`, which is the real thing."""
-    monkeypatch.setattr(ort, "InferenceSession", CpuSession)
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [PROVIDER, "CPUExecutionProvider"])
+    with_onnx_runtime_for_cuda(monkeypatch)
 
 
 def test_an_onnx_runtime_without_cuda_is_refused_with_the_remedy(model: Path) -> None:
@@ -85,7 +44,7 @@ def test_an_onnx_runtime_without_cuda_is_refused_with_the_remedy(model: Path) ->
 
 def test_a_silent_fall_back_to_the_cpu_is_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ort, "get_available_providers", lambda: [PROVIDER])
-    monkeypatch.setattr(ort, "InferenceSession", lambda *args, providers: _REAL(*args, providers=[providers[1]]))
+    monkeypatch.setattr(ort, "InferenceSession", lambda *args, providers: REAL_SESSION(*args, providers=[providers[1]]))
     with pytest.raises(DeviceError, match=r"fell back to the CPU; .* speaks CUDA 13\.0"):
         OnnxCudaEngine(model, HostGpu())
 
