@@ -21,7 +21,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-kit clean
+.PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-kit gpu-train gpu-train-kit clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -80,6 +80,12 @@ gpu-check: ## on a machine with a GPU: is it right, how fast is it (KIT=folder O
 
 gpu-kit: $(DEV_READY) ## pack what a GPU machine without network lacks (KIT=folder)
 	$(BIN)/python -m benchmarks.gpu_kit $(or $(KIT),runs/gpu-kit) $(ARGS)
+
+gpu-train: ## on a machine with a GPU: train, export, score (DATA or KIT=folder OUT=folder; goes on where it stopped)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m training.schedule $(if $(KIT),--kit $(KIT),--data $(DATA)) --out $(or $(OUT),runs/gpu-train) $(ARGS)
+
+gpu-train-kit: $(DEV_READY) ## pack data and packages for gpu-train on a machine without network (DATA, KIT=folder)
+	$(BIN)/python -m benchmarks.train_kit $(or $(KIT),runs/train-kit) --data $(DATA) $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

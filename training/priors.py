@@ -55,7 +55,7 @@ class Windows:
 
     @classmethod
     def of(cls, centres: Tensor, radii: Tensor, sample: Tensor, shape: torch.Size) -> Self:
-        """centres (n, 2) x, y and radii (n,) in whole cells; sample (n,) row of the batch; shape (B, 1, h, w) of the maps."""
+        """centres (n, 2) x, y and radii (n,) in whole cells; sample (n,) row of the batch; shape (B, 1, h, w)."""
         height, width = shape[2:]
         spans = 2 * radii + 1
         owner = torch.repeat_interleave(spans * spans)
@@ -107,7 +107,7 @@ def make_priors(
 
 
 def own(windows: Windows, spans: Tensor, cells: int) -> Tensor:
-    """(cells,) the object that each cell belongs to, n where none: `edge.ops.host.own`. spans (n,): sides of windows."""
+    """(cells,) the object that each cell belongs to, n where none: `edge.ops.host.own`. spans (n,) of windows."""
     distance = windows.squared.double() / (spans * spans)[windows.owner]
     nearest = distance.new_full((cells,), torch.inf).scatter_reduce_(0, windows.cell, distance, "amin")
     wins = distance == nearest[windows.cell]

@@ -1,0 +1,179 @@
+"""The whole training by one command that can be killed and started again: train, export and score, stage after stage.
+
+    python -m training.schedule --data ../shared/data --out runs/gpu-train
+    python -m training.schedule --kit kit --out out --minutes 3        (a machine without network; 3 minutes a network)
+    python -m training.schedule --list
+
+Each stage is a command of its own (see `training.stages`). One that is done is not run again; one that was killed goes
+on where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from training.checkpoint import save_text
+from training.kit import unpack
+from training.recipe import Recipe
+from training.stages import COMPARISONS, TEACHER, Stage, stages
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPES = ROOT / "training" / "recipes" / "gpu"
+PROBE_STEPS = 40
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run what is still to be done; 1 where a stage failed."""
+    args = _parser().parse_args(argv)
+    plan = stages(args.recipes, args.size, args.k, args.only)
+    if args.list:
+        for stage in plan:
+            print(f"{stage.name:28} {stage.product:50} {' '.join(stage.command)}")
+        return 0
+    schedule = Schedule(args)
+    for stage in plan:
+        schedule.run(stage)
+    failed = [stage.name for stage in plan if schedule.record[stage.name]["status"] != "done"]
+    print(f"{len(plan) - len(failed)} of {len(plan)} stages done" + (f"; not: {', '.join(failed)}" if failed else ""))
+    return int(bool(failed))
+
+
+class Schedule:
+    """How far it is, and what the commands need to know of this machine."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.out: Path = args.out.resolve()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._args = args
+        self._environment, data = _environment(args.kit, args.data, self.out)
+        names = Recipe.read(args.recipes / f"{TEACHER}.toml").sequences
+        sequences = [name for name in names if (data / "sequences" / name).is_dir()]
+        self._words = {"{data}": [str(data)], "{out}": [str(self.out)], "{sequences}": sequences}
+        self._file = self.out / "schedule.json"
+        self.record: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def run(self, stage: Stage) -> None:
+        """Run a stage unless it is done or lacks something, and note what came of it."""
+        entry = self.record.get(stage.name, {})
+        if entry.get("status") == "done" and (self.out / stage.product).exists():
+            print(f"{stage.name:28} done before", flush=True)
+            return
+        lacking = [name for name in stage.needs if self.record.get(name, {}).get("status") != "done"]
+        if lacking:
+            self._note(stage, entry | {"status": f"lacks {', '.join(lacking)}"})
+            return
+        self._link(stage)
+        words = self._fill(stage.command)
+        if stage.steps:
+            words += ["--device", self._args.device] if self._args.device else []
+            if self._args.minutes and "share" not in entry:
+                entry["share"] = self._share(stage, words)
+                self._note(stage, entry | {"status": "measured"})
+            words += ["--share", str(entry["share"])] if "share" in entry else []
+        began_s = time.monotonic()
+        code = self._command(words, stage.steps > 0)
+        made = (self.out / stage.product).exists()
+        status = "done" if code == 0 and made else f"failed with exit code {code}"
+        seconds = entry.get("seconds", 0) + time.monotonic() - began_s
+        self._note(stage, entry | {"status": status, "seconds": round(seconds, 1)})
+
+    def _share(self, stage: Stage, words: list[str]) -> float:
+        """The share of a training's steps that its minutes allow, from the first few steps of it; 1 at most."""
+        folder = self.out / f"{stage.name}-measured"
+        probe = [*words, "--steps", str(min(PROBE_STEPS, stage.steps))]
+        probe[probe.index("--out") + 1] = str(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        if self._command(probe, training=True):
+            return 1.0  # the stage itself will say what is wrong
+        facts = json.loads((folder / "facts.json").read_text())
+        shutil.rmtree(folder)
+        return min(1.0, round(self._args.minutes * 60 * facts["step"] / facts["seconds"] / stage.steps, 4))
+
+    def _fill(self, command: tuple[str, ...]) -> list[str]:
+        words: list[str] = []
+        for word in command:
+            if word == "{sequences}":
+                words += self._words[word]
+            else:
+                for name in ("{data}", "{out}"):
+                    word = word.replace(name, self._words[name][0])
+                words.append(word)
+        return words
+
+    def _command(self, words: list[str], training: bool) -> int:
+        """Run a module in a process that ends with this one; its exit code."""
+        several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self._args.processes), "-m"]
+        command = [sys.executable, "-m", *(several if training and self._args.processes > 1 else []), *words]
+        print(" ".join(command), flush=True)
+        return subprocess.run(command, cwd=ROOT, env=self._environment, check=False, preexec_fn=_die_with()).returncode  # noqa: S603
+
+    def _link(self, stage: Stage) -> None:
+        for name, file in stage.links.items():
+            target = self.out / name
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(self.out / file, target)
+
+    def _note(self, stage: Stage, entry: dict[str, Any]) -> None:
+        self.record[stage.name] = entry
+        save_text(self._file, json.dumps(self.record, indent=1) + "\n")
+        print(f"{stage.name:28} {entry['status']:20} {entry.get('seconds', 0):8.1f} s", flush=True)
+
+
+def _die_with() -> Callable[[], object] | None:
+    """For a child on Linux: be killed when the parent is, so that a schedule begun anew finds nobody at work."""
+    if sys.platform != "linux":
+        return None
+    library, death = ctypes.CDLL(None), 1  # PR_SET_PDEATHSIG
+    return lambda: library.prctl(death, signal.SIGKILL)
+
+
+def _environment(kit: Path | None, data: Path | None, out: Path) -> tuple[dict[str, str], Path]:
+    """Variables of the commands, and where the data are."""
+    paths = [str(ROOT)]
+    if kit is not None:
+        site, kept = unpack(kit, out)
+        paths.append(str(site))
+        data = data or kept
+    if data is None:
+        raise SystemExit("no data: give --data FOLDER, or a --kit that holds some")
+    before = os.environ.get("PYTHONPATH", "")
+    return os.environ | {"PYTHONPATH": os.pathsep.join([*paths, before]).strip(os.pathsep)}, data.resolve()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.schedule",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with sequences/ and images/; default: the kit's"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s")
+    parser.add_argument("--kit", type=Path, metavar="DIR", help="packages and data that the machine lacks")
+    parser.add_argument("--recipes", type=Path, default=RECIPES, metavar="DIR", help="default: training/recipes/gpu")
+    parser.add_argument("--size", default="1088x608", metavar="WxH", help="of the exported networks' input")
+    parser.add_argument("--k", nargs="+", default=["2", "4", "6"], help="keyframe periods to score (default 2 4 6)")
+    parser.add_argument(
+        "--minutes", type=float, metavar="M", help="time to train each network in; fewer steps if need be"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="train on N GPUs (or in N processes)")
+    names = [comparison.name for comparison in COMPARISONS]
+    parser.add_argument("--only", nargs="+", choices=names, default=[], help="comparisons to train for (default all)")
+    parser.add_argument("--list", action="store_true", help="show the stages and run nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
