@@ -4,10 +4,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from training.data.labelled import LabelledImage
-from training.data.samples import Pairs, Views
+from training.data.samples import InPhases, Pairs, Views
 
 
 def moving_person(folder: Path, frames: int = 12, step: float = 3.0) -> list[LabelledImage]:
@@ -59,3 +60,17 @@ def test_the_first_sight_of_a_person_has_no_velocity(tmp_path: Path) -> None:
     pairs = Pairs(images, (96, 64), 5, seed=2, scale=(1.0, 1.0), zoom=1.0)
     assert pairs[0]["gap"] == 1
     assert not pairs[0]["key_velocity"].any()
+
+
+def test_phases_follow_each_other(tmp_path: Path) -> None:
+    images = moving_person(tmp_path, 3)
+    first, second = (
+        Views([image], np.ones(1), (96, 64), length, seed=1, scale=(1, 1), zoom=1)
+        for image, length in ((images[0], 2), (images[1], 3))
+    )
+    phases = InPhases([first, second])
+    assert len(phases) == 5
+    assert [phases.draw(index)[0].picture.path for index in range(5)] == [images[0].path] * 2 + [images[1].path] * 3
+    assert torch.equal(phases[3]["image"], second[1]["image"])
+    with pytest.raises(IndexError):
+        phases.draw(5)
