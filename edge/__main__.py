@@ -18,6 +18,7 @@ from edge.mot_format import MotBoxes, result_lines
 from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
 from edge.sources.base import Frame, Source, SourceError
+from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.tracking.tracker import TrackerSettings
 from edge.video_writer import VideoWriter
@@ -53,11 +54,12 @@ def _track(options: argparse.Namespace) -> None:
         max_lanes=1,
         tracker=replace(TrackerSettings(), score_threshold=options.threshold),
     )
+    decoding = choose_decoding(options.decode)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
     )
     with ExitStack() as stack:
-        source = open_source(options.source)
+        source = open_source(options.source, decoding=decoding)
         stack.callback(source.close)
         output = stack.enter_context(options.output.open("w", encoding="utf-8"))
         video = stack.enter_context(VideoWriter(options.video)) if options.video else None
@@ -152,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--pair", default="yolo", help="name of the model pair (default yolo)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--decode", choices=WANTED, default="auto", help="what decodes video, see docs/GPU.md")
     parser.add_argument("--threads", type=int, help="CPU threads per network (default: one per core)")
     return parser
 

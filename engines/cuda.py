@@ -25,6 +25,7 @@ from engines.errors import DeviceError, DeviceLostError
 _PAGE_LOCKED_EVERYWHERE = 1  # CU_MEMHOSTALLOC_PORTABLE
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: no hidden order with the default queue
 _NO_TIMING = 2  # CU_EVENT_DISABLE_TIMING
+_SLEEP_WHILE_WAITING = 4  # CU_CTX_SCHED_BLOCKING_SYNC
 _CAPTURE_THIS_THREAD = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 _CC_MAJOR, _CC_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _OUT_OF_MEMORY = 2
@@ -196,8 +197,12 @@ class CudaDevice:
     kind: Literal["cuda"] = "cuda"
     asynchronous = True
 
-    def __init__(self, index: int = 0, library: str = "libcuda.so.1") -> None:
-        """`library`: the driver. Raises DeviceError without a driver or a GPU with this index."""
+    def __init__(self, index: int = 0, library: str = "libcuda.so.1", sleeping: bool = False) -> None:
+        """`library`: the driver. `sleeping`: a thread that waits for the GPU sleeps instead of spinning.
+
+        FFmpeg shares the context of such a device only; it holds for the whole process, so the first device decides.
+        Raises DeviceError without a driver or a GPU with this index.
+        """
         self.index = index
         self._driver = _Driver(library)
         self._driver("cuInit", 0)
@@ -215,6 +220,8 @@ class CudaDevice:
         self.name = name.value.decode()
         self.compute_capability = (self._attribute(_CC_MAJOR, device), self._attribute(_CC_MINOR, device))
         self._context = ctypes.c_void_p()
+        if sleeping:
+            self._driver("cuDevicePrimaryCtxSetFlags_v2", device, _SLEEP_WHILE_WAITING)
         self._driver("cuDevicePrimaryCtxRetain", ctypes.byref(self._context), device)
         self.make_current()
 
@@ -238,6 +245,16 @@ class CudaDevice:
         array = CudaArray(pointer.value, shape, wanted, None)
         self._driver.free_with(array, "cuMemFree_v2", pointer)
         return array
+
+    def borrow(self, pointer: int, shape: tuple[int, ...], dtype: npt.DTypeLike, owner: object) -> CudaArray:
+        """Memory of this device that `owner`, which the array keeps alive, frees."""
+        return CudaArray(pointer, shape, np.dtype(dtype), owner)
+
+    def record_default(self) -> CudaEvent:
+        """Mark the present end of CUDA's default queue, on which libraries work that were given none."""
+        event = CudaEvent(self._driver)
+        self._driver("cuEventRecord", event.handle, ctypes.c_void_p())
+        return event
 
     def host_empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """See `Device.host_empty`."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from edge.sources.decoding import ON_CPU, choose_decoding
 from service.gauges import Gauges
 from service.hub import HubSettings, TrackHub
 from service.logs import fields
@@ -35,6 +36,8 @@ class Runtime:
         self.readiness = Readiness()
         self.metrics = Metrics(VERSION)
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
+        self.decoding = ON_CPU
+        """What streams are decoded by; chosen before the first one begins."""
         self.failure: Exception | None = None
         """What ended the start; the process should end with it."""
         self.store: Store
@@ -67,6 +70,7 @@ class Runtime:
     async def _start(self) -> None:
         self.readiness.report("loading_models", "loading the networks")
         try:
+            self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode)
             await asyncio.wrap_future(self.worker.launch())
             await self.registry.begin(self.settings.start_cameras)
         except Exception as error:  # whatever it is, the server ends with it: see `failure`
@@ -114,6 +118,7 @@ class Runtime:
             VideoFeed(self.loop, self._video),
             self.store,
             self.metrics.stream(spec.id),
+            lambda: self.decoding,
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_val
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from edge.modes import Mode
+from edge.sources.decoding import Wanted
 from edge.tracking.tracker import TrackerSettings
 from service.camera_addresses import AddressPolicy
 from service.logs import LogFormat
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     build_plans: Literal["off", "fp32", "fp16", "int8"] = Field(
         default="off",
         description="precision in which plans that a GPU lacks are built, in the background, while ONNX Runtime serves",
+    )
+    decode: Wanted = Field(
+        default="auto",
+        description="what decodes video: cpu, gpu (its video unit, a process per camera), gpu-direct (the same without "
+        "a copy to the host or a process of its own: see docs/GPU.md), gstreamer (a Jetson's video unit), or the best",
     )
     k: int = Field(
         default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
@@ -168,6 +174,12 @@ class Settings(BaseSettings):
     def _tls_is_complete(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together; give both or none")
+        return self
+
+    @model_validator(mode="after")
+    def _surfaces_meet_networks(self) -> Self:
+        if self.decode == "gpu-direct" and self.device == "cpu":
+            raise ValueError("decode = gpu-direct leaves pictures on the GPU, where device = cpu has no networks")
         return self
 
     @field_validator("media_dir")

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from edge.modes import Mode
 from edge.pipeline import TrackedFrame
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceState
+from edge.sources.decoding import Decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from service.events import TrackEvents
@@ -49,6 +51,7 @@ class Stream:
         feed: VideoFeed,
         store: CountStore,
         metrics: StreamMetrics,
+        decoding: Callable[[], Decoding],
     ) -> None:
         """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
         self.spec = spec
@@ -59,6 +62,7 @@ class Stream:
         self.created_at = created_at
         self._hub = hub
         self._bell = worker.bell
+        self._decoding = decoding
         self._run = secrets.token_hex(4)
         self._seq = 0
         self._epoch = 0
@@ -104,7 +108,8 @@ class Stream:
     def reader(self, address: Address) -> FrameReader:
         """Return a reader to adopt. Raises edge's SourceError where the address alone shows that it cannot work."""
         settings = replace(SOURCE_SETTINGS, resolve=address.resolve)
-        source = open_source(address.opened, settings=settings, real_time=True, on_state=self._on_state)
+        opened, decoding = address.opened, self._decoding()
+        source = open_source(opened, settings=settings, real_time=True, on_state=self._on_state, decoding=decoding)
         return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}")
 
     def adopt(self, address: Address, reader: FrameReader) -> None:

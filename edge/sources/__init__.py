@@ -7,13 +7,14 @@ from urllib.parse import unquote, urlsplit
 from edge.sources.base import Source, SourceError, StateObserver
 from edge.sources.camera import CameraSource
 from edge.sources.camera_url import CameraUrl
+from edge.sources.decoding import ON_CPU, Decoding
 from edge.sources.real_time import RealTime
 from edge.sources.sequence import SequenceSource
 from edge.sources.settings import SourceSettings
 from edge.sources.synthetic import SyntheticSource
 from edge.sources.video import VideoFile
 
-Opener = Callable[[str, SourceSettings, StateObserver | None], Source]
+Opener = Callable[[str, SourceSettings, StateObserver | None, Decoding], Source]
 
 
 def open_source(
@@ -24,35 +25,38 @@ def open_source(
     settings: SourceSettings | None = None,
     real_time: bool = False,
     on_state: StateObserver | None = None,
+    decoding: Decoding = ON_CPU,
 ) -> Source:
     """The source behind `url`: rtsp(s)://, a video file or sequence folder (path or file://), or synthetic://.
 
     Cameras connect when they are iterated; files are opened here. `real_time` plays files and scenes at their own pace.
+    `decoding`: from `choose_decoding`; sequence folders are decoded on the CPU.
     Raises SourceError: scheme_not_allowed, invalid_url, not_found, no_video, codec_unsupported.
     """
     settings = settings or SourceSettings()
     scheme = "" if isinstance(url, Path) else str(url).partition("://")[0].lower() if "://" in str(url) else ""
     if scheme in ("rtsp", "rtsps"):
-        return CameraSource(CameraUrl.parse(str(url), username, password), settings, on_state)
+        camera = CameraUrl.parse(str(url), username, password)
+        return CameraSource(camera, settings, on_state, connect=decoding.connect)
     opener = OPENERS.get(scheme)
     if opener is None:
         allowed = "rtsp://, rtsps://, file://, synthetic:// or a path"
         raise SourceError("scheme_not_allowed", f"{scheme}:// is no source; give {allowed}")
-    source = opener(str(url), settings, on_state)
+    source = opener(str(url), settings, on_state, decoding)
     return RealTime(source) if real_time else source
 
 
-def _open_path(path: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
+def _open_path(path: str, settings: SourceSettings, on_state: StateObserver | None, decoding: Decoding) -> Source:
     if Path(path).is_dir():
         return SequenceSource(path, settings=settings, on_state=on_state)
-    return VideoFile(path, settings, on_state)
+    return VideoFile(path, settings, on_state, decoding.accelerator())
 
 
-def _open_file_url(url: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
-    return _open_path(unquote(urlsplit(url).path), settings, on_state)
+def _open_file_url(url: str, settings: SourceSettings, on_state: StateObserver | None, decoding: Decoding) -> Source:
+    return _open_path(unquote(urlsplit(url).path), settings, on_state, decoding)
 
 
-def _open_synthetic(url: str, settings: SourceSettings, on_state: StateObserver | None) -> Source:
+def _open_synthetic(url: str, settings: SourceSettings, on_state: StateObserver | None, decoding: Decoding) -> Source:
     return SyntheticSource.from_url(url, on_state)
 
 

@@ -18,7 +18,7 @@ from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.messages import Pinned
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.reach import reach
-from edge.sources.session import Arrival, CameraSession
+from edge.sources.session import Arrival, Connect, DecodingRefused, on_cpu
 from edge.sources.settings import SourceSettings
 from edge.sources.state import StateCell
 from edge.sources.timeline import TimeLine
@@ -42,13 +42,15 @@ class CameraSource:
         settings: SourceSettings | None = None,
         on_state: StateObserver | None = None,
         decoders: DecoderServer = DECODERS,
+        connect: Connect = on_cpu,
     ) -> None:
+        """`connect`: what decodes, see `edge.sources.decoding`."""
         self.frame_rate: float | None = None
         self.decoder_pid: int | None = None
         """Process id of the decoder at work."""
         self._url = url
         self._settings = settings or SourceSettings()
-        self._decoders = decoders
+        self._decoders, self._connect = decoders, connect
         self._cell = StateCell(on_state)
         self._timeline = TimeLine()
         self._next_index = 0
@@ -71,6 +73,10 @@ class CameraSource:
                             attempts = 0
                             yield frame
                         return
+                    except DecodingRefused as error:
+                        logger.warning("%s is decoded on the CPU: %s", self._url, error)
+                        self._connect = on_cpu
+                        continue
                     except SourceError as error:
                         failure = error
                     attempts += 1
@@ -91,7 +97,7 @@ class CameraSource:
             raise unreachable
         self._timeline.new_session()
         settings = replace(self._settings, resolve=Pinned(tuple(addresses)))
-        first_index, session = self._next_index, CameraSession(self._url, settings, self._decoders)
+        first_index, session = self._next_index, self._connect(self._url, settings, self._decoders)
         self.decoder_pid = session.decoder_pid
         patience_s = 2 * self._settings.connect_timeout_s + self._settings.stall_timeout_s
         deadline_s = time.monotonic() + patience_s

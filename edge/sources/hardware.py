@@ -1,14 +1,15 @@
-"""Decoding on the GPU's video unit, for whoever opens a container with PyAV:
+"""Decoding on the GPU's video unit by FFmpeg's CUDA decoder.
 
-    container = av.open(url, hwaccel=gpu_decoding(0))
+    accelerator, refused = gpu_decoding()
+    container = av.open(url, hwaccel=accelerator)
 
-FFmpeg's CUDA decoder does the work. Its pictures come back to the host as NV12: half the bytes of BGR, and no colour
-is converted on the host, since `Ops.letterbox` takes NV12 as it is. A stream that the unit cannot decode is decoded on
-the host. A picture may also stay on the GPU (`HWAccel(is_hw_owned=True)`); nothing here asks for that, because cameras
-are decoded in processes of their own, from which device memory does not come across.
+Pictures come back to the host as NV12: half the bytes of BGR, and no colour is converted on the host, since
+`Ops.letterbox` takes NV12 as it is. A stream that the unit cannot decode is decoded on the host by FFmpeg itself; see
+`decoded_on_gpu`. Pictures that stay on the GPU are the matter of `edge.sources.surfaces`.
 """
 
-import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,33 +18,64 @@ from av.error import FFmpegError
 
 from edge.arrays import U8
 
-log = logging.getLogger(__name__)
+CLIP = Path(__file__).with_name("probe.h264")
+"""Nine pictures of 192x128, drawn by us: more than a decoder's surfaces if somebody holds them all."""
+_ON_GPU = ("nv12", "p010le", "p016le", "cuda")
 
 
-def gpu_decoding(index: int = 0) -> HWAccel | None:
-    """What `av.open` wants as `hwaccel` to decode on GPU number `index`; None, and one line of log, where it cannot be.
+def gpu_decoding(index: int = 0) -> tuple[HWAccel | None, str]:
+    """What `av.open` wants as `hwaccel` to decode on GPU number `index`; or None, and why that cannot be.
 
     The GPU is asked here and now, so that opening a camera cannot fail for it. Costs some milliseconds, on a GPU some
     hundred.
     """
     if "cuda" not in hwdevices_available():
-        log.info("decoding on the CPU: this PyAV was built without CUDA")
-        return None
+        return None, "this PyAV was built without CUDA"
     try:
         accelerator = HWAccel("cuda", device=str(index), allow_software_fallback=True)
         accelerator.create(av.Codec("h264", "r"))
     except (FFmpegError, RuntimeError) as error:  # PyAV raises either, as the driver or FFmpeg's build refuses
-        log.info("decoding on the CPU: no video unit of GPU %d (%s)", index, error)
-        return None
-    return accelerator
+        return None, f"no video unit of GPU {index} ({error})"
+    return accelerator, ""
 
 
-def nv12(picture: av.VideoFrame) -> U8:
-    """(height * 3/2, width): luma, then the two chroma values in turn; even sides only, as cameras have them.
+def decoded_on_gpu(picture: av.VideoFrame) -> bool:
+    """Whether a picture came from the video unit; FFmpeg's own decoders have no such formats."""
+    return picture.format.name in _ON_GPU
 
-    Raises ValueError for a picture with an odd side. Pictures from the GPU are in this form already; others are
-    converted.
-    """
-    if picture.width % 2 or picture.height % 2:
-        raise ValueError(f"NV12 needs even sides, the picture has {picture.width}x{picture.height}")
-    return np.ascontiguousarray(picture.to_ndarray(format="nv12"), np.uint8)
+
+def clip_packets() -> Iterator["av.Packet[av.VideoStream]"]:
+    """The probe clip as the packets of an H.264 byte stream; the last one is empty and ends it."""
+    with av.open(str(CLIP), format="h264") as container:
+        yield from container.demux(container.streams.video[0])
+
+
+def clip_pictures() -> list[U8]:
+    """The probe clip as FFmpeg itself decodes it: NV12 (192, 192) each. H.264 leaves no decoder any choice."""
+    decoder = av.CodecContext.create("h264", "r")
+    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
+    pictures = [picture for packet in clip_packets() for picture in decoder.decode(packet)]
+    return [np.asarray(picture.to_ndarray(format="nv12"), np.uint8) for picture in pictures]
+
+
+def difference(decode: Callable[[], list[U8]]) -> str | None:
+    """What is wrong with a decoder that returns the probe clip's pictures as NV12; None where every byte is right."""
+    expected = clip_pictures()
+    try:
+        found = decode()
+    except Exception as error:  # a driver's, FFmpeg's or OpenCV's: whatever it is, this decoder is not to be used
+        return f"it cannot decode a test clip ({type(error).__name__}: {error})"
+    if len(found) != len(expected):
+        return f"it makes {len(found)} pictures of a test clip's {len(expected)}"
+    wrong = [number for number, picture in enumerate(expected) if not np.array_equal(found[number], picture)]
+    return f"it decodes pictures {wrong} of a test clip wrongly" if wrong else None
+
+
+def decode_clip(accelerator: HWAccel) -> list[U8]:
+    """The probe clip decoded by `accelerator`: NV12. Raises RuntimeError where the unit left it to FFmpeg."""
+    decoder = av.CodecContext.create("h264", "r", accelerator)
+    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
+    pictures = [picture for packet in clip_packets() for picture in decoder.decode(packet)]
+    if not all(map(decoded_on_gpu, pictures)):
+        raise RuntimeError("the GPU's video unit left the clip to the CPU")
+    return [np.asarray(picture.to_ndarray(), np.uint8) for picture in pictures]

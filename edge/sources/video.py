@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 
 from edge.sources.base import Frame, SourceState, StateObserver
-from edge.sources.picture import BgrConverter
+from edge.sources.picture import BgrConverter, Nv12Converter
 from edge.sources.settings import SourceSettings
 from edge.sources.state import StateCell
 from edge.sources.timeline import STEP_S
@@ -27,12 +28,17 @@ class VideoFile:
     live = False
 
     def __init__(
-        self, path: Path | str, settings: SourceSettings | None = None, on_state: StateObserver | None = None
+        self,
+        path: Path | str,
+        settings: SourceSettings | None = None,
+        on_state: StateObserver | None = None,
+        hwaccel: HWAccel | None = None,
     ) -> None:
+        """`hwaccel`: what decodes in FFmpeg's stead where it can; pictures are NV12 then."""
         self._path = Path(path)
         self._cell = StateCell(on_state)
-        self._convert = BgrConverter()
-        self._container, self._video = self._open((settings or SourceSettings()).decoder_threads)
+        self._convert = BgrConverter() if hwaccel is None else Nv12Converter()
+        self._container, self._video = self._open((settings or SourceSettings()).decoder_threads, hwaccel)
         self.frame_rate: float | None = float(self._video.average_rate) if self._video.average_rate else None
         self.frame_count: int | None = self._video.frames or None
 
@@ -59,9 +65,9 @@ class VideoFile:
     def close(self) -> None:
         self._cell.closed.set()  # the iterating thread frees the decoder; it may be using it now
 
-    def _open(self, threads: int) -> tuple[av.container.InputContainer, av.VideoStream]:
+    def _open(self, threads: int, hwaccel: HWAccel | None) -> tuple[av.container.InputContainer, av.VideoStream]:
         try:
-            container = av.open(f"file:{self._path}", options=OPTIONS, metadata_errors="replace")
+            container = av.open(f"file:{self._path}", options=OPTIONS, metadata_errors="replace", hwaccel=hwaccel)
             if not container.streams.video or getattr(container.streams.video[0], "codec_context", None) is None:
                 codec_missing = bool(container.streams.video)
                 container.close()

@@ -84,6 +84,7 @@ int cuDeviceGet(int* device, int index) { return *device = index, OK; }
 int cuDeviceGetName(char* name, int, int) { return std::strcpy(name, "host driver"), OK; }
 int cuDeviceGetAttribute(int* value, int which, int) { return *value = which == 75 ? 9 : 0, OK; }
 int cuDevicePrimaryCtxRetain(void** context, int) { return *context = &memory, OK; }
+int cuDevicePrimaryCtxSetFlags_v2(int, unsigned flags) { return flags == 4 ? OK : INVALID_VALUE; }
 int cuCtxSetCurrent(void* context) { return current = context == &memory, OK; }
 int cuMemAlloc_v2(std::uintptr_t* out, std::size_t bytes) { return allocate(out, bytes); }
 int cuMemHostAlloc(std::uintptr_t* out, std::size_t bytes, unsigned) { return allocate(out, bytes); }

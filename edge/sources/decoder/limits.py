@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE = 1, 38, 4
-_MOST_DESCRIPTORS = 64
+_MOST_DESCRIPTORS, _MOST_WITH_GPU = 64, 512
 
 
 def end_with(parent_pid: int) -> None:
@@ -17,16 +17,18 @@ def end_with(parent_pid: int) -> None:
         os._exit(1)
 
 
-def confine(memory_mb: int) -> None:
-    """Allow this process `memory_mb` more address space than it has now, no file, no core dump and no privilege."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    space = pages * resource.getpagesize() + memory_mb * 2**20
-    for limit, value in (
-        (resource.RLIMIT_AS, space),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _MOST_DESCRIPTORS),
-    ):
+def confine(memory_mb: int | None) -> None:
+    """Allow this process `memory_mb` more address space than it has now, no file, no core dump and no privilege.
+
+    None: as much as it likes, and more devices: a GPU's driver reserves the addresses of all its memory, and of the
+    host's.
+    """
+    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MOST_WITH_GPU}
+    if memory_mb is not None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        space = pages * resource.getpagesize() + memory_mb * 2**20
+        limits |= {resource.RLIMIT_AS: space, resource.RLIMIT_NOFILE: _MOST_DESCRIPTORS}
+    for limit, value in limits.items():
         hard = resource.getrlimit(limit)[1]
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))

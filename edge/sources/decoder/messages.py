@@ -8,7 +8,7 @@ import math
 import pickle
 import struct
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from edge.sources.base import SourceError
 from edge.sources.camera_url import CameraUrl
@@ -17,7 +17,8 @@ from edge.sources.settings import SourceSettings
 LONGEST = 4096
 """Bytes of the longest message to a reader."""
 _LONGEST_TEXT = 500
-_HEADER = struct.Struct("<cBIIQqIIdddBB")
+_HEADER = struct.Struct("<cBIIQqIIdddBBB")
+_PACKET = struct.Struct("<cBIqIIddd")
 _NO_PTS = -(2**63)  # as FFmpeg has it
 
 
@@ -31,12 +32,18 @@ class Pinned:
         return list(self.addresses)
 
 
+Task = Literal["cpu", "gpu", "packets", "gstreamer"]
+"""cpu: decode with FFmpeg; gpu: the same with the GPU's video unit; packets: hand the video over as it is;
+gstreamer: decode with a Jetson's video unit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What a decoder shall do; the first message to it, with the ring's descriptor."""
 
     url: CameraUrl
     settings: SourceSettings
+    task: Task = "cpu"
 
     def pack(self) -> bytes:
         return pickle.dumps(self)
@@ -69,12 +76,14 @@ class Picture:
     """Whether the picture has not changed for so long that the camera must be stuck."""
     damaged: bool
     """Whether most pictures of late were broken."""
+    nv12: bool = False
+    """Whether the slot holds NV12, else it is BGR."""
 
     def pack(self) -> bytes:
         return _HEADER.pack(
             *(b"P", self.slot, self.width, self.height, self.number, _NO_PTS if self.pts is None else self.pts),
             *self.time_base,
-            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen, self.damaged),
+            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen, self.damaged, self.nv12),
         )
 
     @property
@@ -106,7 +115,49 @@ class Exited:
         return self.KIND + str(self.code).encode()
 
 
-Message = Picture | Started | Exited | SourceError
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something worth a line of log."""
+
+    text: str
+
+    def pack(self) -> bytes:
+        return b"N" + self.text[:_LONGEST_TEXT].encode("ascii", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How the packets that follow are coded."""
+
+    codec: str
+    """FFmpeg's name of it."""
+    extradata: bytes
+    """What stands ahead of the first packet: parameter sets."""
+
+    def pack(self) -> bytes:
+        return b"T" + self.codec.encode() + b"\0" + self.extradata
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet of coded video is in the ring. None is ever left out."""
+
+    slot: int
+    nbytes: int
+    pts: int | None
+    time_base: tuple[int, int]
+    """As `Picture` has it; and so are the others."""
+    monotonic_s: float
+    unix_s: float
+    frame_rate: float | None
+
+    def pack(self) -> bytes:
+        pts = _NO_PTS if self.pts is None else self.pts
+        times = (self.monotonic_s, self.unix_s, self.frame_rate or 0.0)
+        return _PACKET.pack(b"V", self.slot, self.nbytes, pts, *self.time_base, *times)
+
+
+Message = Picture | Packet | Format | Note | Started | Exited | SourceError
 
 
 def pack_error(error: SourceError) -> bytes:
@@ -121,6 +172,14 @@ def unpack(message: bytes) -> Message:
         return _unpack_picture(message)
     if kind in (b"S", Exited.KIND):
         return Started(int(body)) if kind == b"S" else Exited(int(body))
+    if kind == b"N" and body.isascii() and body.decode().isprintable():
+        return Note(body[:_LONGEST_TEXT].decode())
+    if kind == b"T":
+        codec, end, extradata = body.partition(b"\0")
+        if end and codec.isalnum():
+            return Format(codec.decode(), extradata)
+    if kind == b"V":
+        return _unpack_packet(message)
     if kind == b"F":
         match json.loads(body):
             case [str(code), str(text)] if code.isidentifier():
@@ -133,10 +192,25 @@ def _unpack_picture(message: bytes) -> Picture:
         _, slot, width, height, number, pts, numerator, denominator, *rest = _HEADER.unpack(message)
     except struct.error as error:
         raise ValueError(f"a decoder sent a broken picture header: {error}") from None
-    monotonic_s, unix_s, frame_rate, frozen, damaged = rest
-    if not all(map(math.isfinite, (monotonic_s, unix_s, frame_rate))):
-        raise ValueError("a decoder sent a time that is no number")
+    monotonic_s, unix_s, frame_rate, frozen, damaged, nv12 = rest
+    _check_times(monotonic_s, unix_s, frame_rate)
     return Picture(
         *(slot, width, height, number, None if pts == _NO_PTS else pts, (numerator, denominator)),
-        *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged)),
+        *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged), bool(nv12)),
     )
+
+
+def _unpack_packet(message: bytes) -> Packet:
+    try:
+        _, slot, nbytes, pts, numerator, denominator, *times = _PACKET.unpack(message)
+    except struct.error as error:
+        raise ValueError(f"a decoder sent a broken packet header: {error}") from None
+    monotonic_s, unix_s, frame_rate = times
+    _check_times(monotonic_s, unix_s, frame_rate)
+    known = None if pts == _NO_PTS else pts
+    return Packet(slot, nbytes, known, (numerator, denominator), monotonic_s, unix_s, frame_rate or None)
+
+
+def _check_times(*times_s: float) -> None:
+    if not all(map(math.isfinite, times_s)):
+        raise ValueError("a decoder sent a time that is no number")

@@ -1,6 +1,7 @@
-"""`PictureRing`: the slots of shared memory through which a decoder's pictures come."""
+"""`PictureRing`: the slots of shared memory through which a decoder's pictures or packets come."""
 
 import fcntl
+import math
 import mmap
 import os
 from typing import Self
@@ -14,7 +15,7 @@ SLOTS = 4
 
 
 class PictureRing:
-    """`SLOTS` BGR pictures of at most `max_pixels` each. Memory is used only as far as pictures have touched it."""
+    """`SLOTS` pictures of at most `max_pixels` each. Memory is used only as far as pictures have touched it."""
 
     def __init__(self, fd: int, max_pixels: int) -> None:
         """Map the memory behind `fd`, which may be closed afterwards."""
@@ -34,23 +35,32 @@ class PictureRing:
             os.close(fd)
             raise
 
-    def write(self, slot: int, image: U8) -> None:
-        """Put a picture (H, W, 3) into a slot."""
-        np.copyto(self._view(slot, image.shape[1], image.shape[0]), image)
+    def write(self, slot: int, array: U8) -> None:
+        """Put an array of any shape into a slot. Raises ValueError where it is empty or too large."""
+        np.copyto(self._view(slot, array.shape), array)
 
-    def read(self, slot: int, width: int, height: int) -> U8:
-        """A copy (height, width, 3) of the picture in a slot. Raises ValueError where no slot can hold such a one."""
-        return self._view(slot, width, height).copy()
+    def read(self, slot: int, width: int, height: int, nv12: bool = False) -> U8:
+        """A copy of the picture in a slot: (height, width, 3) BGR, or (height * 3/2, width) NV12.
+
+        Raises ValueError where no slot can hold such a one, or NV12 shall have odd sides.
+        """
+        if nv12 and (width % 2 or height % 2):
+            raise ValueError(f"NV12 has even sides, not {width}x{height}")
+        return self._view(slot, (height * 3 // 2, width) if nv12 else (height, width, 3)).copy()
+
+    def read_bytes(self, slot: int, nbytes: int) -> bytes:
+        """A copy of the first `nbytes` of a slot. Raises ValueError where it does not have so many."""
+        return self._view(slot, (nbytes,)).tobytes()
 
     def close(self) -> None:
         """Unmap the memory; it is freed when the other side has done so too."""
         self._memory.close()
 
-    def _view(self, slot: int, width: int, height: int) -> U8:
-        size = width * height * 3
+    def _view(self, slot: int, shape: tuple[int, ...]) -> U8:
+        size = math.prod(shape)
         if not (0 <= slot < SLOTS and 0 < size <= self._slot_bytes):
-            raise ValueError(f"no slot {slot} for a picture of {width}x{height}; slots hold {self._slot_bytes} bytes")
-        view: U8 = np.frombuffer(self._memory, np.uint8, size, slot * self._slot_bytes).reshape(height, width, 3)
+            raise ValueError(f"no slot {slot} for {shape} bytes; slots hold {self._slot_bytes}")
+        view: U8 = np.frombuffer(self._memory, np.uint8, size, slot * self._slot_bytes).reshape(shape)
         return view
 
 

@@ -16,7 +16,7 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
-from edge.sources.decoder.child import SLOT_WAIT_S
+from edge.sources.decoder.outlet import SLOT_WAIT_S
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.decoder.ring import SLOTS
 from edge.sources.settings import SourceSettings

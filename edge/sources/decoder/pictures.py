@@ -1,0 +1,114 @@
+"""The decoder process's work where it decodes: each picture of the camera into the ring."""
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+
+from edge.arrays import U8
+from edge.sources.base import SourceError
+from edge.sources.decoder.connection import CameraVideo, camera_video, check_size
+from edge.sources.decoder.damage import Damage
+from edge.sources.decoder.frozen import FrozenPicture
+from edge.sources.decoder.messages import Job, Note, Picture
+from edge.sources.decoder.outlet import Outlet
+from edge.sources.hardware import decoded_on_gpu, gpu_decoding
+from edge.sources.picture import BgrConverter, Nv12Converter
+
+Converter = Callable[[av.VideoFrame], U8]
+
+
+def decode_on_cpu(outlet: Outlet, job: Job) -> None:
+    """BGR pictures until the reader or the camera is gone."""
+    with camera_video(job.url, job.settings) as video:
+        _Decoder(outlet, job, BgrConverter()).run(video)
+
+
+def decode_on_gpu(outlet: Outlet, job: Job) -> None:
+    """NV12 pictures from the GPU's video unit, or of FFmpeg's own decoder where the unit refuses; a note says why."""
+    accelerator, refused = gpu_decoding()
+    if accelerator is None:
+        outlet.send(Note(f"decoded on the CPU: {refused}"))
+    with camera_video(job.url, job.settings, accelerator) as video:
+        watch = _Decoder(outlet, job, Nv12Converter())
+        if accelerator is not None:
+            watch.tell_refusal = True
+        watch.run(video)
+
+
+class _Decoder:
+    """One connection to a camera."""
+
+    def __init__(self, outlet: Outlet, job: Job, convert: Converter) -> None:
+        self._outlet, self._url, self._settings = outlet, job.url, job.settings
+        self._convert = convert
+        self._frozen = FrozenPicture(job.settings.frozen_after_s)
+        self._damage = Damage()
+        self._number = 0
+        self.tell_refusal = False
+        """Whether to send a note should the first picture not come from the GPU."""
+
+    def run(self, video: CameraVideo) -> None:
+        """Every picture until the camera hangs up; broken packets are skipped, unless nothing else comes."""
+        video.stream.thread_type = "SLICE"
+        video.stream.codec_context.thread_count = self._settings.decoder_threads
+        came = time.monotonic(), time.time()
+        fruitful_s, rate = came[0], video.frame_rate
+        for packet in video.container.demux(video.stream):
+            now = time.monotonic(), time.time()
+            monotonic_s, unix_s = came if video.cut_late else now
+            came = now
+            try:
+                pictures = packet.decode() if packet.size else []
+            except av.error.InvalidDataError:
+                pictures = []
+                self._damage.count(broken=True)
+            for picture in pictures:
+                self._note_refusal(picture, video)
+                self._hand_over(picture, monotonic_s, unix_s, rate)
+                fruitful_s = now[0]
+            self._outlet.listen()
+            if now[0] > fruitful_s + self._settings.stall_timeout_s:
+                raise SourceError("timeout", f"{self._url} sends video that cannot be decoded")
+
+    def _hand_over(self, picture: av.VideoFrame, monotonic_s: float, unix_s: float, rate: float | None) -> None:
+        """Leave a picture in a free slot; drop it where the reader is late."""
+        check_size(self._url, self._settings, picture.width, picture.height)
+        frozen = self._frozen.look(picture, monotonic_s)
+        self._damage.count(picture.is_corrupt)
+        number, self._number = self._number, self._number + 1
+        slot = self._outlet.slot_for_picture()
+        if slot is None:
+            return
+        pixels = self._convert(picture)
+        nv12 = pixels.ndim == 2
+        self._outlet.fill(slot, pixels)
+        self._outlet.send(
+            Picture(
+                slot=slot,
+                width=pixels.shape[1],
+                height=pixels.shape[0] * 2 // 3 if nv12 else pixels.shape[0],
+                number=number,
+                pts=picture.pts,
+                time_base=ratio(picture.time_base),
+                monotonic_s=monotonic_s,
+                unix_s=unix_s,
+                frame_rate=rate,
+                frozen=frozen,
+                damaged=self._damage.most,
+                nv12=nv12,
+            )
+        )
+
+    def _note_refusal(self, picture: av.VideoFrame, video: CameraVideo) -> None:
+        if self.tell_refusal and not decoded_on_gpu(picture):
+            codec = video.stream.codec_context
+            what = f"{codec.name} {codec.profile or ''} {picture.format.name} {picture.width}x{picture.height}"
+            self._outlet.send(Note(f"decoded on the CPU: the GPU's video unit does not take {what}"))
+        self.tell_refusal = False
+
+
+def ratio(time_base: Fraction | None) -> tuple[int, int]:
+    """Numerator and denominator; 0, 0 where there is none."""
+    return (0, 0) if time_base is None else (time_base.numerator, time_base.denominator)
