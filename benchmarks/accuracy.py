@@ -4,7 +4,8 @@
 
 Runs the pipeline that the service and `python -m edge` run. Every picture is decoded once and goes to all variants in
 turn, each with a tracker that starts fresh at the first frame of its half. Besides the pipeline's modes there is
-`predicted`: the teacher every K frames and the motion model between, see benchmarks.frame_skipping.
+`predicted`: the teacher every K frames and the motion model between, see benchmarks.frame_skipping. Weights that were
+not exported yet: benchmarks.score.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from benchmarks.fps_plot import COLOURS
 from benchmarks.frame_skipping import ARMS, Arm, FrameTracker, has_period
 from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
+from benchmarks.score_once import once_per_picture
 from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import PipelineSettings, parse_size
 from edge.mot_format import MotBoxes, parse_mot, read_mot
@@ -72,8 +74,15 @@ def open_pipelines(
     chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant; they share the networks."""
-    settings = PipelineSettings(max_lanes=1, tracker=tracker or TrackerSettings())
-    return {variant: TrackingPipeline(backend, settings) for variant in chosen}
+    settings = {
+        variant: PipelineSettings(
+            max_lanes=1,
+            mode="teacher" if variant.mode == "predicted" else variant.mode,
+            tracker=tracker or TrackerSettings(),
+        )
+        for variant in chosen
+    }
+    return {variant: TrackingPipeline(backend, wanted) for variant, wanted in settings.items()}
 
 
 def track_sequence(
@@ -123,15 +132,20 @@ def evaluate(
 
 
 def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
-    """The table, one block per sequence, pooled last."""
+    """The table, one block per sequence, pooled last; at its right what FairMOT's evaluator would say."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ids kept':>8}"
+        yield f"\n{'':65} by FairMOT's rules"
+        yield (
+            f"{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ids kept':>8} "
+            f"{'MOTA':>6} {'IDF1':>6}"
+        )
         for variant, by_sequence in scores.items():
             s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
             yield (
                 f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
                 f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5} "
-                + ("       -" if kept is None else f"{100 * kept:8.1f}")
+                f"{'-' if kept is None else f'{100 * kept:.1f}':>8} "
+                f"{100 * s.fairmot.mota:6.1f} {100 * s.fairmot.idf1:6.1f}"
             )
 
 
@@ -166,36 +180,58 @@ def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, A
             yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | values.as_record()
 
 
-def main() -> None:
-    """Run, print, save."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
-    parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What to score and where to keep it, but for the networks."""
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
-    parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
-    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
-    parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
-    parser.add_argument("--name", default="accuracy", help="of the result's files")
-    options = parser.parse_args()
 
-    folders = [options.data / name for name in options.sequences]
+
+def score(
+    options: argparse.Namespace,
+    folders: Sequence[Path],
+    backend: Backend,
+    modes: Sequence[Arm],
+    about: Mapping[str, Any],
+) -> Path:
+    """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
     tracker = TrackerSettings(score_threshold=options.threshold)
-    backend = open_backend(options.models, options.size, options.device)
-    pipelines = open_pipelines(variants(options.modes, options.k), backend, tracker)
+    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
-
-    width, height = options.size
-    files = options.models.glob(f"*-{width}x{height}.onnx")
-    result = {"conditions": conditions(files, backend), "half": options.half, "input": f"{width}x{height}"}
-    result["threshold"] = options.threshold
+    result = dict(about) | {"half": options.half, "threshold": options.threshold, "networks": networks(backend)}
     path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))
     print(f"\nsaved {path} and its plot")
+    return path
+
+
+def networks(backend: Backend) -> dict[str, dict[str, str]]:
+    """What each network says of itself, as far as it matters to who reads the scores."""
+    return {
+        name: {"network": s.network, "mapping": s.mapping, "commit": s.commit}
+        for name, s in ((name, engine.signature) for name, engine in backend.engines.items())
+    }
+
+
+def main() -> None:
+    """Score the networks of a folder of model files."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
+    parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
+    parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
+    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
+    parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
+    parser.add_argument("--name", default="accuracy", help="of the result's files")
+    add_options(parser)
+    options = parser.parse_args()
+
+    backend = open_backend(options.models, options.size, options.device)
+    size = f"{options.size[0]}x{options.size[1]}"
+    about = {"conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend), "input": size}
+    score(options, [options.data / name for name in options.sequences], backend, options.modes, about)
 
 
 if __name__ == "__main__":

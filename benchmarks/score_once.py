@@ -1,7 +1,7 @@
 """A network without prior runs once per picture, however many modes and periods ask it about that picture.
 
-Scoring sends every picture through forty pipelines. What the teacher and the plain student say about it is the same each
-time, so it is kept until the next picture comes; only the student with prior must run anew.
+Scoring sends every picture through forty pipelines. What the teacher and the plain student say about it is the same
+each time, so it is kept until the next picture comes; only the student with prior must run anew.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import pytest
 
 from benchmarks.accuracy import evaluate, open_pipelines, variants
@@ -11,12 +10,10 @@ from benchmarks.score_once import OncePerPicture, once_per_picture
 from edge.backend import Backend, open_backend
 from engines.host import HostStream
 from engines.signature import IMAGE
-from tests.support.drawn import Drawn
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.tiny_pair import signature, write_tiny_pair
 
 SIZE = (320, 192)
-FRAMES = 14
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +21,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Backend:
     folder = tmp_path_factory.mktemp("pair")
     write_tiny_pair(folder, SIZE)
     return open_backend(folder, SIZE, "cpu", pair="tiny", threads=1)
-
-
-@pytest.fixture(scope="module")
-def crossing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sequence of three walkers, two of whom meet."""
-    scene = Drawn(((100, 200), (500, 210), (320, 100)), ((400, 0), (-380, 0), (0, 300)))
-    folder = tmp_path_factory.mktemp("crossing")
-    (folder / "img1").mkdir()
-    rows = []
-    for index in range(FRAMES):
-        frame = scene.frame(index)
-        cv2.imwrite(str(folder / "img1" / f"{index + 1:06d}.png"), frame.image)
-        for identity, (left, top, right, bottom) in enumerate(scene.xyxy(frame.time_s).tolist(), start=1):
-            rows.append(f"{index + 1},{identity},{left + 1},{top + 1},{right - left},{bottom - top},1,1,1\n")
-    (folder / "gt.txt").write_text("".join(rows))
-    info = f"name=crossing\nimDir=img1\nframeRate=30\nseqLength={FRAMES}\nimWidth=640\nimHeight=384\nimExt=.png\n"
-    (folder / "seqinfo.ini").write_text(f"[Sequence]\n{info}")
-    return folder
 
 
 def test_every_score_is_the_same_as_when_each_pipeline_asks_for_itself(tiny: Backend, crossing: Path) -> None:

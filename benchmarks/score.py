@@ -1,0 +1,134 @@
+"""From a recipe, or the weights of a training run, to MOTA, IDF1 and HOTA, through the pipeline that is deployed.
+
+    python -m benchmarks.score training/recipes/paper/mot17/yolo-atttrack-efm.toml --data DATA --k 2 4 6
+    python -m benchmarks.score runs/yolo-student --teacher runs/yolo-teacher --plain runs/yolo-small --data DATA
+
+A recipe is trained first, with the teacher and the start that it names, as far as that was not done. Then the networks
+are exported to ONNX, and run over the test halves like any others: benchmarks.accuracy does the rest. The result,
+benchmarks/results/score-NAME.json, is what benchmarks.paper looks into for its rows.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.accuracy import add_options, score
+from benchmarks.conditions import ROOT, conditions
+from benchmarks.frame_skipping import ARMS
+from benchmarks.paper_rows import SEQUENCES
+from benchmarks.score_export import ScoreError, TrainedRun, export_pair, train
+from edge.backend import open_backend
+from edge.config import parse_size
+from edge.modes import Mode, NetworkName
+from edge.pipeline import PipelineError
+from edge.sources.base import SourceError
+from engines.errors import EngineError
+
+MAPPINGS = ("none", "ifm", "efm")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train what is missing, export, score; 2 after one line that says what was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        with ExitStack() as stack:
+            folder: Path = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="score-")))
+            run(options, folder)
+    except (ScoreError, EngineError, PipelineError, SourceError) as error:
+        print(f"python -m benchmarks.score: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    """Score one subject; the model files go to `folder`."""
+    sequences = present(options.data / "sequences", options.sequences)
+    path: Path = options.subject
+    if path.suffix == ".toml":
+        path = train(path, options.data, options.runs or ROOT / "runs" / path.resolve().parent.name)
+    subject = TrainedRun.find(path)
+    networks = networks_of(subject, options.teacher, options.plain)
+    size = options.size or subject.size
+    folder.mkdir(parents=True, exist_ok=True)
+    pair, files = export_pair(networks, size, wants_pivot(subject, options.mapping), folder)
+    mode: Mode = "student" if "teacher" not in networks else "atttrack" if "student" in networks else "naive"
+    backend = open_backend(folder, size, options.device, mode, pair)
+    about = {
+        "conditions": conditions(files, backend),
+        "input": f"{size[0]}x{size[1]}",
+        "trained": {name: trained.as_record() for name, trained in networks.items()},
+    }
+    options.name = options.name or default_name(subject, options.mapping)
+    score(options, sequences, backend, options.modes or backend.modes, about)
+
+
+def present(folder: Path, names: Sequence[str] | None) -> list[Path]:
+    """The sequences asked for, or all of the paper's that are there. Raises ScoreError where that is none."""
+    wanted = names or dict.fromkeys(name for dataset in SEQUENCES.values() for name in dataset)
+    found = [folder / name for name in wanted if (folder / name / "seqinfo.ini").is_file()]
+    if names and len(found) < len(names):
+        missing = sorted(set(names) - {path.name for path in found})
+        raise ScoreError(f"{folder} has no sequences {', '.join(missing)}")
+    if not found:
+        raise ScoreError(f"{folder} has none of the paper's sequences, such as MOT17-09")
+    return found
+
+
+def networks_of(subject: TrainedRun, teacher: Path | None, plain: Path | None) -> dict[NetworkName, TrainedRun]:
+    """The runs behind a pair's networks; the teacher, unless given, is the one that the subject's recipe names.
+
+    A subject with prior is the student, any other the plain one. Raises ScoreError for a pair that cannot be.
+    """
+    if teacher is None and (name := subject.setting("teacher")):
+        teacher = subject.neighbour(name)
+    if subject.has_prior and teacher is None:
+        raise ScoreError(f"{subject.name} takes a teacher's heatmap; say which with --teacher RUN")
+    if plain is not None and not subject.has_prior:
+        raise ScoreError(f"{subject.name} is a plain student itself; leave --plain out")
+    found: dict[NetworkName, TrainedRun] = {}
+    if teacher is not None:
+        found["teacher"] = TrainedRun.find(teacher)
+    found["student" if subject.has_prior else "plain"] = subject
+    if plain is not None:
+        found["plain"] = TrainedRun.find(plain)
+    return found
+
+
+def wants_pivot(subject: TrainedRun, mapping: str | None) -> bool:
+    """Whether to export with pivot features. Raises ScoreError where training had another mapping than asked for."""
+    trained = subject.setting("mapping", "none")
+    if mapping not in (None, "efm", trained):
+        raise ScoreError(f"{subject.name} was trained with mapping {trained!r}, not {mapping!r}; leave --mapping out")
+    return (mapping or trained) == "efm"
+
+
+def default_name(subject: TrainedRun, mapping: str | None) -> str:
+    """score-mot17-yolo-teacher, score-yolo-student-efm and the like."""
+    parts = [part for part in subject.name.split("/") if part not in ("runs", "weights")]
+    return "-".join(["score", *parts, *([mapping] if mapping and not parts[-1].endswith(mapping) else [])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("subject", type=Path, help="recipe (.toml), folder of a run, or file of weights")
+    parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, and images/ for training")
+    parser.add_argument("--teacher", type=Path, metavar="RUN", help="default: the run beside it that the recipe names")
+    parser.add_argument("--plain", type=Path, metavar="RUN", help="student without prior, for the modes naive, student")
+    parser.add_argument("--mapping", choices=MAPPINGS, help="of features; default as trained. efm exports pivots")
+    parser.add_argument("--sequences", nargs="+", help="default: those of MOT17 and MOT15 that are there")
+    parser.add_argument("--modes", nargs="+", choices=ARMS, help="default: all that these networks allow")
+    parser.add_argument("--size", type=parse_size, metavar="WIDTHxHEIGHT", help="default: as trained")
+    parser.add_argument("--runs", type=Path, help="where recipes are trained (default runs/ and the recipe's folder)")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files here")
+    parser.add_argument("--name", help="of the result's files (default score- and the run's name)")
+    add_options(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
