@@ -44,9 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     width, height = (int(side) for side in args.size.split("x"))
     try:
         network, record = load_network(args.weights)
-    except FileNotFoundError as error:
+        pivot = pivot_from(record) if args.pivot else None
+    except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    pivot = pivot_from(record) if args.pivot else None
     signature = sign(record, network, args.role, (width, height), args.peaks, pivot)
     export(network, signature, args.output, pivot)
     report = verify(network, signature, args.output, pivot)
@@ -65,7 +65,7 @@ def sign(
 ) -> Signature:
     """What the export of a weights.pt, whose network this is, will say of itself."""
     recipe = record["recipe"]
-    implicit: FeatureMapping = recipe["mapping"] if network.has_prior else "none"
+    implicit: FeatureMapping = "ifm" if network.has_prior and recipe["mapping"] == "ifm" else "none"
     return Signature(
         role=role,
         height=input_wh[1],

@@ -39,17 +39,22 @@ def network_from(record: dict[str, Any]) -> TrackingNetwork:
 
 
 def classifier_of(record: dict[str, Any], embedding: int, identities: int) -> dict[str, Tensor] | None:
-    """The identity classifier of a record, None where it is of another shape (other data).
+    """The identity classifier of a record, None where it has none (published weights) or another shape (other data).
 
     A run that goes on from the record keeps it. A student begins with its teacher's: its embeddings become like those.
     """
-    state: dict[str, Tensor] = record["classifier"]
-    fits = state["linear.weight"].shape == (identities, embedding)
-    return {name: value.float() for name, value in state.items()} if fits else None
+    state: dict[str, Tensor] | None = record.get("classifier")
+    if state is None or state["linear.weight"].shape != (identities, embedding):
+        return None
+    return {name: value.float() for name, value in state.items()}
 
 
 def pivot_from(record: dict[str, Any]) -> PivotFeatures:
-    """The identity classifier that was trained with a record's network."""
+    """The identity classifier that was trained with a record's network. Raises ValueError where there is none."""
+    if "classifier" not in record:
+        raise ValueError(
+            "these weights have no identity classifier, which pivot features need; train on from them first"
+        )
     identities, dimension = record["classifier"]["linear.weight"].shape
     classifier = IdentityClassifier(dimension, identities)
     classifier.load_state_dict(record["classifier"])

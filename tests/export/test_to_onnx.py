@@ -1,13 +1,11 @@
 """Exported files keep the contract and say what the network says."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 
 from engines.signature import PRIOR, Role, Signature, SignatureError, check_pair
 from export.half_weights import halve_weights
@@ -15,7 +13,8 @@ from export.to_onnx import export, main, sign
 from export.verify import verify
 from tests.support.trained_network import as_if_trained
 from training.losses import IdentityClassifier
-from training.models.dla import UpConv
+from training.models.heads import TrackingNetwork
+from training.models.networks import build_network
 from training.models.yolo import YoloFairMot
 from training.pivot import PivotFeatures
 
@@ -24,8 +23,8 @@ def trained(prior: bool = False) -> YoloFairMot:
     return as_if_trained(YoloFairMot(0.125, prior))
 
 
-def record(network: YoloFairMot) -> dict[str, object]:
-    recipe = {"pair": "test", "network": "yolo-1/8", "mapping": "ifm"}
+def record(network: TrackingNetwork, name: str = "yolo-1/8", mapping: str = "ifm") -> dict[str, object]:
+    recipe = {"pair": "test", "network": name, "mapping": mapping}
     return {"recipe": recipe, "network": network.state_dict(), "commit": "abc"}
 
 
@@ -48,18 +47,25 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
         assert {len(output) for output in outputs} == {batch}
 
 
-def test_a_deformable_convolution_is_exported_as_samplings_of_the_grid(tmp_path: Path) -> None:
-    """One of the eighteen of DLA34; the whole takes the exporter minutes."""
-    layer = as_if_trained(UpConv(4, 6, deform=True))
-    example = torch.randn(2, 4, 6, 9)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(layer, (example,), tmp_path / "layer.onnx", opset_version=18, dynamo=True, verbose=False)
-    session = onnxruntime.InferenceSession(str(tmp_path / "layer.onnx"), providers=["CPUExecutionProvider"])
-    (ours,) = session.run(None, {session.get_inputs()[0].name: example.numpy()})
-    with torch.inference_mode():
-        np.testing.assert_allclose(ours, layer(example).numpy(), atol=1e-4)
-    assert {node.op_type for node in onnx.load(tmp_path / "layer.onnx").graph.node} >= {"GridSample", "Conv"}
+@pytest.mark.parametrize(
+    ("name", "prior"),
+    [
+        *((f"yolo-1/{part}", prior) for part in (2, 4) for prior in (False, True)),
+        *(("dla34", False), ("dla34-small", True), ("dla34-half", True)),
+    ],
+)
+def test_every_network_agrees_with_torch_once_exported(tmp_path: Path, name: str, prior: bool) -> None:
+    network = as_if_trained(build_network(name, prior=prior))
+    role: Role = "student" if prior else "teacher"
+    signature = sign(record(network, name), network, role, (96, 64), peaks=40)
+    path = tmp_path / "model.onnx"
+    export(network, signature, path)
+    report = verify(network, signature, path)
+    assert report.passed, report.table()
+    operators = [node.op_type for node in onnx.load(path).graph.node]
+    # the runtimes' common ground: one sampling for each of DLA34's sixteen deformable convolutions, no norm left
+    assert operators.count("GridSample") == (16 if name.startswith("dla") else 0)
+    assert "BatchNormalization" not in operators
 
 
 def test_pivot_features_leave_with_both_networks_of_a_pair_or_with_none(tmp_path: Path) -> None:
@@ -89,6 +95,10 @@ def test_parity_notices_another_network(tmp_path: Path) -> None:
 def test_metadata_names_mapping_only_where_it_was_learnt() -> None:
     assert sign(record(trained()), trained(prior=True), "student", (96, 64)).mapping == "ifm"
     assert sign(record(trained()), trained(), "teacher", (96, 64)).mapping == "none"
+    student = trained(prior=True)  # explicit mapping is in the file only where its embeddings are pivot features
+    pivot = PivotFeatures(IdentityClassifier(64, 23)).eval()
+    efm = record(student, mapping="efm")
+    assert [sign(efm, student, "student", (96, 64), 40, seen).mapping for seen in (None, pivot)] == ["none", "efm"]
 
 
 def test_a_weight_beyond_half_precision_is_refused() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from training.checkpoint import save_checkpoint
 from training.models.yolo import YoloFairMot
-from training.weights import halved, load_network
+from training.weights import classifier_of, halved, load_network, pivot_from
 
 
 @pytest.mark.parametrize("prior", [False, True])
@@ -27,3 +27,10 @@ def test_saved_weights_make_the_same_network_up_to_half_precision(tmp_path: Path
 def test_missing_weights_are_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pt.*train_plain"):
         load_network(tmp_path / "none.pt")
+
+
+def test_published_weights_bring_no_identity_classifier() -> None:
+    record = {"network": YoloFairMot(0.125).state_dict(), "recipe": {"network": "yolo-1/8"}}
+    assert classifier_of(record, 64, 5) is None
+    with pytest.raises(ValueError, match="no identity classifier"):
+        pivot_from(record)
