@@ -105,13 +105,13 @@ def pack(
 
 
 def cut(archive: Path, size: int) -> list[Path]:
-    """Replace a file of more than `size` bytes by parts of at most so many, NAME.00 and on; paths of what there is."""
+    """Replace a file of more than `size` bytes by parts of at most so many, NAME.000 and on; paths of what there is."""
     if archive.stat().st_size <= size:
         return [archive]
     content = archive.read_bytes()
     parts = []
     for number, start in enumerate(range(0, len(content), size)):
-        parts.append(archive.with_name(f"{archive.name}.{number:02}"))
+        parts.append(archive.with_name(f"{archive.name}.{number:03}"))
         parts[-1].write_bytes(content[start : start + size])
     archive.unlink()
     return parts

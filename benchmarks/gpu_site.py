@@ -69,7 +69,7 @@ def unpack(kit: Path, work: Path) -> Path:
 def _archives(kit: Path) -> Mapping[str, list[Path]]:
     """Name -> its parts in their order; a whole file is its only part."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(kit.rglob("*")):
+    for path in sorted(kit.rglob("*"), key=lambda path: path.name):  # parts may lie in several folders
         name = path.name if path.suffix in (".whl", ".txz") else path.stem
         if path.is_file() and name.endswith((".whl", ".txz")):
             found.setdefault(name, []).append(path)

@@ -21,7 +21,7 @@ from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.plan import PlanStore
 from engines.tensorrt_engine import TensorRtEngine
 
-SCENE = "synthetic://?seed=1&people=20&width=1280&height=720"
+SCENE = "synthetic://?seed=1&people=20"
 ROLES = ("teacher", "student", "student-plain")
 Variant = Literal["served", "halved"]
 """served: what the service runs, a plan where there is one; halved: the fp16 files, in ONNX Runtime."""
@@ -87,8 +87,9 @@ class Check:
         return open_backend(folder, self.size, self.device, "atttrack", self.pair, max_batch=self.largest_batch)
 
     def frames(self, count: int) -> list[Frame]:
-        """Drawn frames, decoded beforehand."""
-        source = open_source(SCENE)
+        """Drawn frames, 720p, decoded beforehand."""
+        width, height = (480, 270) if self.quick else (1280, 720)
+        source = open_source(f"{SCENE}&width={width}&height={height}")
         try:
             return list(islice(source, count))
         finally:
