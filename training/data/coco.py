@@ -68,7 +68,8 @@ def parse_instances(text: str, name: str) -> list[tuple[str, F32, F32]]:
             crowd = bool(annotation.get("iscrowd", 0))
             boxes[annotation["image_id"]][crowd].append((left, top, left + width, top + height))
     return [
-        (file_name, *(np.array(kind, np.float32).reshape(-1, 4) for kind in boxes[image]))
+        (file_name, np.array(persons, np.float32).reshape(-1, 4), np.array(crowds, np.float32).reshape(-1, 4))
         for image, file_name in files.items()
         if image in boxes
+        for persons, crowds in [boxes[image]]
     ]

@@ -70,8 +70,7 @@ class DeviceLoader:
 
     def _keyframe(self, keys: Sequence[View], maps: F64) -> dict[str, Tensor]:
         xyxy = self._upload(_padded([key.picture.xyxy for key in keys], MAX_OBJECTS))
-        moves = [np.zeros((0, 2), np.float32) if key.velocity is None else key.velocity for key in keys]
-        velocity = self._upload(_padded(moves, MAX_OBJECTS, 2))
+        velocity = self._upload(_padded([key.velocity for key in keys], MAX_OBJECTS, 2))
         matrix, factor = self._warps(keys, maps)
         counts = torch.tensor([len(key.picture.ids) for key in keys], device=self.device)
         used = torch.arange(MAX_OBJECTS, device=self.device) < counts[:, None]

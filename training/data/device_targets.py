@@ -59,7 +59,8 @@ def _gaussians(cell: Tensor, radius: Tensor, valid: Tensor, cells: tuple[int, in
     height, width = cells
     heatmap = torch.zeros((len(cell), height, width), device=cell.device)
     spread = (2 * radius + 1).double() / 6
-    for some in torch.arange(cell.shape[1], device=cell.device).split(AT_ONCE):
+    for start in range(0, cell.shape[1], AT_ONCE):
+        some = slice(start, start + AT_ONCE)
         lines = []
         for axis, length in ((1, height), (0, width)):
             away = torch.arange(length, device=cell.device) - cell[:, some, axis, None]

@@ -41,7 +41,7 @@ def _warp_alike(frames: Tensor, maps: Sequence[F64], input_wh: tuple[int, int]) 
     rows = area_weights(height, [size[1] for size in sizes], frames.device)  # (n, h', H)
     columns = area_weights(width, [size[0] for size in sizes], frames.device)  # (n, w', W)
     levels = (frames.float() - BORDER).flatten(2)  # (n, H, W * 3); what is outside is 0
-    levels = (rows @ levels).unflatten(2, (width, 3)).permute(0, 3, 1, 2)  # (n, 3, h', W)
+    levels = (rows @ levels).view(len(frames), -1, width, 3).permute(0, 3, 1, 2)  # (n, 3, h', W)
     levels = (levels @ columns.mT[:, None]).round()  # (n, 3, h', w')
     grid = _sampling_grid(rest, (levels.shape[3], levels.shape[2]), input_wh, frames.device)
     warped = functional.grid_sample(levels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
@@ -80,15 +80,15 @@ def recolour(rgb: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     spread = high - low
     turn = torch.where(high == green, blue - red + 2 * spread, red - green + 4 * spread)
     turn = torch.where(high == red, green - blue, turn)
-    hue = (30 * turn / spread.clamp_min(1)).round() / 30  # in sixths of the circle
-    chroma = (255 * spread / high.clamp_min(1)).round()
+    hue = (30 * turn / spread.clamp_min(1) + 0.5).floor() / 30  # in sixths of the circle
+    chroma = (255 * spread / high.clamp_min(1) + 0.5).floor()
     chroma = (chroma * gain_s).clamp_max(255).floor() / 255
     bright = (high * gain_v).clamp_max(255).floor()
     channels = []
     for offset in (5, 3, 1):
         k = (hue + offset) % 6
         channels.append(bright - bright * chroma * torch.minimum(k, 4 - k).clamp(0, 1))
-    coloured = torch.stack(channels, 1).round()
+    coloured = torch.stack(channels, 1).floor()  # as OpenCV does on the way back
     return torch.where((gain_s != 1)[:, None] | (gain_v != 1)[:, None], coloured, rgb)
 
 

@@ -1,6 +1,7 @@
 """Sequences in MOTChallenge folders: MOT15, MOT16, MOT17, MOT20, and the same with a video instead of pictures."""
 
 import configparser
+import os
 from pathlib import Path
 
 import cv2
@@ -77,7 +78,7 @@ def _unpack(path: Path, targets: list[Path]) -> None:
         if not read:
             raise ValueError(f"{path} ends before frame {int(target.stem)}; seqinfo.ini promises {2 * len(targets)}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}")
+        partial = target.with_name(f".{os.getpid()}-{target.name}")
         cv2.imwrite(str(partial), frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         partial.replace(target)
     video.release()

@@ -6,7 +6,7 @@ drawn for it (`draw`) is the same for all who render it: here with OpenCV, in `d
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,8 +30,8 @@ class View:
 
     picture: LabelledImage
     warp: Warp
-    velocity: F32 | None = None
-    """Of a keyframe: (n, 2) how each of its persons moves, in source pixels per frame."""
+    velocity: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    """Of a keyframe: (n, 2) how each of its persons moves, in source pixels per frame; nothing for other views."""
 
 
 class Samples(Protocol):
