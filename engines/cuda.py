@@ -63,7 +63,11 @@ class _Driver:
             ) from None
 
     def __call__(self, name: str, *arguments: Any) -> None:
-        status = self._functions[name](*arguments)
+        try:
+            function = getattr(self._functions, name)  # looked up once, then kept
+        except AttributeError:
+            raise DeviceError(f"this CUDA driver has no {name}, so it is older than CUDA 11.4; update it") from None
+        status = function(*arguments)
         if status:
             text = ctypes.c_char_p()
             self._functions.cuGetErrorString(status, ctypes.byref(text))

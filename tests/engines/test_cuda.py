@@ -42,6 +42,11 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         CudaDevice(3, str(host_driver()))
 
 
+def test_a_driver_that_lacks_a_function_is_refused_as_too_old(device: CudaDevice) -> None:
+    with pytest.raises(DeviceError, match=r"no cuFromTheFuture, so it is older than CUDA 11\.4; update it"):
+        device._driver("cuFromTheFuture")
+
+
 def test_it_says_what_it_is(device: CudaDevice) -> None:
     assert (device.name, device.kind, device.asynchronous) == ("host driver", "cuda", True)
     assert (device.compute_capability, device.driver_version, device.index) == ((9, 0), 13000, 0)
