@@ -47,12 +47,11 @@ class Parts:
     def add(self, name: str, content: bytes) -> bool:
         """A file of the data; False where no part has room for it."""
         size = BLOCK + -(-len(content) // BLOCK) * BLOCK
-        first = self._archive is None
-        if not self._room(size + (RECORD if first else 0)):
+        if not self._room(size, RECORD):
             return False
         if self._archive is None:
             self._archive = tarfile.open(self._part / f"data-{self._number}.tar", "w")
-            self._used += 0 if first else RECORD
+            self._used += RECORD
         entry = tarfile.TarInfo(name)
         entry.size = len(content)
         self._archive.addfile(entry, io.BytesIO(content))
@@ -68,10 +67,11 @@ class Parts:
     def _part(self) -> Path:
         return self._folder / str(self._number)
 
-    def _room(self, size: int) -> bool:
-        """Make room by beginning another part if need be, and count it as taken."""
-        if self._number == 0 or self._used + size > self._limit:
-            if not self._left or size + RECORD > self._limit:
+    def _room(self, size: int, first: int = 0) -> bool:
+        """Count `size` as taken, in another part if need be. first: what the first file of an archive takes besides."""
+        needed = size + (first if self._archive is None else 0)
+        if self._number == 0 or self._used + needed > self._limit:
+            if not self._left or size + first > self._limit:
                 return False
             self.close()
             self._number, self._left, self._used = self._number + 1, self._left - 1, 0

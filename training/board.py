@@ -34,16 +34,16 @@ class TensorBoard:
         """Goes on after `step`: what an earlier, killed process wrote beyond it no longer counts."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(folder, purge_step=step + 1)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(folder, purge_step=step + 1)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """See `Board.add`."""
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
         """See `Board.flush`."""
-        self._writer.flush()  # type: ignore[no-untyped-call]
+        self._writer.flush()
 
 
 def open_board(folder: Path, step: int) -> Board:

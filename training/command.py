@@ -51,6 +51,8 @@ class Pictures:
         frames, identities = read_sequences(
             [folder for folder in sequences if folder.name not in missing], args.out.parent / "frames"
         )
+        if not frames:
+            raise FileNotFoundError(f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}")
         images = read_images([folder for folder in folders if folder.name not in missing])
         return cls(frames, identities, images, missing)
 

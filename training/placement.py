@@ -28,6 +28,15 @@ class Placement:
         """bf16 where it is safe, on this device."""
         return torch.autocast(self.device.type, torch.bfloat16)
 
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """The process that leads does what is inside before the others do: files appear once."""
+        if not self.leads:
+            distributed.barrier()
+        yield
+        if self.leads and self.world > 1:
+            distributed.barrier()
+
     @torch.no_grad()
     def mean(self, tensors: Sequence[Tensor]) -> None:
         """Replace each float32 tensor by its mean over all processes; every process must bring the same shapes."""
@@ -36,7 +45,7 @@ class Placement:
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         distributed.all_reduce(flat)
         flat /= self.world
-        for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        for tensor, part in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(part.view_as(tensor))
 
 
@@ -51,10 +60,11 @@ def placed(name: str | None) -> Iterator[Placement]:
         raise RuntimeError("--device cuda: torch sees no GPU; leave the option out to train on the CPU")
     kind = name or ("cuda" if gpus else "cpu")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = torch.device(kind, int(os.environ.get("LOCAL_RANK", "0")) if kind == "cuda" else None)
+    device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if kind == "cuda" else kind)
     if kind == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cudnn.benchmark = True  # inputs never change their size
+        torch.set_float32_matmul_precision("high")
     if world > 1:
         distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:

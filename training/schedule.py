@@ -34,7 +34,7 @@ PROBE_STEPS = 40
 def main(argv: list[str] | None = None) -> int:
     """Run what is still to be done; 1 where a stage failed."""
     args = _parser().parse_args(argv)
-    plan = stages(args.recipes, args.size, args.k, args.only)
+    plan = stages(args.recipes.resolve(), args.size, args.k, args.only)
     if args.list:
         for stage in plan:
             print(f"{stage.name:28} {stage.product:50} {' '.join(stage.command)}")
@@ -96,7 +96,8 @@ class Schedule:
             return 1.0  # the stage itself will say what is wrong
         facts = json.loads((folder / "facts.json").read_text())
         shutil.rmtree(folder)
-        return min(1.0, round(self._args.minutes * 60 * facts["step"] / facts["seconds"] / stage.steps, 4))
+        step_s: float = facts["seconds"] / facts["step"]
+        return min(1.0, round(self._args.minutes * 60 / step_s / stage.steps, 4))
 
     def _fill(self, command: tuple[str, ...]) -> list[str]:
         words: list[str] = []

@@ -28,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
 
     recipe = Recipe.read(args.recipe).scaled(args.share)
     with placed(args.device) as place:
-        pictures = Pictures.read(recipe, args, photos=True)
+        with place.leader_first():
+            pictures = Pictures.read(recipe, args, photos=True)
         known = None
         torch.manual_seed(recipe.seed)
         if args.start:

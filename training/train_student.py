@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None) -> None:
             transfer: Transfer = PriorTransfer(teacher, place.device)
         else:
             student, transfer = start, LayerwiseTransfer(teacher, place.device)
-        pictures = Pictures.read(recipe, args, photos=False)
+        with place.leader_first():
+            pictures = Pictures.read(recipe, args, photos=False)
         known = first_classifier(recipe, taught, begun, student.embedding, pictures.identities)
         run = Run(recipe, student, pictures.identities, args.out, place, pictures.facts(), known, args.save_every)
         loader = open_loader(pairs(recipe, pictures, place.world), place.device)

@@ -39,7 +39,8 @@ class Noted:
 def two_steps(place: Placement, out: Path, data: Path, batch: int, accumulate: int = 1) -> dict[str, Any]:
     """Gradients of the second step, weights, and the samples that this process saw; in fp32."""
     recipe = Recipe("p", "yolo-1/8", 2, batch=batch, accumulate=accumulate, warmup=0, input_width=96, input_height=64)
-    frames, identities = read_sequences([data / "sequences" / "seq"], out / f"frames{place.rank}")
+    with place.leader_first():
+        frames, identities = read_sequences([data / "sequences" / "seq"], out / "frames")
     loader = Noted(Views(frames, np.ones(len(frames)), recipe.input_wh, 64, 3, (0.8, 1.2), 1.5))
     torch.manual_seed(0)
     run = Run(recipe, build_network("yolo-1/8"), identities, out, place)

@@ -127,6 +127,9 @@ def test_data_that_are_not_at_hand_are_an_error_unless_told_otherwise(tmp_path: 
     with pytest.raises(FileNotFoundError, match="nowhere"):
         train(words)
     assert train([*words, "--present"])["data"]["missing"] == ["nowhere"]
+    (data / "sequences").rename(data / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="none of seq"):
+        train([*words, "--present"])
 
 
 def test_a_share_of_the_steps_is_a_whole_run(tmp_path: Path, data: Path) -> None:
