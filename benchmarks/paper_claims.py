@@ -1,68 +1,66 @@
 """What the paper's numbers say about who is better than whom, held against ours."""
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.frame_skipping import Arm
 from benchmarks.paper_ours import SIZES, Ours
+from benchmarks.paper_rows import PaperRow
+from benchmarks.paper_setup import Setup
 
 NOISE = 0.3
 """MOTA points; less is a tie. The paper prints one of its rows as 63.0 in one table and 63.1 in another."""
 PERIODS = (2, 4, 6)
+"""Those of the paper's tables."""
+TEACHER, MID, SMALL = "yolo-1/2", "yolo-1/4", "yolo-1/8"
 
-Run = tuple[Arm, int | None]
+Run = tuple[Setup, int | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """`better` is above `worse`; `paper` is by how much there, in its YOLOv5 rows on MOT17 with IFM."""
+    """`better` is above `worse`."""
 
     about: str
     better: Run
     worse: Run
-    paper: float
-    """MOTA points."""
 
 
-def _att(k: int) -> Run:
-    return "atttrack", k
+def claims(mapping: str) -> tuple[Claim, ...]:
+    """The paper's, about its YOLOv5 rows; AttTrack with the feature mapping `mapping` where one is not named."""
+    teacher, small = (Setup("alone", TEACHER), None), (Setup("alone", SMALL), None)
+    naive, still = (Setup("naive", TEACHER, SMALL), 6), (Setup("no-update", TEACHER, SMALL), 6)
+
+    def att(k: int, how: str = mapping) -> Run:
+        return Setup("atttrack", TEACHER, SMALL, mapping=how), k
+
+    def layerwise(k: int) -> Run:
+        return Setup("naive", TEACHER, SMALL, "layerwise"), k
+
+    return (
+        *(Claim(f"teacher above AttTrack, K={k}", teacher, att(k)) for k in PERIODS),
+        *(Claim(f"AttTrack above student alone, K={k}", att(k), small) for k in PERIODS),
+        Claim("AttTrack above naive mix, K=6", att(6), naive),
+        Claim("no-update above naive mix, K=6", still, naive),
+        Claim("AttTrack above no-update, K=6", att(6), still),
+        Claim("accuracy falls from K=2 to 4", att(2), att(4)),
+        Claim("accuracy falls from K=4 to 6", att(4), att(6)),
+        *(Claim(f"EFM above IFM, K={k}", att(k, "efm"), att(k, "ifm")) for k in PERIODS),
+        *(Claim(f"IFM above no mapping, K={k}", att(k, "ifm"), att(k, "none")) for k in PERIODS),
+        *(Claim(f"AttTrack (EFM) above Layerwise, K={k}", att(k, "efm"), layerwise(k)) for k in PERIODS),
+        Claim("width 1/2 above width 1/4, alone", teacher, (Setup("alone", MID), None)),
+        Claim("width 1/4 above width 1/8, alone", (Setup("alone", MID), None), small),
+    )
 
 
-ACCURACY = (
-    Claim("teacher above AttTrack, K=2", ("teacher", None), _att(2), 13.9),
-    Claim("teacher above AttTrack, K=4", ("teacher", None), _att(4), 18.5),
-    Claim("teacher above AttTrack, K=6", ("teacher", None), _att(6), 18.8),
-    Claim("AttTrack above student alone, K=2", _att(2), ("student", None), 9.6),
-    Claim("AttTrack above student alone, K=4", _att(4), ("student", None), 5.0),
-    Claim("AttTrack above student alone, K=6", _att(6), ("student", None), 4.7),
-    Claim("AttTrack above naive mix, K=6", _att(6), ("naive", 6), 5.0),
-    Claim("no-update above naive mix, K=6", ("no-update", 6), ("naive", 6), 4.8),
-    Claim("AttTrack above no-update, K=6", _att(6), ("no-update", 6), 0.2),
-    Claim("accuracy falls from K=2 to 4", _att(2), _att(4), 4.6),
-    Claim("accuracy falls from K=4 to 6", _att(4), _att(6), 0.3),
-)
-_OTHERS: tuple[tuple[str, Arm], ...] = (
-    ("naive mix", "naive"),
-    ("no-update", "no-update"),
-    ("frames skipped, Kalman only", "predicted"),
-)
-OWN = tuple(
-    Claim(f"AttTrack above {name}, K={k}", _att(k), (arm, k), math.nan)
-    for name, arm in _OTHERS
-    for k in PERIODS
-    if k != 6 or arm == "predicted"
-)
-"""Comparisons that the paper does not print numbers for."""
 SPEED = (
-    Claim("AttTrack, K=2, faster than the teacher", _att(2), ("teacher", None), 45.09 / 40.46),
-    Claim("AttTrack, K=4, faster than K=2", _att(4), _att(2), 49.96 / 45.09),
-    Claim("AttTrack, K=6, faster than K=4", _att(6), _att(4), 50.91 / 49.96),
-    Claim("student alone faster than AttTrack, K=6", ("student", None), _att(6), 59.32 / 50.91),
-    Claim("no-update faster than AttTrack, K=6", ("no-update", 6), _att(6), 52.24 / 50.90),
-    Claim("naive mix faster than no-update, K=6", ("naive", 6), ("no-update", 6), 53.13 / 52.24),
+    ("AttTrack, K=2, faster than the teacher", ("atttrack", 2), ("teacher", None), 45.09 / 40.46),
+    ("AttTrack, K=4, faster than K=2", ("atttrack", 4), ("atttrack", 2), 49.96 / 45.09),
+    ("AttTrack, K=6, faster than K=4", ("atttrack", 6), ("atttrack", 4), 50.91 / 49.96),
+    ("student alone faster than AttTrack, K=6", ("student", None), ("atttrack", 6), 59.32 / 50.91),
+    ("no-update faster than AttTrack, K=6", ("no-update", 6), ("atttrack", 6), 52.24 / 50.90),
+    ("naive mix faster than no-update, K=6", ("naive", 6), ("no-update", 6), 53.13 / 52.24),
 )
-"""`paper` is the ratio of the rates here."""
+"""Of the shipped pair's modes; the number is the ratio of the paper's rates."""
 
 
 def verdict(difference: float | None) -> str:
@@ -74,28 +72,43 @@ def verdict(difference: float | None) -> str:
     return "holds" if difference > 0 else "**does not hold**"
 
 
-def accuracy_lines(ours: Ours, claims: tuple[Claim, ...]) -> Iterator[str]:
+def printed(rows: Sequence[PaperRow], claim: Claim, dataset: str) -> float | None:
+    """MOTA points of the paper's own difference; None where it does not print both."""
+    mota = {(row.setup, row.k): row.mota for row in reversed(rows) if row.dataset == dataset}  # the first print counts
+    return mota[claim.better] - mota[claim.worse] if {claim.better, claim.worse} <= mota.keys() else None
+
+
+def accuracy_lines(ours: Ours, rows: Sequence[PaperRow], mapping: str) -> Iterator[str]:
     """Markdown rows: MOTA differences in points, of the paper and of ours on both datasets."""
-    for claim in claims:
+    for claim in claims(mapping):
         cells = []
         for dataset in ("MOT17", "MOT15"):
-            better, worse = ours.mota(dataset, *claim.better), ours.mota(dataset, *claim.worse)
-            difference = None if better is None or worse is None else better - worse
-            cells.append("not run" if difference is None else f"{difference:+.1f} {verdict(difference)}")
-        paper = "-" if math.isnan(claim.paper) else f"{claim.paper:+.1f}"
-        yield f"| {claim.about} | {paper} | {' | '.join(cells)} |"
+            paper = printed(rows, claim, dataset)
+            cells.append("-" if paper is None else f"{paper:+.1f}")
+            found = ours.compare(claim.better, claim.worse, dataset)
+            if found is None:
+                cells.append("not run")
+                continue
+            names = dict.fromkeys(one.result.name for one in (found.better, found.worse))
+            source = "" if list(names) == [ours.shipped.name] else f" ({' against '.join(names)})"
+            cells.append(f"{found.mota:+.1f} {verdict(found.mota)}{source}")
+        yield f"| {claim.about} | {' | '.join(cells)} |"
 
 
 def speed_lines(ours: Ours) -> Iterator[str]:
-    """Markdown rows: ratios of rates."""
-    for claim in SPEED:
+    """Markdown rows: ratios of the shipped pair's rates."""
+    setups = {mode: setup for setup, mode in ours.shipped.modes.items()}
+    for about, (better, better_k), (worse, worse_k), paper in SPEED:
         cells = []
         for size in SIZES:
-            better, worse = ours.speed_ratio(size, *claim.better), ours.speed_ratio(size, *claim.worse)
-            if better is None or worse is None:
+            ratios = [
+                ours.speed_ratio(size, setups[mode], k) if mode in setups else None
+                for mode, k in ((better, better_k), (worse, worse_k))
+            ]
+            if ratios[0] is None or ratios[1] is None:
                 cells.append("not measured")
             else:
-                ratio = better / worse
+                ratio = ratios[0] / ratios[1]
                 said = "holds" if ratio > 1.01 else "tie" if ratio > 0.99 else "**does not hold**"
                 cells.append(f"{ratio:.2f} {said}")
-        yield f"| {claim.about} | {claim.paper:.2f} | {' | '.join(cells)} |"
+        yield f"| {about} | {paper:.2f} | {' | '.join(cells)} |"

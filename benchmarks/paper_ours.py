@@ -1,57 +1,150 @@
 """Our numbers for the paper's rows, from files in benchmarks/results; nothing is measured here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frame_skipping import Arm
 from benchmarks.paper_rows import SAME_VIDEO, SEQUENCES
+from benchmarks.paper_setup import Setup, of_result
 
 SIZES = ("576x320", "1088x608")
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
-    """Results of benchmarks.accuracy, and of benchmarks.fps by size; each as it was written."""
+class Scores:
+    """Percent, pooled over some sequences by counts."""
 
-    accuracy: Mapping[str, Any]
+    mota: float
+    idf1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One file of benchmarks.accuracy or benchmarks.score."""
+
+    name: str
+    record: Mapping[str, Any]
+    modes: Mapping[Setup, str]
+
+    @classmethod
+    def of(cls, name: str, record: Mapping[str, Any]) -> "Result":
+        """Raises ValueError where it does not say of which networks it is."""
+        return cls(name, record, of_result(record))
+
+    def sequences(self, dataset: str) -> list[str]:
+        """Those of the dataset that were run, under the names that they have with us."""
+        run = {row["sequence"] for row in self.record["rows"]}
+        return [ours for name in SEQUENCES[dataset] if (ours := SAME_VIDEO.get(name, name)) in run]
+
+    def periods(self, mode: str) -> list[int]:
+        """The K of a mode, ascending."""
+        return sorted({row["k"] for row in self.record["rows"] if row["mode"] == mode and row["k"] is not None})
+
+    def rows(self, mode: str, k: int | None, sequences: Collection[str]) -> list[dict[str, Any]]:
+        """The rows as they were written."""
+        return [
+            row for row in self.record["rows"] if (row["mode"], row["k"]) == (mode, k) and row["sequence"] in sequences
+        ]
+
+    def scores(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
+        """By MOTChallenge's rules; None where nothing was run."""
+        rows = self.rows(mode, k, sequences)
+        errors = sum(row["misses"] + row["false_positives"] + row["switches"] for row in rows)
+        boxes = sum(row["boxes"] for row in rows)
+        right = sum(row["idr"] * row["boxes"] for row in rows)
+        results = sum(row["idr"] * row["boxes"] / row["idp"] for row in rows if row["idp"])
+        return Scores(100 * (1 - errors / boxes), 100 * 2 * right / (boxes + results)) if boxes else None
+
+    def fairmot(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
+        """By FairMOT's rules."""
+        counts = [row["fairmot"] for row in self.rows(mode, k, sequences)]
+        errors = sum(count["misses"] + count["false_positives"] + count["switches"] for count in counts)
+        boxes, results = sum(count["boxes"] for count in counts), sum(count["results"] for count in counts)
+        right = sum(count["right"] for count in counts)
+        return Scores(100 * (1 - errors / boxes), 100 * 2 * right / (boxes + results)) if boxes else None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a number of ours stands."""
+
+    result: Result
+    mode: str
+    k: int | None
+
+    def scores(self, sequences: Collection[str]) -> Scores | None:
+        """Over these sequences."""
+        return self.result.scores(self.mode, self.k, sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of two numbers, over the sequences that both have."""
+
+    better: Found
+    worse: Found
+    sequences: Collection[str]
+
+    @property
+    def mota(self) -> float:
+        """Points."""
+        better, worse = self.better.scores(self.sequences), self.worse.scores(self.sequences)
+        assert better is not None and worse is not None, "both have these sequences"  # noqa: S101
+        return better.mota - worse.mota
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The shipped pair's result, those of other networks, and rates by size."""
+
+    shipped: Result
+    others: tuple[Result, ...]
     speeds: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def read(cls, accuracy: Path, folder: Path) -> "Ours":
-        """Raises OSError or ValueError where the accuracy cannot be read; a missing speed is left out."""
+        """Raises OSError or ValueError where a file cannot be read; a missing speed is left out."""
         files = {size: folder / f"fps-{size}.json" for size in SIZES}
         speeds = {size: json.loads(path.read_text()) for size, path in files.items() if path.is_file()}
-        return cls(json.loads(accuracy.read_text()), speeds)
+        shipped, *others = (
+            Result.of(path.stem, json.loads(path.read_text()))
+            for path in (accuracy, *sorted(folder.glob("score-*.json")))
+        )
+        return cls(shipped, tuple(others), speeds)
 
-    def sequences(self, dataset: str) -> list[str]:
-        """Those of the dataset that were run, under the names that they have with us."""
-        run = {row["sequence"] for row in self.accuracy["rows"]}
-        return [ours for name in SEQUENCES[dataset] if (ours := SAME_VIDEO.get(name, name)) in run]
+    def everywhere(self, setup: Setup, k: int | None, dataset: str) -> Iterator[Found]:
+        """Wherever it was run on any sequence of the dataset, the shipped pair first."""
+        for result in (self.shipped, *self.others):
+            mode = result.modes.get(setup)
+            if mode is not None and result.rows(mode, k, result.sequences(dataset)):
+                yield Found(result, mode, k)
 
-    def mota(self, dataset: str, arm: Arm, k: int | None) -> float | None:
-        """Percent, pooled over the dataset's sequences by counts; None where it was not run."""
-        rows = self._rows(dataset, arm, k)
-        errors = sum(row["misses"] + row["false_positives"] + row["switches"] for row in rows)
-        boxes = sum(row["boxes"] for row in rows)
-        return 100 * (1 - errors / boxes) if boxes else None
+    def find(self, setup: Setup, k: int | None, dataset: str) -> Found | None:
+        """Where it was run on most of the dataset."""
+        found = list(self.everywhere(setup, k, dataset))
+        return max(found, key=lambda one: len(one.result.sequences(dataset)), default=None)
 
-    def idf1(self, dataset: str, arm: Arm, k: int | None) -> float | None:
-        """Percent, pooled likewise."""
-        rows = self._rows(dataset, arm, k)
-        right = sum(row["idr"] * row["boxes"] for row in rows)
-        results = sum(row["idr"] * row["boxes"] / row["idp"] for row in rows if row["idp"])
-        boxes = sum(row["boxes"] for row in rows)
-        return 100 * 2 * right / (boxes + results) if boxes else None
+    def compare(
+        self, better: tuple[Setup, int | None], worse: tuple[Setup, int | None], dataset: str
+    ) -> Difference | None:
+        """Over most sequences that both have, within one file where that is possible."""
+        pairs = [
+            Difference(one, other, [n for n in one.result.sequences(dataset) if _has(one, n) and _has(other, n)])
+            for one, other in product(self.everywhere(*better, dataset), self.everywhere(*worse, dataset))
+        ]
+        shared = [pair for pair in pairs if pair.sequences]
+        return max(shared, key=lambda p: (len(p.sequences), p.better.result is p.worse.result), default=None)
 
-    def speed_ratio(self, size: str, arm: Arm, k: int | None) -> float | None:
-        """Rate over that of the teacher alone; None where it was not measured."""
+    def speed_ratio(self, size: str, setup: Setup, k: int | None) -> float | None:
+        """Rate over that of the teacher alone; None where it was not measured of networks that compute the same."""
+        modes = {known.computed: mode for known, mode in self.shipped.modes.items()}
         runs = self.speeds.get(size, {"runs": []})["runs"]
-        return next((run["ratio"] for run in runs if (run["mode"], run["k"]) == (arm, k or 1)), None)
+        wanted = (modes.get(setup.computed), k or 1)
+        return next((run["ratio"] for run in runs if (run["mode"], run["k"]) == wanted), None)
 
-    def _rows(self, dataset: str, arm: Arm, k: int | None) -> list[dict[str, Any]]:
-        wanted = self.sequences(dataset)
-        rows = self.accuracy["rows"]
-        return [row for row in rows if row["sequence"] in wanted and (row["mode"], row["k"]) == (arm, k)]
+
+def _has(found: Found, sequence: str) -> bool:
+    return bool(found.result.rows(found.mode, found.k, [sequence]))

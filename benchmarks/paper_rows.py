@@ -1,10 +1,10 @@
-"""The rows of the paper's tables 1 to 8 as they are printed, and which of them the shipped pair can be held against."""
+"""The rows of the paper's tables 1 to 8 as they are printed, and the recipes behind each."""
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.frame_skipping import Arm
+from benchmarks.paper_setup import RECIPES, Setup, of_recipes, recipe
 
 FILE = Path(__file__).with_name("paper_rows.csv")
 SEQUENCES = {
@@ -16,15 +16,6 @@ SEQUENCES = {
 }
 """The benchmarks' training sequences, whose second halves the paper tests on."""
 SAME_VIDEO = {"ADL-Rundle-6": "MOT17-09"}
-FAMILY = "YOLOv5"
-"""The shipped pair's: teacher of width 1/2, student of width 1/8, implicit feature mapping (IFM)."""
-ARMS: dict[str, Arm] = {
-    "teacher": "teacher",
-    "student": "student",
-    "naive": "naive",
-    "no-update": "no-update",
-    "atttrack": "atttrack",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +33,39 @@ class PaperRow:
     mota: float
     idf1: float | None
     fps: float
+    teacher_recipe: str
+    """Name below RECIPES; empty where the row has no teacher."""
+    student_recipe: str
+    mode: str
+    """Of edge.modes; a network alone runs as teacher or as student."""
+    pivot: bool
+    """Whether both networks are exported with pivot features."""
 
     @property
-    def arm(self) -> tuple[Arm, int | None] | None:
-        """Which of our runs stands beside it; None where none does."""
-        if self.method == "alone":
-            alone: dict[str, Arm] = {FAMILY: "teacher", f"{FAMILY}-small": "student"}
-            return (alone[self.teacher], None) if self.teacher in alone else None
-        if self.teacher != FAMILY or self.method not in ARMS or (self.mapping == "none" and self.method != "naive"):
-            return None
-        return ARMS[self.method], self.k
+    def setup(self) -> Setup:
+        """What of ours may stand beside it."""
+        return of_recipes(self.teacher_recipe, self.student_recipe, self.mode, self.pivot)
 
     @property
-    def reason(self) -> str:
-        """Why nothing of ours stands beside it, or how ours differs; empty where it is the same thing."""
-        if self.method == "layerwise":
-            return "no student trained by layerwise attention"
-        if "DLA34" in self.teacher:
-            return "no trained DLA34 weights"
-        if self.teacher == f"{FAMILY}-mid":
-            return "no trained network of that width"
-        if self.mapping == "none" and self.method == "atttrack":
-            return "no student trained without feature mapping"
-        if self.mapping == "EFM":
-            return "ours: IFM instead of EFM"
-        return ""
+    def command(self) -> str:
+        """What makes our number, for all K of its recipe: trains what is not trained, exports, scores."""
+        paths = [f"training/recipes/paper/{name}.toml" for name in self.recipes]
+        words = ["python -m benchmarks.score", paths[-1]]
+        if self.mode == "naive" and not recipe(self.student_recipe).get("teacher"):
+            words += ["--teacher", paths[0], "--name", f"score-{self.student_recipe.replace('/', '-')}-naive"]
+        if self.k is not None:
+            words.append("--k 2 4 6")
+        return " ".join([*words, "--data DATA"])
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Those behind it, the teacher's first."""
+        return tuple(name for name in (self.teacher_recipe, self.student_recipe) if name)
 
 
-def read_rows(path: Path = FILE) -> list[PaperRow]:
+def read_rows(path: Path = FILE, recipes: Path = RECIPES / "rows.csv") -> list[PaperRow]:
     """All rows in the order of the tables."""
-    with path.open(newline="") as file:
+    with path.open(newline="") as printed, recipes.open(newline="") as behind:
         return [
             PaperRow(
                 table=int(row["table"]),
@@ -84,15 +78,19 @@ def read_rows(path: Path = FILE) -> list[PaperRow]:
                 mota=float(row["mota"]),
                 idf1=float(row["idf1"]) if row["idf1"] else None,
                 fps=float(row["fps"]),
+                teacher_recipe=by["teacher_recipe"],
+                student_recipe=by["student_recipe"],
+                mode=by["mode"],
+                pivot=by["pivot"] == "yes",
             )
-            for row in csv.DictReader(file)
+            for row, by in zip(csv.DictReader(printed), csv.DictReader(behind), strict=True)
         ]
 
 
 def teacher_of(row: PaperRow, rows: list[PaperRow]) -> PaperRow:
     """The teacher alone, in the same table or, where that has none, on the same data."""
     if row.method == "alone":
-        return next(other for other in rows if other.table == row.table and other.teacher == FAMILY)
+        return next(other for other in rows if other.table == row.table and other.teacher == "YOLOv5")
     return next(
         other for other in rows if (other.method, other.teacher, other.dataset) == ("teacher", row.teacher, row.dataset)
     )

@@ -46,11 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Score one subject; the model files go to `folder`."""
     sequences = present(options.data / "sequences", options.sequences)
-    path: Path = options.subject
-    if path.suffix == ".toml":
-        path = train(path, options.data, options.runs or ROOT / "runs" / path.resolve().parent.name)
-    subject = TrainedRun.find(path)
-    networks = networks_of(subject, options.teacher, options.plain)
+    subject, teacher, plain = (find(path, options) for path in (options.subject, options.teacher, options.plain))
+    assert subject is not None, "argparse wants a subject"  # noqa: S101
+    networks = networks_of(subject, teacher, plain)
     size = options.size or subject.size
     folder.mkdir(parents=True, exist_ok=True)
     pair, files = export_pair(networks, size, wants_pivot(subject, options.mapping), folder)
@@ -65,6 +63,15 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     score(options, sequences, backend, options.modes or backend.modes, about)
 
 
+def find(path: Path | None, options: argparse.Namespace) -> TrainedRun | None:
+    """The run behind a path; of a recipe, once it is trained."""
+    if path is None:
+        return None
+    if path.suffix == ".toml":
+        path = train(path, options.data, options.runs or ROOT / "runs" / path.resolve().parent.name)
+    return TrainedRun.find(path)
+
+
 def present(folder: Path, names: Sequence[str] | None) -> list[Path]:
     """The sequences asked for, or all of the paper's that are there. Raises ScoreError where that is none."""
     wanted = names or dict.fromkeys(name for dataset in SEQUENCES.values() for name in dataset)
@@ -77,23 +84,23 @@ def present(folder: Path, names: Sequence[str] | None) -> list[Path]:
     return found
 
 
-def networks_of(subject: TrainedRun, teacher: Path | None, plain: Path | None) -> dict[NetworkName, TrainedRun]:
+def networks_of(
+    subject: TrainedRun, teacher: TrainedRun | None, plain: TrainedRun | None
+) -> dict[NetworkName, TrainedRun]:
     """The runs behind a pair's networks; the teacher, unless given, is the one that the subject's recipe names.
 
     A subject with prior is the student, any other the plain one. Raises ScoreError for a pair that cannot be.
     """
     if teacher is None and (name := subject.setting("teacher")):
-        teacher = subject.neighbour(name)
+        teacher = TrainedRun.find(subject.neighbour(name))
     if subject.has_prior and teacher is None:
         raise ScoreError(f"{subject.name} takes a teacher's heatmap; say which with --teacher RUN")
     if plain is not None and not subject.has_prior:
         raise ScoreError(f"{subject.name} is a plain student itself; leave --plain out")
-    found: dict[NetworkName, TrainedRun] = {}
-    if teacher is not None:
-        found["teacher"] = TrainedRun.find(teacher)
+    found: dict[NetworkName, TrainedRun] = {} if teacher is None else {"teacher": teacher}
     found["student" if subject.has_prior else "plain"] = subject
     if plain is not None:
-        found["plain"] = TrainedRun.find(plain)
+        found["plain"] = plain
     return found
 
 
@@ -117,8 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("subject", type=Path, help="recipe (.toml), folder of a run, or file of weights")
     parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, and images/ for training")
-    parser.add_argument("--teacher", type=Path, metavar="RUN", help="default: the run beside it that the recipe names")
-    parser.add_argument("--plain", type=Path, metavar="RUN", help="student without prior, for the modes naive, student")
+    parser.add_argument("--teacher", type=Path, metavar="RUN", help="likewise; default: the one that the recipe names")
+    parser.add_argument("--plain", type=Path, metavar="RUN", help="likewise; student without prior, for naive, student")
     parser.add_argument("--mapping", choices=MAPPINGS, help="of features; default as trained. efm exports pivots")
     parser.add_argument("--sequences", nargs="+", help="default: those of MOT17 and MOT15 that are there")
     parser.add_argument("--modes", nargs="+", choices=ARMS, help="default: all that these networks allow")

@@ -79,8 +79,8 @@ class TrainedRun:
 
 
 def train(recipe: Path, data: Path, runs: Path) -> Path:
-    """Train a recipe and what it needs, as far as that is not done; returns the run's folder."""
-    _python("training.chain", recipe.resolve(), "--data", data.resolve(), "--runs", runs.resolve())
+    """Train a recipe and what it needs on the data that is there, as far as not done; returns the run's folder."""
+    _python("training.chain", recipe.resolve(), "--data", data.resolve(), "--runs", runs.resolve(), "--present")
     return runs / recipe.stem
 
 

@@ -106,7 +106,7 @@ def test_a_recipe_is_trained_before(runs: Path, crossing: Path, tmp_path: Path, 
     recipe, data = tmp_path / "recipes" / "mot17" / "yolo-student.toml", crossing.parent.parent
     arguments = [str(recipe), "--data", str(data), "--runs", str(runs), "--half", "all", "--modes", "atttrack"]
     assert main([*arguments, "--k", "2", "--output", str(tmp_path), "--mapping", "efm"]) == 0
-    assert exported[0] == ["training.chain", str(recipe), "--data", str(data), "--runs", str(runs)]
+    assert exported[0] == ["training.chain", str(recipe), "--data", str(data), "--runs", str(runs), "--present"]
     assert all("--pivot" in command for command in exported[1:])
     rows = json.loads((tmp_path / "score-mot17-yolo-student-efm.json").read_text())["rows"]
     assert {row["mode"] for row in rows} == {"atttrack"}
@@ -133,7 +133,7 @@ def test_runs_that_do_not_go_together_are_refused(runs: Path, tmp_path: Path) ->
     with pytest.raises(ScoreError, match="--teacher RUN"):
         networks_of(lonely, None, None)
     with pytest.raises(ScoreError, match="plain student itself"):
-        networks_of(TrainedRun.find(runs / "yolo-mid"), None, runs / "yolo-mid")
+        networks_of(TrainedRun.find(runs / "yolo-mid"), None, lonely)
     with pytest.raises(ScoreError, match="trained with mapping 'ifm', not 'none'"):
         wants_pivot(lonely, "none")
     with pytest.raises(ScoreError, match=r"no .*weights\.pt"):
