@@ -14,14 +14,6 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def save_text(path: Path, text: str) -> None:
-    """The same for a record."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
-
-
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The saved state on the CPU, or None where there is none."""
     if not path.exists():

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training.atomic import save_text
 from training.average import Average
 from training.board import NoBoard, open_board
-from training.checkpoint import load_checkpoint, save_checkpoint, save_text
+from training.checkpoint import load_checkpoint, save_checkpoint
 from training.data.loader import Loader
 from training.losses import Counts, IdentityClassifier
 from training.models.heads import TrackingNetwork

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.checkpoint import save_text
+from training.atomic import save_text
 from training.kit import unpack
 from training.recipe import Recipe
 from training.stages import COMPARISONS, TEACHER, Stage, stages
@@ -96,8 +96,8 @@ class Schedule:
             return 1.0  # the stage itself will say what is wrong
         facts = json.loads((folder / "facts.json").read_text())
         shutil.rmtree(folder)
-        step_s: float = facts["seconds"] / facts["step"]
-        return min(1.0, round(self._args.minutes * 60 / step_s / stage.steps, 4))
+        allowed: float = self._args.minutes * 60 * facts["step"] / facts["seconds"]
+        return min(1.0, round(allowed / stage.steps, 4))
 
     def _fill(self, command: tuple[str, ...]) -> list[str]:
         words: list[str] = []
