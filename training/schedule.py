@@ -73,8 +73,9 @@ class Schedule:
             return
         self._link(stage)
         words = self._fill(stage.command)
+        if self._args.device and stage.command[0].startswith("training."):
+            words += ["--device", self._args.device]
         if stage.steps:
-            words += ["--device", self._args.device] if self._args.device else []
             if self._args.minutes and "share" not in entry:
                 entry["share"] = self._share(stage, words)
                 self._note(stage, entry | {"status": "measured"})
