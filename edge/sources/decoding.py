@@ -61,6 +61,12 @@ def choose_decoding(wanted: Wanted = "auto") -> Decoding:
     raise DeviceError(f"this machine cannot decode video {refusals[0].removeprefix('not ')}; use 'auto'")
 
 
+def survey() -> dict[str, str | None]:
+    """Each way of decoding, and why this machine cannot; None where it can. For a process that does nothing else."""
+    choices = {where: _CHOICES[where]() for where in ("gpu-direct", "gpu", "gstreamer", "cpu")}
+    return {where: None if isinstance(choice, Decoding) else choice for where, choice in choices.items()}
+
+
 def _on_cpu() -> Choice:
     return ON_CPU
 

@@ -39,6 +39,14 @@ def gpu_decoding(index: int = 0) -> tuple[HWAccel | None, str]:
     return accelerator, ""
 
 
+def open_decoder(codec: str, accelerator: HWAccel | None = None) -> av.VideoCodecContext:
+    """FFmpeg's decoder for packets. Raises FFmpegError, ValueError or RuntimeError."""
+    decoder = av.CodecContext.create(codec, "r", accelerator)
+    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
+    decoder.thread_count = 1  # no picture waits for the next one's thread
+    return decoder
+
+
 def decoded_on_gpu(picture: av.VideoFrame) -> bool:
     """Whether a picture came from the video unit; FFmpeg's own decoders have no such formats."""
     return picture.format.name in _ON_GPU
@@ -52,8 +60,7 @@ def clip_packets() -> Iterator["av.Packet[av.VideoStream]"]:
 
 def clip_pictures() -> list[U8]:
     """The probe clip as FFmpeg itself decodes it: NV12 (192, 192) each. H.264 leaves no decoder any choice."""
-    decoder = av.CodecContext.create("h264", "r")
-    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
+    decoder = open_decoder("h264")
     pictures = [picture for packet in clip_packets() for picture in decoder.decode(packet)]
     return [np.asarray(picture.to_ndarray(format="nv12"), np.uint8) for picture in pictures]
 
@@ -73,8 +80,7 @@ def difference(decode: Callable[[], list[U8]]) -> str | None:
 
 def decode_clip(accelerator: HWAccel) -> list[U8]:
     """The probe clip decoded by `accelerator`: NV12. Raises RuntimeError where the unit left it to FFmpeg."""
-    decoder = av.CodecContext.create("h264", "r", accelerator)
-    assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
+    decoder = open_decoder("h264", accelerator)
     pictures = [picture for packet in clip_packets() for picture in decoder.decode(packet)]
     if not all(map(decoded_on_gpu, pictures)):
         raise RuntimeError("the GPU's video unit left the clip to the CPU")

@@ -29,7 +29,7 @@ from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.connection import check_size
 from edge.sources.decoder.messages import Format, Packet, Picture
 from edge.sources.decoder.process import DecoderServer
-from edge.sources.hardware import clip_packets
+from edge.sources.hardware import clip_packets, open_decoder
 from edge.sources.session import Arrival, DecodingRefused, Link
 from edge.sources.settings import SourceSettings
 from engines.cuda import CudaDevice
@@ -43,14 +43,11 @@ class SurfaceDecoder:
         self._device = device
         accelerator = HWAccel("cuda", device=str(device.index), is_hw_owned=True)  # in the device's own context
         try:
-            decoder = av.CodecContext.create(codec, "r", accelerator)
+            self._decoder = open_decoder(codec, accelerator)
         except (FFmpegError, ValueError, RuntimeError) as error:
             raise DecodingRefused(f"the GPU's video unit does not open for {codec} ({error})") from None
-        assert isinstance(decoder, av.VideoCodecContext)  # noqa: S101
-        decoder.thread_count = 1
         if extradata:
-            decoder.extradata = extradata
-        self._decoder = decoder
+            self._decoder.extradata = extradata
 
     def decode(self, packet: "av.Packet[av.VideoStream]") -> Iterator[tuple[av.VideoFrame, Surface]]:
         """Pictures that are complete with this packet. What cannot be decoded is skipped. Raises DecodingRefused."""

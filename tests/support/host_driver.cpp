@@ -34,6 +34,7 @@ std::map<std::uintptr_t, std::size_t> memory;  // start -> bytes
 thread_local bool current = false;
 int live = 0;  // events and queues that were not destroyed
 int allocations = 0;
+std::size_t copied = 0;
 bool backwards = false;
 bool lost = false;
 
@@ -104,6 +105,7 @@ int cuMemcpyAsync(std::uintptr_t out, std::uintptr_t source, std::size_t bytes, 
   if (!fits(out, bytes) || !fits(source, bytes)) return INVALID_VALUE;
   return enqueue(static_cast<Queue*>(queue), [=] {
     std::memmove(reinterpret_cast<void*>(out), reinterpret_cast<void*>(source), bytes);
+    copied += bytes;
     return OK;
   });
 }
@@ -155,5 +157,6 @@ void host_driver_order(int run_backwards) { backwards = run_backwards; }
 void host_driver_lose(int is_lost) { lost = is_lost; }
 int host_driver_allocations() { return allocations; }
 int host_driver_blocks() { return static_cast<int>(memory.size()); }
+int host_driver_copied() { return static_cast<int>(copied); }
 int host_driver_live() { return live; }
 }

@@ -32,7 +32,7 @@ def host_driver() -> Path:
 
 
 def statistic(name: str) -> int:
-    """`allocations` so far, `blocks` of memory or `live` queues and events at present."""
+    """`allocations` so far, bytes `copied` so far, `blocks` of memory or `live` queues and events at present."""
     return int(getattr(ctypes.CDLL(str(host_driver())), f"host_driver_{name}")())
 
 

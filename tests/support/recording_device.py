@@ -281,7 +281,8 @@ class RecordingExecution:
 def _look(image: Pixels) -> Callable[[], U8]:
     """What the kernel will see: the host's array as it is now, the device's when the work is done."""
     if isinstance(image, Surface):
-        return lambda: np.concatenate((image.luma._data, image.chroma._data))[:, : image.width]
+        planes, width = (image.luma._data, image.chroma._data), image.width  # and not the surface: it may go
+        return lambda: np.concatenate(planes)[:, :width]
     taken = image.copy()
     return lambda: taken
 
