@@ -44,6 +44,7 @@ class OnnxCudaEngine:
             # The default tries all algorithms at each new batch size, and so many seconds pass in a tick.
             "cudnn_conv_algo_search": "HEURISTIC",
             "use_tf32": "0",  # fp32 means fp32
+            "arena_extend_strategy": "kSameAsRequested",  # the default doubles, and a small GPU's memory is full
             "enable_cuda_graph": str(int(graphs)),
         }
         # The second provider takes the few nodes on shapes that CUDA has no kernels for.

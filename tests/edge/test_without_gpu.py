@@ -36,7 +36,17 @@ def _run(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["edge", "edge.pipeline", "edge.backend", "edge.ops.cuda", "engines.cuda", "service.app"]
+    "module",
+    [
+        "edge",
+        "edge.pipeline",
+        "edge.backend",
+        "edge.ops.cuda",
+        "edge.sources.decoding",
+        "engines.cuda",
+        "service",
+        "service.app",
+    ],
 )
 def test_importing_touches_no_gpu_library(module: str) -> None:
     assert _run(f"importlib.import_module({module!r}); print(touched)") == ["[]"]

@@ -81,6 +81,7 @@ def test_the_session_works_on_our_queue_and_events_order_it_with_the_callers(mod
         "user_compute_stream": str(own.handle),
         "cudnn_conv_algo_search": "HEURISTIC",
         "use_tf32": "0",
+        "arena_extend_strategy": "kSameAsRequested",
         "enable_cuda_graph": "0",
     }
     callers = gpu.cuda_stream()
