@@ -56,7 +56,7 @@ class TrainedRun:
     @property
     def has_prior(self) -> bool:
         """Whether it takes the teacher's heatmap."""
-        return self.network != self.facts["recipe"]["network"]
+        return bool(self.network != self.facts["recipe"]["network"])
 
     @property
     def size(self) -> tuple[int, int]:

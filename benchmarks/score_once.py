@@ -5,13 +5,13 @@ each time, so it is kept until the next picture comes; only the student with pri
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.backend import Backend
+from edge.modes import NetworkName
 from engines.device import CudaStream
 from engines.engine import Buffers, Engine
 from engines.signature import IMAGE
@@ -60,5 +60,7 @@ def once_per_picture(backend: Backend) -> Backend:
     """The backend, its networks without prior asked once per picture; as it is where memory is not the host's."""
     if backend.device.kind != "cpu":
         return backend
-    asked = {name: OncePerPicture(engine) for name, engine in backend.engines.items() if not engine.signature.prior}
-    return replace(backend, **asked)
+    engines: dict[NetworkName, Engine] = {
+        name: engine if engine.signature.prior else OncePerPicture(engine) for name, engine in backend.engines.items()
+    }
+    return Backend(backend.device, backend.ops, **engines)
