@@ -24,7 +24,7 @@ TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==1
 .PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-kit gpu-train gpu-train-kit clean
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
