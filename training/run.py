@@ -72,6 +72,8 @@ class Run:
         state = load_checkpoint(self.out / "checkpoint.pt")
         if state is None:
             return
+        if "recipe" not in state:
+            raise ValueError(f"{self.out} is of an earlier version: give another --out, and its weights.pt as --start")
         ours = json.loads(json.dumps(asdict(self.recipe)))
         other = {name: value for name, value in state["recipe"].items() if ours.get(name) != value}
         if other:

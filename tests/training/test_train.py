@@ -105,6 +105,9 @@ def test_a_run_does_not_go_on_with_another_recipe(tmp_path: Path, data: Path) ->
     train(arguments(tmp_path, data, "run", 2))
     with pytest.raises(ValueError, match=r"'steps': 2.*'steps': 3.*another --out"):
         train(arguments(tmp_path, data, "run", 3))
+    torch.save({"network": {}, "step": 2}, tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"earlier version.*--start"):
+        train(arguments(tmp_path, data, "run", 3))
 
 
 def test_the_record_says_what_was_learnt_from_and_where(tmp_path: Path, data: Path) -> None:
