@@ -42,6 +42,7 @@ def claims(mapping: str) -> tuple[Claim, ...]:
         Claim("AttTrack above naive mix, K=6", att(6), naive),
         Claim("no-update above naive mix, K=6", still, naive),
         Claim("AttTrack above no-update, K=6", att(6), still),
+        Claim("student alone not below naive mix, K=6", small, naive),
         Claim("accuracy falls from K=2 to 4", att(2), att(4)),
         Claim("accuracy falls from K=4 to 6", att(4), att(6)),
         *(Claim(f"EFM above IFM, K={k}", att(k, "efm"), att(k, "ifm")) for k in PERIODS),

@@ -75,6 +75,11 @@ class Found:
     mode: str
     k: int | None
 
+    @property
+    def size(self) -> str:
+        """Of the networks' input."""
+        return str(self.result.record["input"])
+
     def scores(self, sequences: Collection[str]) -> Scores | None:
         """Over these sequences."""
         return self.result.scores(self.mode, self.k, sequences)
@@ -106,13 +111,17 @@ class Ours:
 
     @classmethod
     def read(cls, accuracy: Path, folder: Path) -> "Ours":
-        """Raises OSError or ValueError where a file cannot be read; a missing speed is left out."""
+        """Raises OSError or ValueError where files cannot be read or compared; a missing speed is left out."""
         files = {size: folder / f"fps-{size}.json" for size in SIZES}
         speeds = {size: json.loads(path.read_text()) for size, path in files.items() if path.is_file()}
         shipped, *others = (
             Result.of(path.stem, json.loads(path.read_text()))
             for path in (accuracy, *sorted(folder.glob("score-*.json")))
         )
+        for other in others:
+            if other.record["half"] != shipped.record["half"]:
+                halves = f"{other.record['half']!r}, {shipped.name} of {shipped.record['half']!r}"
+                raise ValueError(f"{other.name} is of the frames {halves}; score it again or take it away")
         return cls(shipped, tuple(others), speeds)
 
     def everywhere(self, setup: Setup, k: int | None, dataset: str) -> Iterator[Found]:
@@ -130,12 +139,12 @@ class Ours:
     def compare(
         self, better: tuple[Setup, int | None], worse: tuple[Setup, int | None], dataset: str
     ) -> Difference | None:
-        """Over most sequences that both have, within one file where that is possible."""
+        """Over most sequences that both have at one input size, within one file where that is possible."""
         pairs = [
             Difference(one, other, [n for n in one.result.sequences(dataset) if _has(one, n) and _has(other, n)])
             for one, other in product(self.everywhere(*better, dataset), self.everywhere(*worse, dataset))
         ]
-        shared = [pair for pair in pairs if pair.sequences]
+        shared = [pair for pair in pairs if pair.sequences and pair.better.size == pair.worse.size]
         return max(shared, key=lambda p: (len(p.sequences), p.better.result is p.worse.result), default=None)
 
     def speed_ratio(self, size: str, setup: Setup, k: int | None) -> float | None:

@@ -135,6 +135,8 @@ def test_differences_are_over_the_sequences_that_both_have_and_within_one_file_w
     assert difference is not None
     assert (difference.mota, difference.sequences) == (pytest.approx(10), ["MOT17-02"])
     assert found.compare((TEACHER, None), (IFM, 2), "MOT17") is None
+    larger = record(teacher_0__MOT17_09=(100, 0)) | {"input": "1088x608"}
+    assert ours(larger, student_0__MOT17_09=(100, 0)).compare((TEACHER, None), (SMALL, None), "MOT17") is None
     most = found.find(TEACHER, None, "MOT17")
     assert most is not None
     assert most.result.name == "accuracy-paper"
@@ -205,6 +207,9 @@ def test_the_document_is_written_from_all_results_and_a_missing_one_is_named(
     assert "`score-efm`, 1 of 7" in text
     assert main(["--accuracy", str(tmp_path / "none.json"), *output]) == 2
     assert "none.json" in capsys.readouterr().err
+    (tmp_path / "score-efm.json").write_text(json.dumps(efm(atttrack_2__MOT17_02=(100, 40)) | {"half": "all"}))
+    assert main(["--accuracy", str(tmp_path / "a.json"), *output]) == 2
+    assert "score-efm is of the frames 'all'" in capsys.readouterr().err
     old = record(teacher_0__MOT17_02=(100, 40))
     del old["networks"]
     (tmp_path / "a.json").write_text(json.dumps(old))
