@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.sources.base import SourceError
-from edge.sources.decoder.messages import Exited, Picture, Started, pack_error, unpack
+from edge.sources.decoder.messages import Exited, Format, Note, Packet, Picture, Started, pack_error, unpack
 
 UINT32 = st.integers(0, 2**32 - 1)
 SECONDS = st.floats(0, 1e10)
@@ -28,6 +28,7 @@ SECONDS = st.floats(0, 1e10)
         frame_rate=st.none() | st.floats(1, 240),
         frozen=st.booleans(),
         damaged=st.booleans(),
+        nv12=st.booleans(),
     )
 )
 def test_picture_headers_arrive_as_they_were(picture: Picture) -> None:
@@ -48,18 +49,44 @@ def test_failures_arrive_with_code_and_text(code: str, text: str) -> None:
     assert (error.code, str(error)) == (code, text)
 
 
+@given(
+    st.builds(
+        Packet,
+        slot=st.integers(0, 255),
+        nbytes=UINT32,
+        pts=st.none() | st.integers(-(2**62), 2**62),
+        time_base=st.tuples(UINT32, UINT32),
+        monotonic_s=SECONDS,
+        unix_s=SECONDS,
+        frame_rate=st.none() | st.floats(1, 240),
+    ),
+    st.builds(Format, codec=st.from_regex(r"[a-z0-9]{1,20}", fullmatch=True), extradata=st.binary(max_size=1000)),
+)
+def test_coded_video_and_its_format_arrive_as_they_were(packet: Packet, form: Format) -> None:
+    assert unpack(packet.pack()) == packet
+    assert unpack(form.pack()) == form
+
+
+def test_a_note_is_one_printable_line_however_it_was_written() -> None:
+    assert unpack(Note("the GPU refuses h264").pack()) == Note("the GPU refuses h264")
+    assert unpack(Note("ä" * 600).pack()) == Note("?" * 500)
+    for forged in (b"Ntwo\nlines", b"N\x1b[2J", b"N\xc3\xa4"):
+        with pytest.raises(ValueError, match="unknown kind"):
+            unpack(forged)
+
+
 def test_birth_and_death_arrive() -> None:
     assert unpack(Started(4711).pack()) == Started(4711)
     assert unpack(Exited(-11).pack()) == Exited(-11)
 
 
-@given(st.sampled_from([b"", b"P", b"F", b"S", b"X", b"?"]), st.binary(max_size=80))
+@given(st.sampled_from([b"", b"P", b"F", b"S", b"X", b"N", b"T", b"V", b"?"]), st.binary(max_size=80))
 def test_nonsense_is_refused_and_breaks_nothing(kind: bytes, body: bytes) -> None:
     try:
         message = unpack(kind + body)
     except ValueError:
         return
-    assert isinstance(message, Picture | SourceError | Started | Exited)
+    assert isinstance(message, Picture | Packet | Format | Note | SourceError | Started | Exited)
 
 
 @pytest.mark.parametrize("field", ["monotonic_s", "unix_s", "frame_rate"])
