@@ -1,7 +1,8 @@
 """`warp` in torch, for a batch of views at once: the same numbers, computed where the frames are.
 
 Boxes agree with `warp` to float32's last digit. Pixels pass the same steps (area shrinking, bilinear map, HSV in whole
-levels) in floating point where OpenCV counts in fixed point: they differ by less than one grey level on average.
+levels) in floating point, where OpenCV counts in fixed point. Against OpenCV 5, views of MOTChallenge frames differ by
+0.004 grey levels on average and by 4 at most; random colours, where a hue tips over to its neighbour, by up to 12.
 No step is a matrix product of coordinates, which TensorFloat-32 would round to ten bits.
 """
 
@@ -82,13 +83,13 @@ def recolour(rgb: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
     turn = torch.where(high == red, green - blue, turn)
     hue = (30 * turn / spread.clamp_min(1) + 0.5).floor() / 30  # in sixths of the circle
     chroma = (255 * spread / high.clamp_min(1) + 0.5).floor()
-    chroma = (chroma * gain_s).clamp_max(255).floor() / 255
-    bright = (high * gain_v).clamp_max(255).floor()
+    chroma = (chroma * gain_s).clamp_max(255).floor() * (1 / 255)
+    bright = (high * gain_v).clamp_max(255).floor() * (1 / 255)
     channels = []
     for offset in (5, 3, 1):
         k = (hue + offset) % 6
-        channels.append(bright - bright * chroma * torch.minimum(k, 4 - k).clamp(0, 1))
-    coloured = torch.stack(channels, 1).floor()  # as OpenCV does on the way back
+        channels.append(bright * (1 - chroma * torch.minimum(k, 4 - k).clamp(0, 1)) * 255)
+    coloured = torch.stack(channels, 1).floor()  # OpenCV multiplies in this order and truncates
     return torch.where((gain_s != 1)[:, None] | (gain_v != 1)[:, None], coloured, rgb)
 
 

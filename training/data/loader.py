@@ -1,7 +1,6 @@
 """Batches of samples on the device that trains: `open_loader` is the one door.
 
-Both loaders give the same samples as the same dictionary; pixels differ by less than a grey level on average, see
-`device_warp`.
+Both loaders give the same samples as the same dictionary, but for a few grey levels here and there (`device_warp`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

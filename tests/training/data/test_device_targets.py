@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.device_targets import gaussian_radii, make_batch_targets
@@ -44,6 +44,7 @@ def test_images_without_persons_have_empty_targets() -> None:
     assert (got["ids"] == UNKNOWN).all()
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.lists(BOX, max_size=20), st.lists(BOX, max_size=4)), min_size=2, max_size=4))
 def test_any_boxes_give_what_the_plain_path_gives(pictures: list[tuple[list, list]]) -> None:
     boxes = [np.array(mine, np.float32).reshape(-1, 4) for mine, _ in pictures]

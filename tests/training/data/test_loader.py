@@ -150,3 +150,14 @@ def test_the_cpu_gets_the_plain_loader_and_any_other_device_the_one_that_keeps_f
 ) -> None:
     assert isinstance(open_loader(views(images), CPU), HostLoader)
     assert isinstance(open_loader(views(images), torch.device("meta")), DeviceLoader)
+
+
+@pytest.mark.parametrize("kind", [views, pairs])
+def test_all_work_and_all_results_are_on_the_device(kind, images: list[LabelledImage]) -> None:
+    meta = torch.device("meta")  # computes shapes only, and refuses to be mixed with the host's tensors
+    plain = next(DeviceLoader(kind(images), CPU).batches([range(5)]))
+    batch = next(DeviceLoader(kind(images), meta).batches([range(5)]))
+    assert {tensor.device for tensor in batch.values()} == {meta}
+    assert {name: (t.shape, t.dtype) for name, t in batch.items()} == {
+        name: (t.shape, t.dtype) for name, t in plain.items()
+    }
