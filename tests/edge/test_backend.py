@@ -107,9 +107,9 @@ def test_a_network_that_the_device_cannot_run_is_left_out_unless_the_mode_needs_
 
     monkeypatch.setattr("edge.backend.load_engine", only_planned)
     with caplog.at_level("INFO"):
-        assert open_backend(models, SIZE, pair="tiny").engines.keys() == {"teacher", "student"}
+        assert open_backend(models, SIZE, "cpu", pair="tiny").engines.keys() == {"teacher", "student"}
     assert [record.message for record in caplog.records] == [
         "the plain network, which mode atttrack does without, is left out: this ONNX Runtime has no CUDA"
     ]
     with pytest.raises(DeviceError, match="has no CUDA"):
-        open_backend(models, SIZE, mode="student", pair="tiny")
+        open_backend(models, SIZE, "cpu", mode="student", pair="tiny")
