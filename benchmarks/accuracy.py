@@ -23,9 +23,11 @@ from benchmarks.fps_plot import COLOURS
 from benchmarks.frame_skipping import ARMS, Arm, FrameTracker, has_period
 from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
+from benchmarks.score_export import TrainedRun
 from benchmarks.score_once import once_per_picture
 from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import PipelineSettings, parse_size
+from edge.modes import MODES, Mode
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -77,12 +79,17 @@ def open_pipelines(
     settings = {
         variant: PipelineSettings(
             max_lanes=1,
-            mode="teacher" if variant.mode == "predicted" else variant.mode,
+            mode=mode_of(variant.mode),
             tracker=tracker or TrackerSettings(),
         )
         for variant in chosen
     }
     return {variant: TrackingPipeline(backend, wanted) for variant, wanted in settings.items()}
+
+
+def mode_of(arm: Arm) -> Mode:
+    """The pipeline's mode behind an arm."""
+    return "teacher" if arm == "predicted" else arm
 
 
 def track_sequence(
@@ -225,12 +232,17 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
+    parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
     add_options(parser)
     options = parser.parse_args()
 
-    backend = open_backend(options.models, options.size, options.device)
+    most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))
+    backend = open_backend(options.models, options.size, options.device, most)
+    runs = [named.partition("=") for named in options.trained]
+    trained = {network: TrainedRun.find(Path(run)).as_record() for network, _, run in runs}
     size = f"{options.size[0]}x{options.size[1]}"
     about = {"conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend), "input": size}
+    about |= {"trained": trained} if trained else {}
     score(options, [options.data / name for name in options.sequences], backend, options.modes, about)
 
 

@@ -11,7 +11,7 @@ benchmarks/results/score-NAME.json, is what benchmarks.paper looks into for its 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from benchmarks.accuracy import add_options, score
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.frame_skipping import ARMS
 from benchmarks.paper_rows import SEQUENCES
-from benchmarks.score_export import ScoreError, TrainedRun, export_pair, train
+from benchmarks.score_export import ScoreError, TrainedRun, export, train
 from edge.backend import open_backend
 from edge.config import parse_size
 from edge.modes import Mode, NetworkName
@@ -28,6 +28,8 @@ from edge.sources.base import SourceError
 from engines.errors import EngineError
 
 MAPPINGS = ("none", "ifm", "efm")
+ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+"""Name in a backend -> name in the file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,14 +50,21 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     sequences = present(options.data / "sequences", options.sequences)
     subject, teacher, plain = (find(path, options) for path in (options.subject, options.teacher, options.plain))
     assert subject is not None, "argparse wants a subject"  # noqa: S101
-    networks = networks_of(subject, teacher, plain)
-    size = options.size or subject.size
+    size, pivot = options.size or subject.size, wants_pivot(subject, options.mapping)
     folder.mkdir(parents=True, exist_ok=True)
-    pair, files = export_pair(networks, size, wants_pivot(subject, options.mapping), folder)
+    exported = folder / "subject.onnx"
+    signature = export(subject, "student", size, pivot, exported)
+    networks = networks_of(subject, signature.prior, teacher, plain)
+    files = {name: folder / f"{signature.pair}-{ROLES[name]}-{size[0]}x{size[1]}.onnx" for name in networks}
+    for name, trained in networks.items():
+        if trained is subject:
+            exported.rename(files[name])
+        else:
+            export(trained, "teacher" if name == "teacher" else "student", size, pivot, files[name])
     mode: Mode = "student" if "teacher" not in networks else "atttrack" if "student" in networks else "naive"
-    backend = open_backend(folder, size, options.device, mode, pair)
+    backend = open_backend(folder, size, options.device, mode, signature.pair)
     about = {
-        "conditions": conditions(files, backend),
+        "conditions": conditions(files.values(), backend),
         "input": f"{size[0]}x{size[1]}",
         "trained": {name: trained.as_record() for name, trained in networks.items()},
     }
@@ -85,7 +94,7 @@ def present(folder: Path, names: Sequence[str] | None) -> list[Path]:
 
 
 def networks_of(
-    subject: TrainedRun, teacher: TrainedRun | None, plain: TrainedRun | None
+    subject: TrainedRun, has_prior: bool, teacher: TrainedRun | None, plain: TrainedRun | None
 ) -> dict[NetworkName, TrainedRun]:
     """The runs behind a pair's networks; the teacher, unless given, is the one that the subject's recipe names.
 
@@ -93,12 +102,12 @@ def networks_of(
     """
     if teacher is None and (name := subject.setting("teacher")):
         teacher = TrainedRun.find(subject.neighbour(name))
-    if subject.has_prior and teacher is None:
+    if has_prior and teacher is None:
         raise ScoreError(f"{subject.name} takes a teacher's heatmap; say which with --teacher RUN")
-    if plain is not None and not subject.has_prior:
+    if plain is not None and not has_prior:
         raise ScoreError(f"{subject.name} is a plain student itself; leave --plain out")
     found: dict[NetworkName, TrainedRun] = {} if teacher is None else {"teacher": teacher}
-    found["student" if subject.has_prior else "plain"] = subject
+    found["student" if has_prior else "plain"] = subject
     if plain is not None:
         found["plain"] = plain
     return found

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from benchmarks.conditions import ROOT
-from edge.modes import NetworkName
-
-_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
-"""Name in a backend -> name in the file."""
+from engines.host import HostDevice
+from engines.load import load_engine
+from engines.signature import Role, Signature
 
 
 class ScoreError(ValueError):
@@ -54,11 +53,6 @@ class TrainedRun:
         return str(self.facts["recipe"]["network"]).removesuffix(" + prior")
 
     @property
-    def has_prior(self) -> bool:
-        """Whether it takes the teacher's heatmap."""
-        return bool(self.network != self.facts["recipe"]["network"])
-
-    @property
     def size(self) -> tuple[int, int]:
         """Width and height of the input that it was trained at."""
         return self.facts["recipe"]["input_width"], self.facts["recipe"]["input_height"]
@@ -84,22 +78,11 @@ def train(recipe: Path, data: Path, runs: Path) -> Path:
     return runs / recipe.stem
 
 
-def export_pair(
-    found: Mapping[NetworkName, TrainedRun], size: tuple[int, int], pivot: bool, folder: Path
-) -> tuple[str, list[Path]]:
-    """Write the model files that `open_backend` looks for; returns the pair's name and the files.
-
-    pivot: embeddings leave as EFM's pivot features, from all networks alike.
-    """
-    pair = next(iter(found.values())).setting("pair")
-    files = []
-    for name, run in found.items():
-        role: Literal["teacher", "student"] = "teacher" if name == "teacher" else "student"
-        path = folder.resolve() / f"{pair}-{_ROLES[name]}-{size[0]}x{size[1]}.onnx"
-        where = ("--size", f"{size[0]}x{size[1]}", "--output", path, *(("--pivot",) if pivot else ()))
-        _python("export.to_onnx", run.weights.resolve(), "--role", role, *where)
-        files.append(path)
-    return pair, files
+def export(run: TrainedRun, role: Role, size: tuple[int, int], pivot: bool, path: Path) -> Signature:
+    """Write the model file and return what it says of itself. pivot: embeddings leave as EFM's pivot features."""
+    where = ("--size", f"{size[0]}x{size[1]}", "--output", path.resolve(), *(("--pivot",) if pivot else ()))
+    _python("export.to_onnx", run.weights.resolve(), "--role", role, *where)
+    return load_engine(path, HostDevice()).signature
 
 
 def _python(module: str, *arguments: Path | str) -> None:

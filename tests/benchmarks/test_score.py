@@ -8,7 +8,8 @@ from typing import Any
 import onnx
 import pytest
 
-from benchmarks import score_export
+from benchmarks import accuracy, score_export
+from benchmarks.paper_setup import Setup, of_result
 from benchmarks.score import default_name, main, networks_of, present, wants_pivot
 from benchmarks.score_export import ScoreError, TrainedRun
 from tests.support.tiny_pair import signature, tiny_model
@@ -30,7 +31,7 @@ def runs(tmp_path: Path) -> Path:
     """runs/mot17 with a teacher and the students of two recipes that name it."""
     folder = tmp_path / "runs" / "mot17"
     write_run(folder / "yolo-teacher", network="yolo-1/2")
-    write_run(folder / "yolo-student", network="yolo-1/8 + prior", mapping="ifm", teacher="yolo-teacher")
+    write_run(folder / "yolo-student", mapping="ifm", teacher="yolo-teacher")
     write_run(folder / "yolo-layerwise", transfer="layerwise", teacher="yolo-teacher")
     write_run(folder / "yolo-mid", network="yolo-1/4")
     return folder
@@ -46,7 +47,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         if "export.to_onnx" in command:
             path = Path(command[command.index("--output") + 1])
             role = command[command.index("--role") + 1]
-            prior = role == "student" and "plain" not in path.name
+            facts = json.loads(Path(command[3]).with_name("facts.json").read_text())
+            prior = role == "student" and facts["recipe"]["mapping"] == "ifm"
             onnx.save(tiny_model(signature(role, (320, 192), prior)), path)
         return SimpleNamespace(returncode=0)
 
@@ -129,11 +131,11 @@ def test_a_program_that_fails_ends_it(
 
 
 def test_runs_that_do_not_go_together_are_refused(runs: Path, tmp_path: Path) -> None:
-    lonely = TrainedRun.find(write_run(tmp_path / "lonely", network="yolo-1/8 + prior", mapping="ifm"))
+    lonely = TrainedRun.find(write_run(tmp_path / "lonely", mapping="ifm"))
     with pytest.raises(ScoreError, match="--teacher RUN"):
-        networks_of(lonely, None, None)
+        networks_of(lonely, True, None, None)
     with pytest.raises(ScoreError, match="plain student itself"):
-        networks_of(TrainedRun.find(runs / "yolo-mid"), None, lonely)
+        networks_of(TrainedRun.find(runs / "yolo-mid"), False, None, lonely)
     with pytest.raises(ScoreError, match="trained with mapping 'ifm', not 'none'"):
         wants_pivot(lonely, "none")
     with pytest.raises(ScoreError, match=r"no .*weights\.pt"):
@@ -168,3 +170,19 @@ def test_real_weights_go_all_the_way(crossing: Path, tmp_path: Path) -> None:
     assert result["networks"] == {"plain": {"network": "yolo-1/8", "mapping": "none", "commit": "abc"}}
     assert result["rows"][0]["misses"] <= result["rows"][0]["boxes"] == 42
     assert (tmp_path / "new.png").is_file()
+
+
+def test_model_files_are_scored_without_those_that_no_mode_needs(
+    runs: Path, crossing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a teacher and a layerwise student, whose runs are told."""
+    for role, name in (("teacher", "teacher"), ("student", "student-plain")):
+        onnx.save(tiny_model(signature(role, (320, 192), pair="yolo")), tmp_path / f"yolo-{name}-320x192.onnx")
+    trained = [f"teacher={runs / 'yolo-teacher'}", f"plain={runs / 'yolo-layerwise'}"]
+    where = ["--data", str(crossing.parent), "--sequences", crossing.name, "--half", "all", "--output", str(tmp_path)]
+    what = ["--models", str(tmp_path), "--size", "320x192", "--modes", "naive", "predicted", "--k", "2"]
+    monkeypatch.setattr("sys.argv", ["accuracy", *where, *what, "--device", "cpu", "--trained", *trained])
+    accuracy.main()
+    result = json.loads((tmp_path / "accuracy.json").read_text())
+    assert {row["mode"] for row in result["rows"]} == {"naive", "predicted"}
+    assert Setup("naive", "template", "template", "layerwise") in of_result(result)
