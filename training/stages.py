@@ -108,6 +108,8 @@ def _score(comparison: Comparison, teacher: str, size: str, periods: Sequence[st
     words = ["benchmarks.accuracy", "--data", "{data}/sequences", "--sequences", "{sequences}"]
     words += ["--modes", *comparison.modes, "--k", *periods, "--size", size, "--models", f"{{out}}/{folder}"]
     words += ["--output", "{out}/scores", "--name", comparison.name]
+    network = "plain" if comparison.role == "student-plain" else "student"
+    words += ["--trained", f"teacher={{out}}/{TEACHER}", f"{network}={{out}}/{comparison.student}"]
     needs = f"export-{TEACHER}", f"export-{comparison.student}"
     links = {f"{folder}/{Path(teacher).name}": teacher}
     return Stage(f"score-{comparison.name}", tuple(words), f"scores/{comparison.name}.json", needs, 0, links)
