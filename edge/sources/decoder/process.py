@@ -18,7 +18,10 @@ START_TIMEOUT_S = 30.0
 """Time for the server to import FFmpeg, on the slowest of machines, and to fork."""
 END_TIMEOUT_S = 5.0
 _ROOT = Path(__file__).resolve().parents[3]
-_KEPT = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+_KEPT = (
+    *("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),
+    *("HOME", "XDG_CACHE_HOME"),  # GStreamer's list of plugins, which takes seconds to make and a decoder cannot write
+)
 _ENVIRONMENT = {
     "PYTHONPATH": str(_ROOT),
     "OMP_NUM_THREADS": "1",  # a process that forks has one thread
