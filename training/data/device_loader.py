@@ -12,6 +12,7 @@ from training.data.device_targets import make_batch_targets
 from training.data.device_warp import recolour, visible_boxes, warp_boxes, warp_pixels
 from training.data.frame_store import FrameStore
 from training.data.samples import Samples, View
+from training.data.upload import upload
 from training.data.warp import magnification
 from training.targets import MAX_OBJECTS, UNKNOWN
 
@@ -37,7 +38,7 @@ class DeviceLoader:
         if keys:
             batch |= {"key_image": pixels[len(views) :], **self._keyframe(keys, maps[len(views) :])}
             gaps = [view.picture.frame - key.picture.frame for view, key in zip(views, keys, strict=True)]
-            batch["gap"] = torch.tensor(gaps, device=self.device)
+            batch["gap"] = self._upload(np.array(gaps))
         return batch
 
     def _pixels(self, views: Sequence[View]) -> tuple[Tensor, F64]:
@@ -50,8 +51,8 @@ class DeviceLoader:
             height, width = frame.pixels.shape[:2]
             kept.append(matrix @ np.diag([frame.source_wh[0] / width, frame.source_wh[1] / height, 1]))
         levels = warp_pixels([frame.pixels for frame in frames], kept, input_wh)
-        colours = [(view.warp.saturation, view.warp.value) for view in views]
-        saturation, value = torch.tensor(colours, dtype=torch.float32, device=self.device).unbind(1)
+        colours = np.array([(view.warp.saturation, view.warp.value) for view in views], np.float32)
+        saturation, value = self._upload(colours).unbind(1)
         return recolour(levels, saturation, value).byte(), np.stack(maps)
 
     def _targets(self, views: Sequence[View], maps: F64) -> dict[str, Tensor]:
@@ -60,8 +61,8 @@ class DeviceLoader:
         ids = self._upload(_padded_ids([view.picture.ids for view in views], before.shape[1]))
         ignore = self._upload(_padded([view.picture.ignore for view in views], fill=np.nan))
         matrix, factor = self._warps(views, maps)
-        counts = torch.tensor([len(view.picture.ids) for view in views], device=self.device)
-        scale = torch.tensor([magnification(m) for m in maps], dtype=torch.float64, device=self.device)
+        counts = self._upload(np.array([len(view.picture.ids) for view in views]))
+        scale = self._upload(np.array([magnification(matrix) for matrix in maps]))
         after = warp_boxes(before, matrix, factor)
         valid = visible_boxes(after, before, scale, input_wh)
         valid &= torch.arange(before.shape[1], device=self.device) < counts[:, None]
@@ -72,7 +73,7 @@ class DeviceLoader:
         xyxy = self._upload(_padded([key.picture.xyxy for key in keys], MAX_OBJECTS))
         velocity = self._upload(_padded([key.velocity for key in keys], MAX_OBJECTS, 2))
         matrix, factor = self._warps(keys, maps)
-        counts = torch.tensor([len(key.picture.ids) for key in keys], device=self.device)
+        counts = self._upload(np.array([len(key.picture.ids) for key in keys]))
         used = torch.arange(MAX_OBJECTS, device=self.device) < counts[:, None]
         linear = matrix[:, None, :, :2] / STRIDE  # (B, 1, 2, 2)
         return {
@@ -83,11 +84,10 @@ class DeviceLoader:
 
     def _warps(self, views: Sequence[View], maps: F64) -> tuple[Tensor, Tensor]:
         """Maps (B, 2, 3) and hull factors (B,) of the views, float64."""
-        factors = [view.warp.hull_factor for view in views]
-        return self._upload(maps), torch.tensor(factors, dtype=torch.float64, device=self.device)
+        return self._upload(maps), self._upload(np.array([view.warp.hull_factor for view in views]))
 
     def _upload(self, array: F32 | F64 | I64) -> Tensor:
-        return torch.from_numpy(array).to(self.device, non_blocking=True)
+        return upload(array, self.device)
 
 
 def _padded(rows: Sequence[F32], length: int = 0, columns: int = 4, fill: float = 0.0) -> F32:

@@ -24,8 +24,8 @@ def make_batch_targets(
     xyxy = xyxy.gather(1, first[..., None].expand(-1, -1, 4))
     height, width = cells
     low, high = xyxy[..., :2], xyxy[..., 2:]
-    limit = torch.tensor((width - 1, height - 1), dtype=torch.float32, device=xyxy.device)
-    centre = torch.minimum(((low + high) / 2).clamp_min(0), limit)
+    x, y = ((low + high) / 2).unbind(2)
+    centre = torch.stack((x.clamp(0, width - 1), y.clamp(0, height - 1)), 2)
     cell = centre.long()
     radius = gaussian_radii((high - low).ceil().double()).long().clamp_min(0)
     place = cell[..., 1] * width + cell[..., 0]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge.arrays import F64
+from training.data.upload import upload
 from training.data.warp import GREY, shrunk
 
 BORDER = float(round(GREY[0]))
@@ -51,7 +52,7 @@ def _warp_alike(frames: Tensor, maps: Sequence[F64], input_wh: tuple[int, int]) 
 
 def area_weights(length: int, sizes: Sequence[int], device: torch.device) -> Tensor:
     """(n, max size, length): row i averages the part of a line that shrinks to pixel i; beyond a size, rows are 0."""
-    size = torch.tensor(sizes, dtype=torch.float32, device=device)[:, None, None]
+    size = upload(np.array(sizes, np.float32), device)[:, None, None]
     step = length / size
     target = torch.arange(max(sizes), device=device)[:, None]
     source = torch.arange(length, device=device)
@@ -66,7 +67,7 @@ def _sampling_grid(
     width, height = source_wh
     to_edges = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
     squares = np.stack([np.vstack((matrix, (0, 0, 1))) for matrix in maps])
-    back = torch.from_numpy((to_edges @ np.linalg.inv(squares))[:, :2].astype(np.float32)).to(device)
+    back = upload((to_edges @ np.linalg.inv(squares))[:, :2].astype(np.float32), device)
     x = torch.arange(input_wh[0], dtype=torch.float32, device=device)[:, None]  # (w, 1)
     y = torch.arange(input_wh[1], dtype=torch.float32, device=device)[:, None, None]  # (h, 1, 1)
     a, b, c = back[:, None, None].unbind(-1)  # each (n, 1, 1, 2)
