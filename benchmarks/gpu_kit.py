@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = download(TENSORRT_RTX, wheels / "rtx", options.python)
             pack(found, options.folder / "rtx.txz", options.preset)
         if "dla" not in options.without:
-            command = [sys.executable, "-m", "benchmarks.gpu_networks", str(wheels / NETWORKS)]
+            command = [sys.executable, "-m", "export.untrained", str(wheels / NETWORKS)]
             subprocess.run(command, cwd=ROOT, check=True)
             with tarfile.open(options.folder / "networks.txz", "w:xz", preset=min(options.preset, 6)) as tar:
                 tar.add(wheels / NETWORKS, NETWORKS)

@@ -28,7 +28,7 @@ from engines.plan import PlanStore, RuntimeName
 from engines.tensorrt_engine import TensorRtEngine
 
 DLA = "dla"
-"""Name of the pair that `benchmarks.gpu_networks` makes."""
+"""Name of the pair that `export.untrained` makes."""
 
 
 class Skip(Exception):
@@ -69,13 +69,10 @@ def halved(check: Check) -> dict[str, Any]:
     """Model files in fp16 for ONNX Runtime, which is all that runs where TensorRT does not."""
     if not find_spec("onnx"):
         raise Skip("onnx is not installed, which changes a file's precision")
-    import onnx
-
-    from export.precision import to_precision
-
     check.halves.mkdir(parents=True, exist_ok=True)
     for role in ROLES:
-        onnx.save(to_precision(check.model(role), "fp16"), check.model(role, "halved"))
+        command = [sys.executable, "-m", "export.precision", str(check.model(role)), "--precision", "fp16"]
+        subprocess.run([*command, "--output", str(check.model(role, "halved"))], cwd=ROOT, check=True)
     return {role: check.model(role, "halved").stat().st_size for role in ROLES}
 
 
@@ -107,7 +104,7 @@ def dla(check: Check) -> dict[str, Any]:
         command = [
             sys.executable,
             "-m",
-            "benchmarks.gpu_networks",
+            "export.untrained",
             str(folder),
             "--size",
             "x".join(map(str, pair.size)),

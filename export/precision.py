@@ -1,13 +1,18 @@
-"""A model file in another precision. Precision stands in the ONNX, so TensorRT 10, 11 and RTX build it alike."""
+"""A model file in another precision. Precision stands in the ONNX, so TensorRT 10, 11 and RTX build it alike.
 
-from collections.abc import Iterator
+python -m export.precision models/yolo-student-1088x608.onnx --precision fp16 --output yolo-student-fp16.onnx
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import onnx
 from onnx import ModelProto
 
-from engines.errors import ModelFileError
+from engines.errors import EngineError, ModelFileError
 from engines.signature import Signature
 from export.calibration import DRAWN_SCENE, Feed, calibration_feeds
 from export.half_arithmetic import halve_arithmetic, restore_weights
@@ -15,6 +20,23 @@ from export.half_arithmetic import halve_arithmetic, restore_weights
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISION_KEY = "precision"
 """Entry of a model file's metadata; a file without it computes in fp32."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the file; 2 after one line that says what was wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.precision", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="an exported file, in fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), required=True)
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.onnx")
+    options = parser.parse_args(arguments)
+    try:
+        onnx.save(to_precision(options.model, options.precision), options.output)
+    except (EngineError, OSError) as error:
+        print(f"python -m export.precision: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def to_precision(path: Path, precision: Precision, source: str = DRAWN_SCENE, frames: int = 64) -> ModelProto:
@@ -61,3 +83,7 @@ def _quantized(model: ModelProto, feeds: Iterator[Feed]) -> ModelProto:
     from export.quantize import quantize  # brings ONNX Runtime's quantizer along, which fp16 does without
 
     return quantize(model, feeds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

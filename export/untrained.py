@@ -1,6 +1,6 @@
 """Model files of a DLA pair for measuring speed, without training: its kernels take as long whatever the weights are.
 
-    python -m benchmarks.gpu_networks DIR
+    python -m export.untrained DIR
 
 Writes dla-teacher, dla-student and dla-student-plain. Large weights repeat a short pattern, so that the files pack into
 a hundredth of their size for a machine that cannot make them. Needs torch and onnxscript.
@@ -29,9 +29,7 @@ PATTERN = 4093
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write what is not there yet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu_networks", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m export.untrained", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--size", type=parse_size, default=(1088, 608), metavar="WxH", help="default 1088x608")
     parser.add_argument("--quick", action="store_true", help="small networks under these names, for a rehearsal")

@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="no torch here: pip install -e '.[training]'")
 pytestmark = pytest.mark.training
 
-from benchmarks.gpu_networks import PATTERN, QUICK, repeat_weights, write_pair  # noqa: E402
 from edge.backend import open_backend  # noqa: E402
 from edge.config import PipelineSettings  # noqa: E402
 from edge.pipeline import TrackingPipeline  # noqa: E402
 from edge.sources.base import Frame  # noqa: E402
+from export.untrained import PATTERN, QUICK, repeat_weights, write_pair  # noqa: E402
 
 
 def test_small_weights_stay_and_large_ones_repeat_themselves_as_large_as_they_were() -> None:
