@@ -9,9 +9,7 @@ RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install -q --no-compile
 EXPORT = $(BIN)/python -m export.to_onnx --size $(SIZE)
-PLAIN = $(BIN)/python -m training.train_plain training/recipes/$(1).toml --data $(DATA) --out runs/$(1)
-STUDENT = $(BIN)/python -m training.train_student training/recipes/$(1).toml --data $(DATA) --out runs/$(1) \
-  --teacher runs/yolo-teacher/weights.pt
+CHAIN = $(BIN)/python -m training.chain training/recipes/$(1).toml --data $(DATA) --runs runs
 
 # PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
 TORCH ?= torch==2.13.0+cpu
@@ -64,16 +62,11 @@ soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
-	$(call PLAIN,yolo-teacher)
-	$(call PLAIN,yolo-teacher-longer) --start runs/yolo-teacher/weights.pt
-	$(call PLAIN,yolo-small)
-	$(call PLAIN,yolo-small-tuned) --start runs/yolo-small/weights.pt
-	$(call PLAIN,yolo-small-longer) --start runs/yolo-small-tuned/weights.pt
-	$(call STUDENT,yolo-student) --start runs/yolo-small/weights.pt
-	$(call STUDENT,yolo-student-longer) --start runs/yolo-student/weights.pt
-	$(EXPORT) --role teacher runs/yolo-teacher-longer/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
+	$(call CHAIN,yolo-student-longer)
+	$(call CHAIN,yolo-small-longest)
+	$(EXPORT) --role teacher runs/yolo-teacher-longest/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
 	$(EXPORT) --role student runs/yolo-student-longer/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-small-longer/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
+	$(EXPORT) --role student runs/yolo-small-longest/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
 
 gpu-check: ## on a machine with a GPU: is it right, how fast is it (KIT=folder OUT=folder)
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(if $(KIT),--kit $(KIT)) --out $(or $(OUT),runs/gpu-check) $(ARGS)

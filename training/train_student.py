@@ -1,7 +1,7 @@
 """Train a student beside a frozen teacher: with its heatmap as prior (AttTrack sections 4.2, 4.3), or layerwise.
 
 python -m training.train_student training/recipes/yolo-student.toml --data /path/to/data \\
-    --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
+    --teacher runs/yolo-teacher-longer/weights.pt --start runs/yolo-small-longer/weights.pt --out runs/yolo-student
 """
 
 from functools import partial
