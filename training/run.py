@@ -53,6 +53,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.place, self.data = recipe, out, place, data or {}
         self.step, self.seconds, self.waited_s = 0, 0.0, 0.0
+        self._commit = commit()  # now, since the checkout may go on while the run does
         self.network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = IdentityClassifier(network.embedding, identities).to(place.device)
         if known is not None:
@@ -194,7 +195,7 @@ class Run:
             "network": halved(self.average.network.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
             "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
-            "commit": commit(),
+            "commit": self._commit,
             "step": self.step,
         }
         save_checkpoint(self.out / "weights.pt", weights)
@@ -208,7 +209,7 @@ class Run:
         return {
             "recipe": asdict(self.recipe),
             "data": self.data,
-            "commit": commit(),
+            "commit": self._commit,
             "step": self.step,
             "seconds": round(self.seconds, 1),
             "samples_per_s": round(samples / self.seconds, 2) if self.seconds else None,
