@@ -110,6 +110,8 @@ class SurfaceSession:
         return self._waiting.popleft() if self._waiting else None
 
     def close(self, patience_s: float = 0.0) -> None:
+        self._waiting.clear()
+        self._decoder = None  # now: the error that ended a session keeps it alive as long as the next one lasts
         self._link.close(patience_s)
 
     def _decoded(self, decoder: SurfaceDecoder, packet: Packet) -> Iterator[Arrival]:

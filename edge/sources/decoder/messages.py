@@ -122,7 +122,8 @@ class Note:
     text: str
 
     def pack(self) -> bytes:
-        return b"N" + self.text[:_LONGEST_TEXT].encode("ascii", "replace")
+        text = "".join(letter if letter.isprintable() else " " for letter in self.text[:_LONGEST_TEXT])  # FFmpeg's, say
+        return b"N" + text.encode("ascii", "replace")
 
 
 @dataclass(frozen=True, slots=True)

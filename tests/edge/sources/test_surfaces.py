@@ -103,6 +103,21 @@ def test_a_decoder_process_for_a_gpu_that_is_not_there_goes_on_with_nv12_and_say
     assert len(lines) == (accelerator is None)
 
 
+def test_a_session_that_ended_gives_the_unit_back_although_its_error_is_still_at_hand(
+    camera: RtspServer, device: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(VideoUnit(), monkeypatch)
+    with DECODERS:
+        session = SurfaceSession(CameraUrl.parse(camera.url()), PINNED, DECODERS, device)
+        while (arrival := session.next(20)) is None:
+            pass
+        decoder = weakref.ref(session._decoder)
+        assert decoder() is not None
+        session.close()
+    assert decoder() is None
+    assert isinstance(arrival.pixels, Surface) and arrival.pixels.download().any(), "its pictures outlive it"
+
+
 def packets(clip: Path) -> list[av.Packet]:
     with av.open(str(clip)) as container:
         return list(container.demux(container.streams.video[0]))

@@ -70,6 +70,7 @@ def test_coded_video_and_its_format_arrive_as_they_were(packet: Packet, form: Fo
 def test_a_note_is_one_printable_line_however_it_was_written() -> None:
     assert unpack(Note("the GPU refuses h264").pack()) == Note("the GPU refuses h264")
     assert unpack(Note("ä" * 600).pack()) == Note("?" * 500)
+    assert unpack(Note("two\nlines\x1b[2J").pack()) == Note("two lines [2J")
     for forged in (b"Ntwo\nlines", b"N\x1b[2J", b"N\xc3\xa4"):
         with pytest.raises(ValueError, match="unknown kind"):
             unpack(forged)
