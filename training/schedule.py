@@ -77,7 +77,11 @@ class Schedule:
             words += ["--device", self._args.device]
         if stage.steps:
             if self._args.minutes and "share" not in entry:
-                entry["share"] = self._share(stage, words)
+                code, share = self._share(stage, words)
+                if code:
+                    self._note(stage, entry | {"status": f"failed with exit code {code}"})
+                    return
+                entry["share"] = share
                 self._note(stage, entry | {"status": "measured"})
             words += ["--share", str(entry["share"])] if "share" in entry else []
         began_s = time.monotonic()
@@ -87,18 +91,18 @@ class Schedule:
         seconds = entry.get("seconds", 0) + time.monotonic() - began_s
         self._note(stage, entry | {"status": status, "seconds": round(seconds, 1)})
 
-    def _share(self, stage: Stage, words: list[str]) -> float:
-        """The share of a training's steps that its minutes allow, from the first few steps of it; 1 at most."""
+    def _share(self, stage: Stage, words: list[str]) -> tuple[int, float]:
+        """Exit code of a training's first few steps, and the share of all that its minutes allow; 1 at most."""
         folder = self.out / f"{stage.name}-measured"
         probe = [*words, "--steps", str(min(PROBE_STEPS, stage.steps))]
         probe[probe.index("--out") + 1] = str(folder)
         shutil.rmtree(folder, ignore_errors=True)
-        if self._command(probe, training=True):
-            return 1.0  # the stage itself will say what is wrong
+        if code := self._command(probe, training=True):
+            return code, 0.0
         facts = json.loads((folder / "facts.json").read_text())
         shutil.rmtree(folder)
         allowed: float = self._args.minutes * 60 * facts["step"] / facts["seconds"]
-        return min(1.0, round(allowed / stage.steps, 4))
+        return 0, min(1.0, round(allowed / stage.steps, 4))
 
     def _fill(self, command: tuple[str, ...]) -> list[str]:
         words: list[str] = []

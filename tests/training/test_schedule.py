@@ -145,6 +145,23 @@ def test_a_slow_network_gets_the_share_of_its_steps_that_its_minutes_allow(
     assert len(commands) == 3, "measured once"
 
 
+def test_a_measurement_that_fails_says_nothing_about_the_share_and_is_made_again(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def fail(words: list[str], training: bool) -> int:
+        commands.append(words)
+        return 3
+
+    monkeypatch.setattr(schedule, "_command", fail)
+    stage = Stage("net", ("training.train_plain", "--out", "{out}/net"), "net/facts.json", (), 100)
+    for _ in range(2):
+        schedule.run(stage)
+        assert schedule.record["net"] == {"status": "failed with exit code 3"}
+    assert ["--steps" in words for words in commands] == [True, True]
+
+
 def test_every_comparison_is_trained_from_shipped_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
