@@ -20,7 +20,7 @@ from benchmarks.conditions import ROOT, conditions
 from benchmarks.frame_skipping import ARMS
 from benchmarks.paper_rows import SEQUENCES
 from benchmarks.score_export import ScoreError, TrainedRun, export, train
-from edge.backend import open_backend
+from edge.backend import Backend, open_backend
 from edge.config import parse_size
 from edge.modes import Mode, NetworkName
 from edge.pipeline import PipelineError
@@ -62,7 +62,9 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         else:
             export(trained, "teacher" if name == "teacher" else "student", size, pivot, files[name])
     mode: Mode = "student" if "teacher" not in networks else "atttrack" if "student" in networks else "naive"
-    backend = open_backend(folder, size, options.device, mode, signature.pair)
+    found = open_backend(folder, size, options.device, mode, signature.pair)
+    ours = {name: engine for name, engine in found.engines.items() if name in networks}
+    backend = Backend(found.device, found.ops, **ours)  # a kept folder may hold an earlier subject's files, too
     about = {
         "conditions": conditions(files.values(), backend),
         "input": f"{size[0]}x{size[1]}",

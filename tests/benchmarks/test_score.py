@@ -104,6 +104,17 @@ def test_a_layerwise_student_is_the_plain_one_and_a_lone_network_runs_alone(
     assert {(row["mode"], row["k"]) for row in result["rows"]} == {("student", None)}
 
 
+def test_what_another_subject_left_in_a_kept_folder_is_not_scored(
+    runs: Path, crossing: Path, tmp_path: Path, exported: list[list[str]]
+) -> None:
+    where = ["--data", str(crossing.parent.parent), "--half", "all", "--output", str(tmp_path), "--device", "cpu"]
+    for name in ("yolo-student", "yolo-layerwise"):
+        assert main([str(runs / name), *where, "--k", "2", "--keep", str(tmp_path / "kept")]) == 0
+    result = json.loads((tmp_path / "score-mot17-yolo-layerwise.json").read_text())
+    assert result["networks"].keys() == result["trained"].keys() == {"teacher", "plain"}
+    assert {row["mode"] for row in result["rows"]} == {"teacher", "student", "naive"}
+
+
 def test_a_recipe_is_trained_before(runs: Path, crossing: Path, tmp_path: Path, exported: list[list[str]]) -> None:
     recipe, data = tmp_path / "recipes" / "mot17" / "yolo-student.toml", crossing.parent.parent
     arguments = [str(recipe), "--data", str(data), "--runs", str(runs), "--half", "all", "--modes", "atttrack"]
