@@ -5,8 +5,9 @@
 
 Each step runs in a process of its own under a time limit, and is saved in OUT/gpu_check.json as soon as it is done: a
 crash or a long build costs that step alone. The command ends within its budget, under nine minutes: what there is no
-time for is left, and the same command, given again, goes on with that. What is done for these programs and options
-is not run again. The kit (`make gpu-kit`) is a folder of wheels (.whl) and archives (.txz) with what the machine lacks.
+time for is left, and the same command, given again, goes on with that. What is done for these programs, model files,
+kit and options is not run again. The kit (`make gpu-kit`) is a folder of wheels (.whl) and archives (.txz) with what
+the machine lacks.
 """
 
 import argparse
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = work_folder()
     site = unpack(options.kit, work) if options.kit else None
     around, path = environment(site, work), options.out / RESULT
-    print_of = fingerprint({name: str(getattr(options, name)) for name in ("device", "pair", "size", "quick")})
+    asked = {name: str(getattr(options, name)) for name in ("device", "pair", "size", "quick")}
+    models = sorted(options.models.glob(f"{options.pair}-*-{options.size}.onnx"))
+    print_of = fingerprint(asked | {"site": site.name if site else ""}, models)
     results = _read(path)
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()

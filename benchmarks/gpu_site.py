@@ -7,13 +7,13 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.gpu_process import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("benchmarks", "edge", "engines", "export")
+SOURCES = ("benchmarks", "edge", "engines", "export", "service")
 NETWORKS = "networks"
 """Folder of the kit's model files, beside its packages."""
 
@@ -23,9 +23,11 @@ def work_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"atttrack-gpu-check-{os.getuid()}"
 
 
-def fingerprint(asked: Entry) -> str:
-    """Of the programs and of what they are asked to do: a result is good as long as neither changes."""
+def fingerprint(asked: Entry, models: Sequence[Path]) -> str:
+    """Of the programs, the model files and what is asked of them: a result is good as long as none of it changes."""
     digest = hashlib.sha256(repr(sorted(asked.items())).encode())
+    for model in models:
+        digest.update(model.read_bytes())
     for folder in SOURCES:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".cu"):

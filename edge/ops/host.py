@@ -44,7 +44,7 @@ class HostOps:
             extrapolate(lane.heatmap, lane.owners, lane.shifts, prior[0])
 
     def _as_bgr(self, pixels: Pixels) -> U8:
-        """`edge.pixels.as_bgr` without an allocation."""
+        """`edge.pixels.as_bgr`, without an allocation for what lies on the host."""
         image = pixels.download() if isinstance(pixels, Surface) else pixels
         if image.ndim == 3:
             return image

@@ -6,8 +6,8 @@
     gstreamer   a Jetson's video unit, in a process per camera; NV12 as with gpu
 
 `auto` takes the first of gpu, gstreamer and cpu that decodes a test clip to the last bit, or draws a picture; it never
-takes gpu-direct, which gives the wall between cameras and pipeline up. A camera whose codec is refused later is decoded
-on the CPU, with a line of log.
+takes gpu-direct, which gives the wall between cameras and pipeline up. With gpu and gpu-direct, a camera whose codec is
+refused later is decoded on the CPU, with a line of log; gstreamer does not open it.
 """
 
 import logging

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -364,12 +365,47 @@ def test_a_kit_is_unpacked_once_and_comes_first(tmp_path: Path) -> None:
     assert "/nvidia/some/lib" in environment["LD_LIBRARY_PATH"]
 
 
-def test_the_fingerprint_follows_options_and_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_follows_options_programs_and_model_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gpu_site, "ROOT", tmp_path)
-    (tmp_path / "edge").mkdir()
-    seen = {gpu_site.fingerprint({}), gpu_site.fingerprint({"device": "cpu"})}
-    (tmp_path / "edge" / "kernel.cu").write_text("// one")
-    seen.add(gpu_site.fingerprint({}))
-    (tmp_path / "edge" / "kernel.cu").write_text("// two")
-    assert gpu_site.fingerprint({}) == gpu_site.fingerprint({})
-    assert len(seen | {gpu_site.fingerprint({})}) == 4
+    source, model = tmp_path / "service" / "worker.py", tmp_path / "yolo.onnx"
+    source.parent.mkdir()
+    model.write_bytes(b"one")
+    seen = {
+        gpu_site.fingerprint({}, []),
+        gpu_site.fingerprint({"device": "cpu"}, []),
+        gpu_site.fingerprint({}, [model]),
+    }
+    model.write_bytes(b"two")
+    seen.add(gpu_site.fingerprint({}, [model]))
+    source.write_text("# one")
+    seen.add(gpu_site.fingerprint({}, []))
+    source.write_text("# two")
+    assert gpu_site.fingerprint({}, []) == gpu_site.fingerprint({}, [])
+    assert len(seen | {gpu_site.fingerprint({}, [])}) == 6
+
+
+def test_another_networks_files_or_another_kit_are_measured_anew(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def succeed(command: Sequence[str], *_: object) -> dict[str, Any]:
+        begun.append(command[command.index("--models") + 1])
+        return {"status": "ok", "seconds": 0.0}
+
+    monkeypatch.setattr(gpu_check, "LIMITS", {"a": 60.0})
+    monkeypatch.setattr(gpu_check, "run", succeed)
+    for _ in range(2):
+        assert main(arguments(models, tmp_path)) == 0
+    assert len(begun) == 1
+    others = tmp_path / "others"
+    others.mkdir()
+    assert main(arguments(others, tmp_path)) == 0
+    assert begun == [str(models), str(others)]
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    zipfile.ZipFile(kit / "thing-1-py3-none-any.whl", "w").close()
+    assert main(arguments(others, tmp_path, "--kit", str(kit))) == 0
+    assert len(begun) == 3
