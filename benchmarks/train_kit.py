@@ -26,7 +26,7 @@ BLOCK = 512
 """Bytes: tar rounds up to them."""
 RECORD = 20 * BLOCK
 """An archive ends in a full one of these."""
-SEQUENCE_FILES = ("video.mp4", "gt.txt", "seqinfo.ini")
+SEQUENCE_FILES = ("video.mp4", "gt.txt", "gt/gt.txt", "seqinfo.ini")
 
 
 class Parts:
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             wanted = [f"{name}=={version(name)}" for name in options.packages]
             lost += [path.name for path in download(wanted, Path(folder), options.python) if not parts.add_file(path)]
-    sequences = [path for path in sorted((options.data / "sequences").iterdir()) if path.is_dir()]
+    folders = [path for path in sorted((options.data / "sequences").iterdir()) if path.is_dir()]
+    sequences = [folder for folder in folders if (folder / "video.mp4").is_file()]
     for path in (folder / file for folder in _mot17_first(sequences) for file in SEQUENCE_FILES):
         if path.is_file() and not parts.add(str(path.relative_to(options.data)), path.read_bytes()):
             lost.append(str(path.relative_to(options.data)))
@@ -105,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for file in sorted(options.folder.rglob("*.*")):
         print(f"{file.stat().st_size / 2**20:7.1f} MiB  {file}")
     print(f"{packed} of {len(photos)} photographs" + (f"; no room for {', '.join(lost)}" if lost else ""))
+    if pictures := [folder.name for folder in folders if folder not in sequences]:
+        print(f"left out, since only videos are packed and they have no video.mp4: {', '.join(pictures)}")
     return int(bool(lost))
 
 

@@ -34,6 +34,7 @@ def test_sequences_and_photographs_come_out_as_they_went_in(tmp_path: Path) -> N
 
 def test_photographs_give_way_and_sequences_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_data(tmp_path)
+    (data / "sequences" / "seq" / "video.mp4").touch()
     words = ["--data", str(data), "--packages", "--parts", "1"]
     assert main([str(tmp_path / "one"), *words, "--part", "0.0145"]) == 0
     assert "0 of 2 photographs" in capsys.readouterr().out
@@ -41,3 +42,14 @@ def test_photographs_give_way_and_sequences_do_not(tmp_path: Path, capsys: pytes
     assert "no room for" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="not empty"):
         main([str(tmp_path / "one"), *words])
+
+
+def test_a_sequence_of_single_pictures_is_left_out_whole_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path)
+    assert main([str(tmp_path / "kit"), "--data", str(data), "--packages"]) == 0
+    assert "no video.mp4: seq" in capsys.readouterr().out
+    _, unpacked = unpack(tmp_path / "kit", tmp_path / "work")
+    assert unpacked is not None
+    assert not (unpacked / "sequences").exists()
