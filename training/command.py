@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ class Pictures:
     frames: list[LabelledImage]
     identities: int
     photos: list[LabelledImage]
+    photos_by_folder: dict[str, int]
+    """How many there are of each folder of images."""
     missing: list[str]
     """Sequences and folders of images that the recipe names and DATA lacks."""
 
@@ -53,8 +56,9 @@ class Pictures:
         )
         if not frames:
             raise FileNotFoundError(f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}")
-        images = read_images([folder for folder in folders if folder.name not in missing])
-        return cls(frames, identities, images, missing)
+        images = {folder.name: read_images([folder]) for folder in folders if folder.name not in missing}
+        by_folder = {name: len(found) for name, found in images.items()}
+        return cls(frames, identities, list(chain.from_iterable(images.values())), by_folder, missing)
 
     def facts(self) -> dict[str, Any]:
         """For the record of a run: frames and identities by sequence, pictures by folder, and what was missing."""
@@ -63,11 +67,8 @@ class Pictures:
         for frame in self.frames:
             ids.setdefault(frame.sequence, set()).update(frame.ids.tolist())
             counts[frame.sequence] = counts.get(frame.sequence, 0) + 1
-        images: dict[str, int] = {}
-        for photo in self.photos:
-            images[photo.path.parent.parent.name] = images.get(photo.path.parent.parent.name, 0) + 1
         return {
             "sequences": {name: {"frames": counts[name], "identities": len(ids[name])} for name in counts},
-            "images": images,
+            "images": self.photos_by_folder,
             "missing": self.missing,
         }

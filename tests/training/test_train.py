@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,6 +124,24 @@ def test_the_record_says_what_was_learnt_from_and_where(tmp_path: Path, data: Pa
     assert 0 <= found["share_computing"] <= 1
     assert [row["step"] for row in found["losses"]] == [1, 2]
     assert {"hm", "wh", "reg", "id", "total"} <= set(found["losses"][0])
+
+
+def test_pictures_are_counted_by_the_folders_that_the_recipe_names_whatever_their_form(
+    tmp_path: Path, data: Path
+) -> None:
+    coco = data / "images" / "coco"
+    (coco / "annotations").mkdir(parents=True)
+    (coco / "images").mkdir()
+    shutil.copytree(data / "images" / "photos" / "images", coco / "images" / "val")
+    boxes = [{"category_id": 1, "image_id": 1, "bbox": [20, 20, 12, 30]}]
+    labels = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": boxes,
+    }
+    (coco / "annotations" / "instances_val.json").write_text(json.dumps(labels))
+    found = train(arguments(tmp_path, data, "run", 1, more="images = ['photos', 'coco']\nimage_share = 0.5"))
+    assert found["data"]["images"] == {"photos": 2, "coco": 1}
 
 
 def test_data_that_are_not_at_hand_are_an_error_unless_told_otherwise(tmp_path: Path, data: Path) -> None:
