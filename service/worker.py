@@ -138,7 +138,9 @@ class Worker:
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last sign of life; infinite once the thread ended."""
+        """Seconds since the last sign of life; 0 before the thread began, infinite once it ended."""
+        if self._thread.ident is None:
+            return 0.0
         return time.monotonic() - self._beat_at if self.alive else float("inf")
 
     def add(self, lane: Lane) -> "Future[None]":

@@ -8,6 +8,7 @@ import httpx
 import pytest
 import uvicorn
 
+from edge.sources.decoding import ON_CPU, Decoding
 from service.__main__ import DrainingServer
 from service.app import build_pipeline, create_app
 from service.readiness import Progress
@@ -73,6 +74,27 @@ def test_while_engines_are_built_the_service_is_alive_and_says_how_far_it_is(slo
         "ready": False,
         "reasons": [{"code": "building_engines", "detail": "building engines 40%"}],
     }
+
+
+def test_while_it_looks_for_a_decoder_the_service_is_alive(models: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking, found = Event(), Event()
+
+    def look(wanted: str) -> Decoding:
+        looking.set()
+        assert found.wait(60)
+        return ON_CPU
+
+    monkeypatch.setattr("service.runtime.choose_decoding", look)
+    slow = SlowStart(Settings(models=models, pair="tiny", size="320x192", device="cpu"), building=looking)
+    try:
+        assert slow.http.get("/healthz").status_code == 200
+        assert [one["code"] for one in slow.http.get("/readyz").json()["reasons"]] == ["loading_models"]
+        found.set()
+        slow.go.set()
+        wait_until(lambda: slow.http.get("/readyz").is_success, 30, "the networks to load")
+    finally:
+        found.set()
+        slow.stop()
 
 
 def test_a_stream_posted_too_early_is_told_when_to_come_again(slow_start: SlowStart) -> None:

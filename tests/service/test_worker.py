@@ -125,6 +125,7 @@ def put_together(worker: Worker, index: int, *lanes: FakeLane) -> None:
 
 def test_worker_without_lanes_stops() -> None:
     worker = Worker(ScriptedPipeline)
+    assert worker.silent_s == 0, "nothing is expected of a thread that has not begun"
     worker.start()
     assert worker.silent_s < 5
     worker.stop()
