@@ -8,10 +8,13 @@ goes on where it was.
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from training import train_plain, train_student
 from training.recipe import Recipe
+
+SCALED = ("steps", "warmup", "pretrain_steps")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,8 +30,11 @@ def main(argv: list[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     for path in recipes:
-        if finished(args.runs / path.stem):
-            print(f"{path.stem}: trained already")
+        run = args.runs / path.stem
+        if finished(run):
+            other = changed(run, Recipe.read(path))
+            note = f", but with another {', '.join(other)}; delete {run} to train it anew" if other else ""
+            print(f"{path.stem}: trained already{note}")
         else:
             train(path, args.runs, others)
 
@@ -62,6 +68,13 @@ def finished(run: Path) -> bool:
         return False
     record = json.loads(facts.read_text())
     return bool(record["step"] >= record["recipe"]["steps"])
+
+
+def changed(run: Path, recipe: Recipe) -> list[str]:
+    """Entries in which a trained run's recipe differs from this one, but for those that --share scales."""
+    trained = json.loads((run / "facts.json").read_text())["recipe"]
+    now = json.loads(json.dumps(asdict(recipe)))
+    return [name for name, value in trained.items() if name not in SCALED and now.get(name) != value]
 
 
 def train(path: Path, runs: Path, others: list[str]) -> None:

@@ -16,7 +16,7 @@ def write(folder: Path, name: str, teacher: str = "", start: str = "") -> Path:
     return path
 
 
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Command lines that the trainings get; the first word is the training."""
     seen: list[list[str]] = []
     monkeypatch.setattr(chain.train_plain, "main", lambda words: seen.append(["plain", *words]))
@@ -25,14 +25,14 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_a_recipe_that_needs_nothing_is_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = trained(monkeypatch)
+    seen = commands(monkeypatch)
     recipe = write(tmp_path, "small")
     chain.main([str(recipe), "--runs", "R", "--data", "D", "--share", "0.5"])
     assert seen == [["plain", str(recipe), "--out", "R/small", "--data", "D", "--share", "0.5"]]
 
 
 def test_teacher_and_start_come_first_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = trained(monkeypatch)
+    seen = commands(monkeypatch)
     write(tmp_path, "small")
     write(tmp_path, "teacher", start="small")
     student = write(tmp_path, "student", teacher="teacher", start="small")
@@ -50,12 +50,32 @@ def test_teacher_and_start_come_first_and_once(tmp_path: Path, monkeypatch: pyte
 def test_a_run_that_has_reached_its_last_step_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, again: bool
 ) -> None:
-    seen = trained(monkeypatch)
+    seen = commands(monkeypatch)
     recipe = write(tmp_path, "small")
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "facts.json").write_text(json.dumps({"step": step, "recipe": {"steps": 4}}))
     chain.main([str(recipe), "--runs", str(tmp_path), "--data", "D"])
     assert bool(seen) == again
+
+
+@pytest.mark.parametrize(("trained", "said"), [({"seed": 1}, ""), ({"seed": 9, "steps": 2}, "another seed; delete")])
+def test_a_run_of_another_recipe_is_left_alone_and_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    trained: dict[str, int],
+    said: str,
+) -> None:
+    seen = commands(monkeypatch)
+    recipe = write(tmp_path, "small")
+    (tmp_path / "small").mkdir()
+    record = {"steps": 4, "sequences": []} | trained
+    (tmp_path / "small" / "facts.json").write_text(json.dumps({"step": 4, "recipe": record}))
+    chain.main([str(recipe), "--runs", str(tmp_path), "--data", "D"])
+    out = capsys.readouterr().out
+    assert not seen
+    assert said in out
+    assert ("delete" in out) == bool(said)
 
 
 def test_a_circle_is_refused_with_its_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
