@@ -170,7 +170,7 @@ def draw(scores: Mapping[Variant, Mapping[str, Scores]], path: Path) -> None:
             points = [(k, 100 * value) for k, value in records if value is not None]
             if not has_period(mode) and points and name != "id_retention":
                 panel.axhline(points[0][1], color=COLOURS[mode], linestyle="--", label=mode)
-            elif has_period(mode):
+            elif has_period(mode) and points:
                 panel.plot(*zip(*points, strict=True), "o-", color=COLOURS[mode], label=mode)
         panel.set(xlabel="keyframe period K", ylabel=f"{name.upper().replace('_', ' ')}, %")
         panel.grid(alpha=0.3)

@@ -37,7 +37,7 @@ class Noted:
 
 
 def two_steps(place: Placement, out: Path, data: Path, batch: int, accumulate: int = 1) -> dict[str, Any]:
-    """Gradients of the second step, weights, and the samples that this process saw; in fp32."""
+    """Gradients of the first step, weights after both, and the samples that this process saw; in fp32."""
     recipe = Recipe("p", "yolo-1/8", 2, batch=batch, accumulate=accumulate, warmup=0, input_width=96, input_height=64)
     with place.leader_first():
         frames, identities = read_sequences([data / "sequences" / "seq"], out / "frames")
