@@ -31,23 +31,20 @@ def decode_on_gpu(outlet: Outlet, job: Job) -> None:
     if accelerator is None:
         outlet.send(Note(f"decoded on the CPU: {refused}"))
     with camera_video(job.url, job.settings, accelerator) as video:
-        watch = _Decoder(outlet, job, Nv12Converter())
-        if accelerator is not None:
-            watch.tell_refusal = True
-        watch.run(video)
+        _Decoder(outlet, job, Nv12Converter(), tell_refusal=accelerator is not None).run(video)
 
 
 class _Decoder:
     """One connection to a camera."""
 
-    def __init__(self, outlet: Outlet, job: Job, convert: Converter) -> None:
+    def __init__(self, outlet: Outlet, job: Job, convert: Converter, tell_refusal: bool = False) -> None:
+        """`tell_refusal`: send a note should the first picture not come from the GPU."""
         self._outlet, self._url, self._settings = outlet, job.url, job.settings
         self._convert = convert
         self._frozen = FrozenPicture(job.settings.frozen_after_s)
         self._damage = Damage()
         self._number = 0
-        self.tell_refusal = False
-        """Whether to send a note should the first picture not come from the GPU."""
+        self._tell_refusal = tell_refusal
 
     def run(self, video: CameraVideo) -> None:
         """Every picture until the camera hangs up; broken packets are skipped, unless nothing else comes."""
@@ -102,11 +99,11 @@ class _Decoder:
         )
 
     def _note_refusal(self, picture: av.VideoFrame, video: CameraVideo) -> None:
-        if self.tell_refusal and not decoded_on_gpu(picture):
+        if self._tell_refusal and not decoded_on_gpu(picture):
             codec = video.stream.codec_context
             what = f"{codec.name} {codec.profile or ''} {picture.format.name} {picture.width}x{picture.height}"
             self._outlet.send(Note(f"decoded on the CPU: the GPU's video unit does not take {what}"))
-        self.tell_refusal = False
+        self._tell_refusal = False
 
 
 def ratio(time_base: Fraction | None) -> tuple[int, int]:

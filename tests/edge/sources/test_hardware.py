@@ -77,8 +77,8 @@ def test_odd_sides_come_as_bgr() -> None:
     assert Nv12Converter()(av.VideoFrame(63, 64, "rgb24")).shape == (64, 63, 3)
 
 
-def test_a_file_for_the_gpu_falls_back_to_the_cpu_where_there_is_none(numbered_clip: Path) -> None:
-    """An accelerator of a codec that the unit does not know opens nothing: FFmpeg decodes by itself, into NV12."""
+def test_a_file_for_the_gpu_that_ffmpeg_decodes_by_itself_comes_as_nv12_all_the_same(numbered_clip: Path) -> None:
+    """The accelerator is taken away on the way, which is what FFmpeg does where the unit refuses a codec."""
     expected = [frame.image for frame in VideoFile(numbered_clip)]
 
     class OnlyNv12(VideoFile):
