@@ -39,6 +39,9 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, li
             _end(process)
             out, errors = process.communicate()
             late = True
+        except BaseException:  # Ctrl-C does not reach another session, and the GPU would stay busy
+            _end(process)
+            raise
     entry = _last(out) | {"seconds": round(perf_counter() - started_s, 1)}
     if late:
         ended = {"error": f"ended after {limit_s:.0f} s"}

@@ -345,6 +345,19 @@ def test_a_step_longer_than_its_limit_is_ended_with_its_children_and_keeps_what_
     assert entry["status"] in ("partial", "failed") and entry["error"] == "ended after 6 s"
 
 
+def test_an_interrupt_ends_the_step_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes: list[subprocess.Popen[str]] = []
+
+    def interrupted(self: "subprocess.Popen[str]", *_: object, **__: object) -> None:
+        processes.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        step("import time; time.sleep(600)")
+    assert processes[0].wait(30) == -9
+
+
 # --- the kit
 
 
