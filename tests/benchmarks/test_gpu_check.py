@@ -155,7 +155,11 @@ def test_every_step_runs_on_a_gpu_made_of_host_memory(
     with_gpu(monkeypatch)
     sanitized: list[list[str]] = []
 
-    def sanitize(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    run = subprocess.run
+
+    def sanitize(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if "compute-sanitizer" not in command[0]:
+            return run(command, **options)
         sanitized.append(command)
         return subprocess.CompletedProcess(command, 0, "========= ERROR SUMMARY: 0 errors\n", "")
 

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from training.models.deform import DeformConv
+from training.models.heads import TrackingNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def as_if_trained(network: Network, seed: int = 1) -> Network:
-    """The network with the spread of norms and offsets that training leaves behind, so that peaks are no ties."""
+    """The network with the spread of norms, offsets and likelihoods that training leaves behind: peaks are no ties."""
     torch.manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -21,4 +22,19 @@ def as_if_trained(network: Network, seed: int = 1) -> Network:
             nn.init.normal_(module.bias, 0, 0.3)
         elif isinstance(module, DeformConv):
             nn.init.normal_(module.conv_offset_mask.bias, 0, 0.5)
-    return network.eval()
+    network.eval()
+    if isinstance(network, TrackingNetwork):
+        _spread_likelihoods(network)
+    return network
+
+
+@torch.no_grad()
+def _spread_likelihoods(network: TrackingNetwork) -> None:
+    """Let the centre logits of noise have mean -2 and deviation 1; a fresh network's are nearly all the same."""
+    image = torch.rand(2, 3, 64, 96)
+    logits = network(image, torch.rand(2, 1, 16, 24) if network.has_prior else None)["hm"]
+    last = network.get_submodule("hm.2")
+    last.weight /= logits.std()
+    last.bias -= logits.mean()
+    last.bias /= logits.std()
+    last.bias -= 2
