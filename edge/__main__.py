@@ -54,7 +54,7 @@ def _track(options: argparse.Namespace) -> None:
         max_lanes=1,
         tracker=replace(TrackerSettings(), score_threshold=options.threshold),
     )
-    decoding = choose_decoding(options.decode)  # first: gpu-direct has a say in how the GPU is opened
+    decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
     )

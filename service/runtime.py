@@ -70,7 +70,7 @@ class Runtime:
     async def _start(self) -> None:
         self.readiness.report("loading_models", "loading the networks")
         try:
-            self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode)
+            self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
             await self.registry.begin(self.settings.start_cameras)
         except Exception as error:  # whatever it is, the server ends with it: see `failure`

@@ -5,9 +5,10 @@
     gpu-direct  the GPU's video unit, in this process; pictures stay on the GPU: see edge.sources.surfaces
     gstreamer   a Jetson's video unit, in a process per camera; NV12 as with gpu
 
-`auto` takes the first of gpu, gstreamer and cpu that decodes a test clip to the last bit, or draws a picture; it never
-takes gpu-direct, which gives the wall between cameras and pipeline up. With gpu and gpu-direct, a camera whose codec is
-refused later is decoded on the CPU, with a line of log; gstreamer does not open it.
+`auto` is cpu where the networks are told to stay there; else it takes the first of gpu, gstreamer and cpu that decodes a
+test clip to the last bit, or draws a picture; it never takes gpu-direct, which gives the wall between cameras and
+pipeline up. With gpu and gpu-direct, a camera whose codec is refused later is decoded on the CPU, with a line of log;
+gstreamer does not open it.
 """
 
 import logging
@@ -46,12 +47,16 @@ Choice = Decoding | str
 """The string: why not."""
 
 
-def choose_decoding(wanted: Wanted = "auto") -> Decoding:
+def choose_decoding(wanted: Wanted = "auto", device: str = "auto") -> Decoding:
     """The decoding that was wanted, or the best that works. One line of log says which and why.
+
+    `device` is where the networks were told to run: with "cpu", `auto` asks nothing of a GPU.
 
     Raises DeviceError where one was named that this machine does not have. Waits for the GPU, some hundred ms.
     """
     refusals: list[str] = []
+    if wanted == "auto" and device == "cpu":
+        wanted = "cpu"
     for where in ("gpu", "gstreamer", "cpu") if wanted == "auto" else (wanted,):
         choice = _CHOICES[where]()
         if isinstance(choice, Decoding):

@@ -54,6 +54,13 @@ def test_nothing_is_asked_of_a_gpu_where_the_cpu_is_wanted(
     assert the_line(caplog) == "video is decoded by cpu (as 'cpu' says)"
 
 
+def test_nothing_is_asked_of_a_gpu_where_the_networks_are_told_to_stay_on_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hardware, "gpu_decoding", lambda index=0: pytest.fail("the GPU was asked"))
+    assert choose_decoding("auto", device="cpu") is ON_CPU
+
+
 def test_a_video_unit_that_decodes_rightly_is_taken_with_a_process_per_camera(
     gpu: object, caplog: pytest.LogCaptureFixture
 ) -> None:
