@@ -19,6 +19,9 @@ from training.pivot import PivotFeatures
 TOLERANCE = {HEATMAP: 5e-3, SCORES: 5e-3, POINTS: 2e-2, BOXES: 0.5, EMBEDDINGS: 2e-2}
 """Largest allowed difference: likelihoods, likelihoods, cells, input pixels, unit vectors; fp16 weights included."""
 
+STRONG = 0.02
+"""Peaks above are compared."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parity:
@@ -78,10 +81,13 @@ def verify(
         differences[HEATMAP] = float(np.abs(ours[HEATMAP] - theirs[HEATMAP]).max())
     common = total = 0
     for image in range(len(images)):
-        strong = ours[SCORES][image] > 0.02
+        strong = ours[SCORES][image] > STRONG
         total += int(strong.sum())
         for row in np.flatnonzero(strong):
             distance = np.abs(theirs[POINTS][image] - ours[POINTS][image, row]).max(1)
+            distance[theirs[SCORES][image] <= STRONG / 2] = (
+                np.inf
+            )  # rows that are filled up with cells that are no peaks
             match = int(distance.argmin())
             if distance[match] > 0.25:
                 continue

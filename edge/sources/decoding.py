@@ -5,8 +5,8 @@
     gpu-direct  the GPU's video unit, in this process; pictures stay on the GPU: see edge.sources.surfaces
     gstreamer   a Jetson's video unit, in a process per camera; NV12 as with gpu
 
-`auto` is cpu where the networks are told to stay there; else it takes the first of gpu, gstreamer and cpu that decodes a
-test clip to the last bit, or draws a picture; it never takes gpu-direct, which gives the wall between cameras and
+`auto` is cpu where the networks are told to stay there; else it takes the first of gpu, gstreamer and cpu that decodes
+a test clip to the last bit, or draws a picture; it never takes gpu-direct, which gives the wall between cameras and
 pipeline up. With gpu and gpu-direct, a camera whose codec is refused later is decoded on the CPU, with a line of log;
 gstreamer does not open it.
 """
