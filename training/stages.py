@@ -107,9 +107,9 @@ def _score(comparison: Comparison, teacher: str, size: str, periods: Sequence[st
     folder = f"models/{comparison.name}"
     words = ["benchmarks.accuracy", "--data", "{data}/sequences", "--sequences", "{sequences}"]
     words += ["--modes", *comparison.modes, "--k", *periods, "--size", size, "--models", f"{{out}}/{folder}"]
-    words += ["--output", "{out}/scores", "--name", comparison.name]
+    words += ["--output", "{out}/scores", "--name", f"score-{comparison.name}"]
     network = "plain" if comparison.role == "student-plain" else "student"
     words += ["--trained", f"teacher={{out}}/{TEACHER}", f"{network}={{out}}/{comparison.student}"]
     needs = f"export-{TEACHER}", f"export-{comparison.student}"
     links = {f"{folder}/{Path(teacher).name}": teacher}
-    return Stage(f"score-{comparison.name}", tuple(words), f"scores/{comparison.name}.json", needs, 0, links)
+    return Stage(f"score-{comparison.name}", tuple(words), f"scores/score-{comparison.name}.json", needs, 0, links)

@@ -17,7 +17,7 @@ from training.placement import placed
 from training.recipe import Recipe
 from training.run import Losses, Run
 from training.transfer import pixels
-from training.weights import classifier_of, load_network
+from training.weights import classifier_of, load_start
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         known = None
         torch.manual_seed(recipe.seed)
         if args.start:
-            network, record = load_network(args.start)
+            network, record = load_start(args.start, recipe)
             known = classifier_of(record, network.embedding, pictures.identities)
         else:
             network = build_network(recipe.network)

@@ -18,7 +18,7 @@ from training.placement import placed
 from training.recipe import Recipe
 from training.run import Run
 from training.transfer import LayerwiseTransfer, PriorTransfer, Transfer
-from training.weights import classifier_of, load_network
+from training.weights import classifier_of, load_network, load_start
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     recipe = Recipe.read(args.recipe).scaled(args.share)
     with placed(args.device) as place:
         teacher, taught = load_network(args.teacher)
-        start, begun = load_network(args.start)
+        start, begun = load_start(args.start, recipe)
         if recipe.transfer == "prior":
             student = start if start.has_prior else with_prior(start)
             transfer: Transfer = PriorTransfer(teacher, place.device)

@@ -10,6 +10,7 @@ from training.losses import IdentityClassifier
 from training.models.heads import TrackingNetwork
 from training.models.networks import build_network
 from training.pivot import PivotFeatures
+from training.recipe import Recipe
 
 
 def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -26,6 +27,18 @@ def load_network(path: Path) -> tuple[TrackingNetwork, dict[str, Any]]:
     if record is None:
         raise FileNotFoundError(f"no weights at {path}; train them first: python -m training.train_plain --help")
     return network_from(record), record
+
+
+def load_start(path: Path, recipe: Recipe) -> tuple[TrackingNetwork, dict[str, Any]]:
+    """What `load_network` gives, of weights that a run of `recipe` can begin with.
+
+    Raises ValueError where they are another network's, and what `load_network` raises.
+    """
+    network, record = load_network(path)
+    found = record["recipe"]["network"].removesuffix(" + prior")
+    if found != recipe.network:
+        raise ValueError(f"{path} holds {found}, the recipe trains {recipe.network}; begin with weights of that")
+    return network, record
 
 
 def network_from(record: dict[str, Any]) -> TrackingNetwork:

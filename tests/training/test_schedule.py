@@ -95,7 +95,7 @@ def test_killed_in_the_middle_it_goes_on_to_scored_networks(tmp_path: Path, reci
     assert "yolo-teacher                 done before" in second.stdout
     assert "9 of 9 stages done" in second.stdout
     assert all(entry["status"] == "done" for entry in record(tmp_path).values())
-    rows = json.loads((tmp_path / "out" / "scores" / "ifm.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "scores" / "score-ifm.json").read_text())["rows"]
     assert {row["mode"] for row in rows} == {"atttrack", "no-update"}
     facts = json.loads((tmp_path / "out" / "yolo-small" / "facts.json").read_text())
     assert facts["data"]["missing"] == ["elsewhere"]

@@ -7,7 +7,8 @@ import torch
 
 from training.checkpoint import save_checkpoint
 from training.models.yolo import YoloFairMot
-from training.weights import classifier_of, halved, load_network, pivot_from
+from training.recipe import Recipe
+from training.weights import classifier_of, halved, load_network, load_start, pivot_from
 
 
 @pytest.mark.parametrize("prior", [False, True])
@@ -27,6 +28,14 @@ def test_saved_weights_make_the_same_network_up_to_half_precision(tmp_path: Path
 def test_missing_weights_are_named_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.pt.*train_plain"):
         load_network(tmp_path / "none.pt")
+
+
+def test_a_run_does_not_begin_with_weights_of_another_network(tmp_path: Path) -> None:
+    network = YoloFairMot(0.125)
+    save_checkpoint(tmp_path / "weights.pt", {"recipe": {"network": "yolo-1/8"}, "network": network.state_dict()})
+    assert load_start(tmp_path / "weights.pt", Recipe("p", "yolo-1/8", 1))[0].width == 0.125
+    with pytest.raises(ValueError, match="holds yolo-1/8, the recipe trains yolo-1/4"):
+        load_start(tmp_path / "weights.pt", Recipe("p", "yolo-1/4", 1))
 
 
 def test_published_weights_bring_no_identity_classifier() -> None:
