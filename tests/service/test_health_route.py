@@ -79,7 +79,7 @@ def test_while_engines_are_built_the_service_is_alive_and_says_how_far_it_is(slo
 def test_while_it_looks_for_a_decoder_the_service_is_alive(models: object, monkeypatch: pytest.MonkeyPatch) -> None:
     looking, found = Event(), Event()
 
-    def look(wanted: str) -> Decoding:
+    def look(wanted: str, device: str) -> Decoding:
         looking.set()
         assert found.wait(60)
         return ON_CPU
