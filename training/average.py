@@ -13,7 +13,7 @@ class Average:
 
     def __init__(self, network: TrackingNetwork, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False) if decay else network
-        self._decay = get_ema_multi_avg_fn(decay) if decay else None  # type: ignore[no-untyped-call]
+        self._decay = get_ema_multi_avg_fn(decay) if decay else None  # type: ignore[no-untyped-call]  # torch's, untyped
         pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))
         self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]

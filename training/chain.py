@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training import train_plain, train_student
-from training.recipe import Recipe
+from training.recipe import Recipe, chain
 
 SCALED = ("steps", "warmup", "pretrain_steps")
 
@@ -37,28 +37,6 @@ def main(argv: list[str] | None = None) -> None:
             print(f"{path.stem}: trained already{note}")
         else:
             train(path, args.runs, others)
-
-
-def chain(recipe: Path) -> list[Path]:
-    """The recipe files to train, in order, the given one last.
-
-    Raises FileNotFoundError for a recipe that is not there, ValueError for one that needs itself or cannot be read.
-    """
-    ordered: list[Path] = []
-
-    def add(path: Path, needed_by: tuple[Path, ...]) -> None:
-        if path in needed_by:
-            raise ValueError(f"{path} needs itself: {' -> '.join(one.stem for one in (*needed_by, path))}")
-        if path in ordered:
-            return
-        read = Recipe.read(path)
-        for name in (read.teacher, read.start):
-            if name:
-                add(path.with_name(f"{name}.toml"), (*needed_by, path))
-        ordered.append(path)
-
-    add(recipe, ())
-    return ordered
 
 
 def finished(run: Path) -> bool:

@@ -104,3 +104,25 @@ class Recipe:
     def input_wh(self) -> tuple[int, int]:
         """(width, height) of the network's input."""
         return self.input_width, self.input_height
+
+
+def chain(recipe: Path) -> list[Path]:
+    """The recipe files to train, in order, the given one last.
+
+    Raises FileNotFoundError for a recipe that is not there, ValueError for one that needs itself or cannot be read.
+    """
+    ordered: list[Path] = []
+
+    def add(path: Path, needed_by: tuple[Path, ...]) -> None:
+        if path in needed_by:
+            raise ValueError(f"{path} needs itself: {' -> '.join(one.stem for one in (*needed_by, path))}")
+        if path in ordered:
+            return
+        read = Recipe.read(path)
+        for name in (read.teacher, read.start):
+            if name:
+                add(path.with_name(f"{name}.toml"), (*needed_by, path))
+        ordered.append(path)
+
+    add(recipe, ())
+    return ordered

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.recipe import Recipe
+from training.recipe import Recipe, chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +76,16 @@ def _add(plan: dict[str, Stage], stage: Stage) -> None:
 
 
 def _train(recipes: Path, name: str, plan: dict[str, Stage]) -> None:
-    """The stage of a recipe, after those of its teacher and its start."""
-    if name in plan:
-        return
-    path = recipes / f"{name}.toml"
-    recipe = Recipe.read(path)
-    before = {"--teacher": recipe.teacher, "--start": recipe.start}
-    command = ["training.train_student" if recipe.teacher else "training.train_plain", str(path)]
-    command += ["--data", "{data}", "--out", f"{{out}}/{name}", "--present"]
-    for option, other in before.items():
-        if other:
-            _train(recipes, other, plan)
-            command += [option, f"{{out}}/{other}/weights.pt"]
-    needs = tuple(other for other in before.values() if other)
-    _add(plan, Stage(name, tuple(command), f"{name}/weights.pt", needs, recipe.steps))
+    """The stages of a recipe and of those that it needs, in order."""
+    for path in chain(recipes / f"{name}.toml"):
+        recipe = Recipe.read(path)
+        before = {"--teacher": recipe.teacher, "--start": recipe.start}
+        command = ["training.train_student" if recipe.teacher else "training.train_plain", str(path)]
+        command += ["--data", "{data}", "--out", f"{{out}}/{path.stem}", "--present"]
+        for option, other in before.items():
+            command += [option, f"{{out}}/{other}/weights.pt"] if other else []
+        needs = tuple(other for other in before.values() if other)
+        _add(plan, Stage(path.stem, tuple(command), f"{path.stem}/weights.pt", needs, recipe.steps))
 
 
 def _export(name: str, role: str, product: str, size: str) -> Stage:

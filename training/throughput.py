@@ -62,7 +62,7 @@ class Held:
 def main(argv: list[str] | None = None) -> None:
     """Measure, print, write."""
     options = parser(__doc__)
-    options.set_defaults(steps=20)
+    options.add_argument("--steps", type=int, default=20, help="timed, of each kind (default %(default)s)")
     args = options.parse_args(argv)
     if args.steps < 1:
         options.error(f"--steps must be at least 1, got {args.steps}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.command import Pictures, parser
+from training.command import Pictures, training_parser
 from training.data.loader import open_loader
 from training.data.samples import InPhases, Views
 from training.losses import Counts, tracking_losses
@@ -22,7 +22,7 @@ from training.weights import classifier_of, load_start
 
 def main(argv: list[str] | None = None) -> None:
     """Build, loop, save; started again with the same `--out` it goes on where it was."""
-    options = parser(__doc__)
+    options = training_parser(__doc__)
     options.add_argument("--start", type=Path, help="weights.pt to begin with, such as models/weights/yolo-teacher.pt")
     args = options.parse_args(argv)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from training.command import Pictures, parser
+from training.command import Pictures, training_parser
 from training.data.loader import open_loader
 from training.data.samples import Pairs
 from training.models.heads import with_prior
@@ -23,7 +23,7 @@ from training.weights import classifier_of, load_network, load_start
 
 def main(argv: list[str] | None = None) -> None:
     """Build, loop, save; started again with the same `--out` it goes on where it was."""
-    options = parser(__doc__)
+    options = training_parser(__doc__)
     options.add_argument("--teacher", type=Path, required=True, help="weights.pt of the teacher's run")
     options.add_argument("--start", type=Path, required=True, help="weights.pt of the same width, plain or with prior")
     args = options.parse_args(argv)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training import chain
+from training.recipe import chain as chain_of
 
 RECIPE = 'pair = "p"\nnetwork = "yolo-1/8"\nsteps = 4\n'
 
@@ -88,4 +89,4 @@ def test_a_circle_is_refused_with_its_way(tmp_path: Path, capsys: pytest.Capture
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.toml"):
-        chain.chain(write(tmp_path, "student", teacher="nowhere"))
+        chain_of(write(tmp_path, "student", teacher="nowhere"))

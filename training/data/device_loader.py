@@ -20,9 +20,9 @@ from training.targets import MAX_OBJECTS, UNKNOWN
 class DeviceLoader:
     """A `Loader`: the host draws and hands over a few numbers per sample, the device does the rest."""
 
-    def __init__(self, samples: Samples, device: torch.device, longest: int | None = None) -> None:
+    def __init__(self, samples: Samples, device: torch.device) -> None:
         self.samples, self.device = samples, device
-        self.store = FrameStore(device, longest)
+        self.store = FrameStore(device)
 
     def batches(self, wanted: Iterable[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
         """See `Loader`. Work is enqueued on the caller's cuda_stream."""
@@ -45,12 +45,11 @@ class DeviceLoader:
         """(B, 3, H, W) uint8 RGB, and the maps (B, 2, 3) from source to input pixels."""
         input_wh = self.samples.input_wh
         frames = self.store.fetch([view.picture for view in views])
-        maps = [view.warp.matrix(frame.source_wh, input_wh) for view, frame in zip(views, frames, strict=True)]
-        kept = []
-        for matrix, frame in zip(maps, frames, strict=True):
-            height, width = frame.pixels.shape[:2]
-            kept.append(matrix @ np.diag([frame.source_wh[0] / width, frame.source_wh[1] / height, 1]))
-        levels = warp_pixels([frame.pixels for frame in frames], kept, input_wh)
+        maps = [
+            view.warp.matrix((frame.shape[1], frame.shape[0]), input_wh)
+            for view, frame in zip(views, frames, strict=True)
+        ]
+        levels = warp_pixels(frames, maps, input_wh)
         colours = np.array([(view.warp.saturation, view.warp.value) for view in views], np.float32)
         saturation, value = self._upload(colours).unbind(1)
         return recolour(levels, saturation, value).byte(), np.stack(maps)

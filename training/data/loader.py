@@ -31,16 +31,16 @@ class HostLoader:
     def batches(self, wanted: Iterable[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
         """See `Loader`."""
         loader: DataLoader[Sample] = DataLoader(
-            self.samples,  # type: ignore[arg-type]
-            batch_sampler=wanted,  # type: ignore[arg-type]
+            self.samples,  # type: ignore[arg-type]  # by length and index, no subclass of torch's Dataset
+            batch_sampler=wanted,  # type: ignore[arg-type]  # any iterable of batches does
             num_workers=1,
             prefetch_factor=4,
         )
         return iter(loader)
 
 
-def open_loader(samples: Samples, device: torch.device, longest: int | None = None) -> Loader:
-    """The loader for a device. `longest`: see `FrameStore`; the CPU keeps no frames."""
+def open_loader(samples: Samples, device: torch.device) -> Loader:
+    """The loader for a device. The CPU's keeps no frames."""
     if device.type == "cpu":
         return HostLoader(samples)
-    return DeviceLoader(samples, device, longest)
+    return DeviceLoader(samples, device)

@@ -119,16 +119,6 @@ def test_phases_are_rendered_alike(images: list[LabelledImage]) -> None:
         assert (plain["image"].int() - device["image"].int()).abs().float().mean() < 0.4
 
 
-def test_frames_may_be_kept_smaller(images: list[LabelledImage]) -> None:
-    small, full = (DeviceLoader(views(images), CPU, longest) for longest in (320, None))
-    for kept, native in zip(small.batches([range(6)]), full.batches([range(6)]), strict=True):
-        assert torch.equal(kept["cells"], native["cells"])
-        torch.testing.assert_close(kept["sides"], native["sides"])
-        assert (kept["image"].int() - native["image"].int()).abs().float().mean() < 2
-    shapes = {frame.pixels.shape for frame in small.store.fetch(images)}
-    assert shapes == {(180, 320, 3), (170, 150, 3), (213, 320, 3), (90, 70, 3)}
-
-
 def test_every_picture_is_read_once(tmp_path: Path) -> None:
     pictures = crowd(tmp_path, 2, (64, 48), "once")
     loader = DeviceLoader(views(pictures), CPU)
