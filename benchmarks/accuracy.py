@@ -72,6 +72,15 @@ def half_range(length: int, half: str) -> tuple[int, int]:
     return {"first": (1, middle), "second": (middle + 1, length), "all": (1, length)}[half]
 
 
+def open_half(folder: Path, half: str) -> tuple[SequenceSource, MotBoxes]:
+    """The frames of a half, and the truth of the whole sequence. Raises SystemExit where there is none."""
+    first, last = half_range(SequenceInfo.read(folder / "seqinfo.ini").length, half)
+    source = SequenceSource(folder, first, last)
+    if source.truth_path is None:
+        raise SystemExit(f"{folder} has no gt.txt: nothing to compare with")
+    return source, read_mot(source.truth_path)
+
+
 def open_pipelines(
     chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
@@ -121,13 +130,10 @@ def evaluate(
     mot: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
     retention: dict[Variant, dict[str, RetentionCounts]] = {variant: {} for variant in pipelines}
     for folder in folders:
-        first, last = half_range(SequenceInfo.read(folder / "seqinfo.ini").length, half)
-        source = SequenceSource(folder, first, last)
-        if source.truth_path is None:
-            raise SystemExit(f"{folder} has no gt.txt: nothing to compare with")
-        truth = read_mot(source.truth_path)
+        source, truth = open_half(folder, half)
         for variant, tracked in track_sequence(source, pipelines).items():
-            mot[variant][folder.name] = compare(truth, as_boxes(tracked, source.first), first, last)
+            boxes = as_boxes(tracked, source.first)
+            mot[variant][folder.name] = compare(truth, boxes, source.first, source.last)
             retention[variant][folder.name] = count_retention(tracked)
     return {
         variant: {

@@ -4,6 +4,7 @@ After Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performan
 MOTChallenge's rule for whom to match: whoever was matched in the frame before stays matched while the overlap allows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,25 +46,20 @@ class ClearCounts:
 def count_clear(sequence: Overlaps) -> ClearCounts:
     """Go through the frames and match, remembering matches."""
     people = len(sequence.truth_boxes)
-    before = np.full(people, NOBODY)  # match in the last frame that had both truth and results
+    before = np.zeros(people, bool)  # found in the last frame that had both truth and results
     last = np.full(people, NOBODY)  # last match ever
     matches, found_again = np.zeros(people), np.zeros(people)
     switches = 0
-    for truth, results, overlap in sequence.frames:
+    for (truth, results, _), (rows, columns) in zip(sequence.frames, match(sequence), strict=True):
         if not len(truth) or not len(results):
-            continue  # an empty frame leaves the memory as it is
-        score = overlap + STAYS * (before[truth][:, None] == results)
-        score[overlap < MATCH_IOU - ROUNDING] = 0
-        rows, columns = linear_sum_assignment(score, maximize=True)
-        good = score[rows, columns] > 0
-        person, identity = truth[rows[good]], results[columns[good]]
-
+            continue
+        person, identity = truth[rows], results[columns]
         switches += _count_changes(last[person], identity)
-        found_again[person] += before[person] == NOBODY
+        found_again[person] += ~before[person]
         matches[person] += 1
         last[person] = identity
-        before[:] = NOBODY
-        before[person] = identity
+        before[:] = False
+        before[person] = True
     share = matches / sequence.truth_boxes
     return ClearCounts(
         boxes=int(sequence.truth_boxes.sum()),
@@ -75,6 +71,22 @@ def count_clear(sequence: Overlaps) -> ClearCounts:
         mostly_tracked=int((share > 0.8).sum()),
         mostly_lost=int((share < 0.2).sum()),
     )
+
+
+def match(sequence: Overlaps) -> Iterator[tuple[I64, I64]]:
+    """Per frame: rows of the truth (n,) and of the results (n,) that belong together."""
+    before = np.full(len(sequence.truth_boxes), NOBODY)  # match in the last frame that had both truth and results
+    for truth, results, overlap in sequence.frames:
+        if not len(truth) or not len(results):
+            yield np.zeros(0, np.int64), np.zeros(0, np.int64)
+            continue  # an empty frame leaves the memory as it is
+        score = overlap + STAYS * (before[truth][:, None] == results)
+        score[overlap < MATCH_IOU - ROUNDING] = 0
+        rows, columns = linear_sum_assignment(score, maximize=True)
+        good = score[rows, columns] > 0
+        before[:] = NOBODY
+        before[truth[rows[good]]] = results[columns[good]]
+        yield rows[good], columns[good]
 
 
 def _count_changes(last: I64, now: I64) -> int:

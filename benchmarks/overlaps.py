@@ -29,12 +29,17 @@ class Overlaps:
 
 
 def measure_overlaps(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Overlaps:
-    """Lay results over ground truth in frames first..last, both included, as MOTChallenge does.
+    """Lay results over ground truth in frames first..last, both included, as MOTChallenge does."""
+    return lay_over(clean(truth, results, first, last))
+
+
+def clean(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Iterator[tuple[MotBoxes, MotBoxes]]:
+    """People and results of each frame first..last, as MOTChallenge counts them.
 
     Results on a distractor are removed; what remains of the truth is pedestrians with a flag. Visibility is not used.
     """
     both = zip(per_frame(truth, first, last), per_frame(results, first, last), strict=True)
-    return lay_over((pedestrians(everyone), seen.where(~on_distractor(everyone, seen))) for everyone, seen in both)
+    return ((pedestrians(everyone), seen.where(~on_distractor(everyone, seen))) for everyone, seen in both)
 
 
 def lay_over(frames: Iterable[tuple[MotBoxes, MotBoxes]]) -> Overlaps:
