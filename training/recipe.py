@@ -1,9 +1,31 @@
 """What a training run is made of, read from a TOML file and checked before anything starts."""
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Self
+
+RANGES: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
+    (("steps", "batch", "accumulate", "max_gap"), "at least 1", lambda n: n >= 1),
+    (("warmup", "pretrain_steps", "seed"), "at least 0", lambda n: n >= 0),
+    (("input_width", "input_height"), "a multiple of 32 above 0", lambda n: n > 0 and n % 32 == 0),
+    (("learning_rate", "mimic", "jitter"), "a number of at least 0", lambda x: 0 <= x < inf),
+    (("scale_min", "scale_max", "zoom"), "a number above 0", lambda x: 0 < x < inf),
+    (("image_share", "drop", "still", "spurious", "fade", "blank"), "in 0..1", lambda x: 0 <= x <= 1),
+    (("ema",), "0 (off) or below 1", lambda x: 0 <= x < 1),
+    (("transfer",), "'prior' or 'layerwise'", ("prior", "layerwise").__contains__),
+    (("mapping",), "'none', 'ifm' or 'efm'", ("none", "ifm", "efm").__contains__),
+)
+"""Entries, what each of them must be, and whether a value of the right type is."""
+KINDS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
+    str: ("a text", lambda value: type(value) is str),
+    int: ("a whole number", lambda value: type(value) is int),
+    float: ("a number", lambda value: type(value) in (int, float)),
+    tuple[str, ...]: ("a list of texts", lambda v: type(v) is list and all(type(one) is str for one in v)),
+}
+"""What an entry of a field's type is in a TOML file, and whether a value is that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +96,35 @@ class Recipe:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"{path}: unknown entries {unknown}; known are {sorted(known)}")
+        for entry in fields(cls):
+            expected, fits = KINDS[entry.type]
+            if entry.name in values and not fits(values[entry.name]):
+                raise ValueError(f"{path}: {entry.name} must be {expected}, got {values[entry.name]!r}")
         for name in ("sequences", "images"):
             values[name] = tuple(values.get(name, ()))
         try:
             recipe = cls(**values)
         except TypeError as error:
             raise ValueError(f"{path}: {error}") from None
-        for name in ("input_width", "input_height"):
-            if getattr(recipe, name) % 32:
-                raise ValueError(f"{path}: {name} must be a multiple of 32, got {getattr(recipe, name)}")
-        for name in ("steps", "batch", "accumulate"):
-            if getattr(recipe, name) < 1:
-                raise ValueError(f"{path}: {name} must be at least 1, got {getattr(recipe, name)}")
-        if not 0 <= recipe.ema < 1:
-            raise ValueError(f"{path}: ema must be 0 (off) or below 1, got {recipe.ema}")
-        if recipe.mapping not in ("none", "ifm", "efm"):
-            raise ValueError(f"{path}: mapping must be 'none', 'ifm' or 'efm', got {recipe.mapping!r}")
-        if recipe.transfer not in ("prior", "layerwise"):
-            raise ValueError(f"{path}: transfer must be 'prior' or 'layerwise', got {recipe.transfer!r}")
+        if wrong := recipe._wrong():
+            raise ValueError(f"{path}: {wrong}")
         return recipe
+
+    def _wrong(self) -> str:
+        """What is wrong with the values, and what to do about it; empty: nothing."""
+        for names, expected, fits in RANGES:
+            for name in names:
+                if not fits(value := getattr(self, name)):
+                    return f"{name} must be {expected}, got {value!r}"
+        if self.warmup > self.steps:
+            return (
+                f"warmup must be at most steps ({self.steps}), got {self.warmup}; set warmup, which is 200 unless told"
+            )
+        if self.pretrain_steps >= self.steps:
+            return f"pretrain_steps must be below steps ({self.steps}), got {self.pretrain_steps}; sequences follow it"
+        if self.scale_min > self.scale_max:
+            return f"scale_min must be at most scale_max ({self.scale_max}), got {self.scale_min}"
+        return ""
 
     def scaled(self, share: float) -> Self:
         """The same run in `share` of its steps, warm-up and pretraining included; the learning rate falls sooner."""

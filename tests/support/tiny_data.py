@@ -11,7 +11,6 @@ FRAMES, WIDTH, HEIGHT = 24, 96, 64
 RECIPE = f"""
 pair = "tiny"
 network = "yolo-1/8"
-warmup = 2
 input_width = {WIDTH}
 input_height = {HEIGHT}
 sequences = ["seq"]
@@ -43,7 +42,7 @@ def write_data(folder: Path) -> Path:
 def write_recipe(path: Path, steps: int, more: str = "", batch: int = 2) -> Path:
     """A recipe file for that data."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{RECIPE}\nsteps = {steps}\nbatch = {batch}\n{more}\n")
+    path.write_text(f"{RECIPE}\nsteps = {steps}\nwarmup = {min(steps, 2)}\nbatch = {batch}\n{more}\n")
     return path
 
 

@@ -8,7 +8,7 @@ import pytest
 from training import chain
 from training.recipe import chain as chain_of
 
-RECIPE = 'pair = "p"\nnetwork = "yolo-1/8"\nsteps = 4\n'
+RECIPE = 'pair = "p"\nnetwork = "yolo-1/8"\nsteps = 4\nwarmup = 0\n'
 
 
 def write(folder: Path, name: str, teacher: str = "", start: str = "") -> Path:

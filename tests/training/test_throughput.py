@@ -14,6 +14,7 @@ RECIPE = """
 pair = "tiny"
 network = "yolo-1/8"
 steps = 9
+warmup = 0
 batch = 2
 input_width = 96
 input_height = 64
