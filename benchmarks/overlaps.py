@@ -56,7 +56,13 @@ def lay_over(frames: Iterable[tuple[MotBoxes, MotBoxes]]) -> Overlaps:
 
 def pedestrians(everyone: MotBoxes) -> MotBoxes:
     """Those that a tracker has to find."""
-    return everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
+    return everyone.where(is_scored(everyone))
+
+
+def is_scored(everyone: MotBoxes) -> Bool:
+    """(N,) pedestrians with a flag."""
+    scored: Bool = (everyone.classes == PEDESTRIAN) & (everyone.flags != 0)
+    return scored
 
 
 def on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:
