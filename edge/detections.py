@@ -22,7 +22,7 @@ class TrackState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Boxes of one frame above the score threshold, best first; one row is one person."""
+    """Boxes of one frame that score high enough to matter, best first; one row is one person."""
 
     xyxy: F32  # (N, 4) source pixels, not clipped to the image (boxes are amodal)
     scores: F32  # (N,) in (0, 1], descending

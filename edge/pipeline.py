@@ -32,7 +32,6 @@ Teacher and students have a cuda_stream each and run side by side. What a second
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from edge.backend import Backend
 from edge.config import PipelineSettings, check_mode, check_period, check_threshold
@@ -129,7 +128,7 @@ class TrackingPipeline:
             k=period,
             mode=chosen,
             threshold=least,
-            tracker=Tracker(replace(tracker, score_threshold=0.0)),  # the lane's own threshold comes before it
+            tracker=Tracker(tracker),
             memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
             letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
             identity=identity,
@@ -280,8 +279,9 @@ class TrackingPipeline:
         """The host's part for one lane, whose frame was image `row` of the batch."""
         lane, frame = ticket.lane, ticket.frame
         with self.times.association(1):
-            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, ticket.threshold)
-            tracks = lane.associate(detections, frame)
+            least = self._least_score(share.network, ticket.threshold)
+            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
+            tracks = lane.associate(detections, frame, ticket.threshold)
         motion, slot = MODES[ticket.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):
@@ -299,6 +299,10 @@ class TrackingPipeline:
             mode=ticket.mode,
             threshold=ticket.threshold,
         )
+
+    def _least_score(self, network: NetworkName, threshold: float) -> float:
+        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
+        return threshold if network == "teacher" else self.settings.tracker.weak_share * threshold
 
     def _policy(self, mode: Mode) -> KeyframePolicy:
         return self._policies[MODES[mode].policy]

@@ -34,7 +34,7 @@ class TrackedFrame:
     mode: Mode = "atttrack"
     """The lane's mode at this frame."""
     threshold: float = 0.4
-    """Detections with a lower score were ignored in this frame."""
+    """Who scores lower is a weak detection at best (`TrackerSettings.weak_share`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """Detections in, identities out: FairMOT's tracker, batched over tracks, with time in seconds.
 
-`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in four points:
+`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in five points:
 time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
-was lost for too long is gone at once (there it could still be matched one frame later), and boxes that no camera
-can have made are ignored.
+was lost for too long is gone at once (there it could still be matched one frame later), boxes that no camera
+can have made are ignored, and a weak detection, which starts no track, keeps one going that was seen in the frame
+before (ByteTrack section 3; a network that is not to do that leaves weak detections out).
 
 After an interruption of the stream (`Tracker.interrupt`), where motion says nothing any more, an id that would be given
 to a newcomer goes to the absent person who looks like it, if there is one.
@@ -38,6 +39,8 @@ class TrackerSettings:
 
     score_threshold: float = 0.4
     """Detections must score higher; 0 to 1."""
+    weak_share: float = 0.5
+    """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
     lost_after_s: float = 1.0
     """Seconds for which an unseen person is remembered."""
     relink_s: float = 30.0
@@ -51,7 +54,7 @@ class TrackerSettings:
     iou_confirm: float = 0.0
     """First association: a pair whose boxes overlap less (IoU) is taken apart again; 0 keeps them all, as FairMOT."""
     iou_limit: float = 0.5
-    """Second association: limit of 1 - IoU for tracks seen in the frame before."""
+    """Second and fourth association: limit of 1 - IoU for tracks seen in the frame before."""
     tentative_iou_limit: float = 0.7
     """Third association: limit of 1 - IoU for tracks seen only once."""
     duplicate_distance: float = 0.15
@@ -64,7 +67,7 @@ class TrackerSettings:
     """Tracks with a larger width/height are not reported."""
 
     def __post_init__(self) -> None:
-        for name in ("score_threshold", "appearance_weight", "iou_confirm", "smoothing"):
+        for name in ("score_threshold", "weak_share", "appearance_weight", "iou_confirm", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in (
@@ -77,8 +80,9 @@ class TrackerSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The usable detections of a frame."""
+    """The usable detections of a frame, weak ones last."""
 
+    strong: int  # how many are not weak
     xyxy: F64  # (M, 4) source pixels
     xyah: F64  # (M, 4)
     scores: F32  # (M,)
@@ -99,13 +103,14 @@ class Tracker:
         self._next_id = 1
         self._first_frame = True
 
-    def update(self, detections: Detections, dt_s: float) -> Tracks:
+    def update(self, detections: Detections, dt_s: float, threshold: float | None = None) -> Tracks:
         """The people seen in this frame; those seen for the first time appear in the next one, if seen again.
 
-        `dt_s` is the time since the previous update, ignored on the first; 0 or more. Raises ValueError when it is not
-        or when embeddings have another length than before; the tracker is then as it was.
+        `dt_s` is the time since the previous update, ignored on the first; 0 or more. `threshold`: score above which a
+        detection is not weak; None for what the settings say. Raises ValueError for another dt_s or when embeddings
+        have another length than before; the tracker is then as it was.
         """
-        seen = self._select(detections)
+        seen = self._select(detections, self.settings.score_threshold if threshold is None else threshold)
         self._advance(dt_s)
         match = self._associate(seen)
         self._correct(match, seen)
@@ -157,7 +162,7 @@ class Tracker:
         motion[VELOCITY, self._tracklets.states[:known] == _LOST, 3] = 0  # nobody grows while unseen
         self._kalman.predict(motion, dt_s)
 
-    def _select(self, detections: Detections) -> _Seen:
+    def _select(self, detections: Detections, threshold: float) -> _Seen:
         """The detections that score high enough and can be boxes; embeddings made unit length."""
         dim = detections.embeddings.shape[1]
         expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
@@ -165,13 +170,15 @@ class Tracker:
             raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
         xyxy = detections.xyxy.astype(np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
-        usable = detections.scores > self.settings.score_threshold
+        usable = detections.scores > self.settings.weak_share * threshold
         usable &= (xyxy[:, 2:] >= xyxy[:, :2] + SMALLEST_SIDE_PX).all(axis=1)
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
-        rows = usable.nonzero()[0]
+        strong = detections.scores > threshold
+        rows = np.concatenate([(usable & strong).nonzero()[0], (usable & ~strong).nonzero()[0]])
         xyxy = xyxy.take(rows, axis=0)
         return _Seen(
+            strong=int(strong[rows].sum()),
             xyxy=xyxy,
             xyah=xyxy_to_xyah(xyxy),
             scores=detections.scores[rows],
@@ -180,7 +187,7 @@ class Tracker:
         )
 
     def _associate(self, seen: _Seen) -> I64:
-        """(N,) row in `seen` of every track, -1 where it was not seen: three associations, each with the leftovers."""
+        """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers."""
         tracklets, settings = self._tracklets, self.settings
         match = np.full(len(tracklets), -1)
         if not len(tracklets) or not len(seen.scores):
@@ -194,27 +201,34 @@ class Tracker:
         match[rows] = columns
 
         rows = ((match < 0) & (tracklets.states != _LOST)).nonzero()[0]
-        columns = _left(match, len(seen.scores))
-        if not len(rows) or not len(columns):
-            return match
-        cost = iou_cost(boxes[rows], seen.xyxy[columns])
-        states = tracklets.states[rows]
-        for state, limit in ((_CONFIRMED, settings.iou_limit), (_TENTATIVE, settings.tentative_iou_limit)):
-            group = (states == state).nonzero()[0]
-            of_group, of_columns = assign(cost[group], limit)
-            match[rows[group[of_group]]] = columns[of_columns]
-            cost[:, of_columns] = np.inf  # taken
+        columns = _left(match, seen.strong)
+        if len(rows) and len(columns):
+            cost = iou_cost(boxes[rows], seen.xyxy[columns])
+            states = tracklets.states[rows]
+            for state, limit in ((_CONFIRMED, settings.iou_limit), (_TENTATIVE, settings.tentative_iou_limit)):
+                group = (states == state).nonzero()[0]
+                of_group, of_columns = assign(cost[group], limit)
+                match[rows[group[of_group]]] = columns[of_columns]
+                cost[:, of_columns] = np.inf  # taken
+
+        if seen.strong < len(seen.scores):
+            rows = ((match < 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
+            of_rows, columns = assign(iou_cost(boxes[rows], seen.xyxy[seen.strong :]), settings.iou_limit)
+            match[rows[of_rows]] = seen.strong + columns
         return match
 
     def _first_cost(self, seen: _Seen) -> F64:
-        """(K, M) cost of the first association; unconfirmed tracks have no part in it."""
-        known, settings = self._tracklets.known, self.settings
-        distance = self._kalman.gating(self._tracklets.motion[:, :known], seen.xyah)
+        """(K, S) cost of the first association; unconfirmed tracks and weak detections have no part in it."""
+        known, strong, settings = self._tracklets.known, seen.strong, self.settings
+        distance = self._kalman.gating(self._tracklets.motion[:, :known], seen.xyah[:strong])
         looks = self._tracklets.embeddings[:known]
-        return fused_cost(looks, seen.embeddings, distance, settings.appearance_weight, settings.gate)
+        return fused_cost(looks, seen.embeddings[:strong], distance, settings.appearance_weight, settings.gate)
 
     def _correct(self, match: I64, seen: _Seen) -> None:
-        """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on."""
+        """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
+
+        What a weak detection looks like is not remembered: most are half hidden by somebody else.
+        """
         tracklets = self._tracklets
         tracklets.detection[:] = -1
         tracklets.states[(match < 0) & (tracklets.states == _CONFIRMED)] = _LOST
@@ -225,8 +239,9 @@ class Tracker:
         tracklets.motion[:, rows] = self._kalman.update(
             tracklets.motion.take(rows, axis=1), seen.xyah.take(columns, axis=0)
         )
-        tracklets.embeddings[rows] = self._smoothed(
-            tracklets.embeddings.take(rows, axis=0), seen.embeddings.take(columns, axis=0)
+        clear = columns < seen.strong
+        tracklets.embeddings[rows[clear]] = self._smoothed(
+            tracklets.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
         )
         tracklets.scores[rows] = seen.scores[columns]
         tracklets.states[rows] = _CONFIRMED
@@ -234,11 +249,12 @@ class Tracker:
         tracklets.detection[rows] = seen.detection[columns]
 
     def _start(self, match: I64, seen: _Seen) -> None:
-        """Every detection that is left is a new track: confirmed on the first frame, else when seen once more.
+        """Every strong detection that is left is a new track: confirmed on the first frame, else when seen once more.
 
         Its id is 0 until `_identify`.
         """
         columns = _left(match, len(seen.scores))
+        columns = columns[columns < seen.strong]
         count = len(columns)
         state = _CONFIRMED if self._first_frame else _TENTATIVE
         self._first_frame = False

@@ -16,6 +16,7 @@ from edge.modes import MODES, Mode
 from edge.ops.host import HostOps
 from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
+from edge.tracking.tracker import TrackerSettings
 from engines.host import HostDevice
 from tests.support.drawn import Drawn
 from tests.support.reference_prior import reference_prior
@@ -41,10 +42,11 @@ def _run(pipeline: TrackingPipeline, frames: Iterable[dict[str, Frame]]) -> list
     return [pipeline.collect(pipeline.submit(tick)) for tick in frames]
 
 
-def _pipeline(models: Path, mode: Mode = "atttrack", lanes: tuple[str, ...] = ("a",), k: int = 6) -> TrackingPipeline:
-    pipeline = TrackingPipeline(
-        open_backend(models, SIZE, mode=mode, pair="tiny", threads=1), PipelineSettings(mode=mode, k=k)
-    )
+def _pipeline(
+    models: Path, mode: Mode = "atttrack", lanes: tuple[str, ...] = ("a",), k: int = 6, weak_share: float = 0.5
+) -> TrackingPipeline:
+    chosen = PipelineSettings(mode=mode, k=k, tracker=TrackerSettings(weak_share=weak_share))
+    pipeline = TrackingPipeline(open_backend(models, SIZE, mode=mode, pair="tiny", threads=1), chosen)
     for lane_id in lanes:
         pipeline.add_lane(lane_id)
     return pipeline
@@ -147,6 +149,29 @@ def test_scores_must_exceed_the_threshold_strictly() -> None:
         pipeline.add_lane("a")
         scripted.scores = scores
         (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(0)}))
+        assert len(tracked.tracks) == expected
+
+
+def test_a_weak_score_keeps_a_track_between_keyframes_but_not_on_one() -> None:
+    scripted = Scripted()
+    pipeline = TrackingPipeline(scripted.backend)
+    pipeline.add_lane("a", k=3)
+    seen = []
+    for i in range(5):
+        scripted.scores = [0.9] if i == 0 else [0.3]
+        (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(i)}))
+        seen.append((tracked.kind, len(tracked.tracks)))
+    assert seen == [("teacher", 1), ("student", 1), ("student", 1), ("teacher", 0), ("student", 0)]
+
+
+def test_what_is_weak_is_measured_by_the_lanes_own_threshold() -> None:
+    for threshold, expected in ((0.5, 1), (0.7, 0)):
+        scripted = Scripted()
+        pipeline = TrackingPipeline(scripted.backend)
+        pipeline.add_lane("a", threshold=threshold)
+        for i, score in enumerate((0.9, 0.3)):
+            scripted.scores = [score]
+            (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(i)}))
         assert len(tracked.tracks) == expected
 
 
@@ -284,13 +309,13 @@ def test_a_changed_mode_holds_from_the_next_frame_which_is_a_keyframe_and_identi
 
 def test_each_lane_may_have_a_threshold_of_its_own() -> None:
     scripted = Scripted()
-    scripted.scores = [0.55]
+    scripted.scores = [0.45]
     pipeline = TrackingPipeline(scripted.backend)
     for lane_id, threshold in (("default", None), ("strict", 0.6), ("open", 0.0)):
         pipeline.add_lane(lane_id, threshold=threshold)
     tick = dict.fromkeys(pipeline.lane_ids, _frame(0))
     assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 1]
-    pipeline.set_threshold("open", 0.56)
+    pipeline.set_threshold("open", 0.95)
     tick = dict.fromkeys(pipeline.lane_ids, _frame(1))
     assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 0]
     scripted.scores = [0.3]  # below the settings' threshold, which another lane has lowered for itself
@@ -382,8 +407,9 @@ def test_walkers_are_followed_under_one_id_each(models: Path, mode: Mode) -> Non
 
 def test_the_moved_prior_is_what_lets_a_weak_student_follow_fast_walkers(models: Path) -> None:
     """The tiny student detects only where its prior is right, so the recall tells how good the priors were."""
-    moved, owners = _found(_pipeline(models, "atttrack"), first=6)
-    unmoved, _ = _found(_pipeline(models, "no-update"), first=6)
+    # without weak detections, which would keep them even so
+    moved, owners = _found(_pipeline(models, "atttrack", weak_share=1), first=6)
+    unmoved, _ = _found(_pipeline(models, "no-update", weak_share=1), first=6)
     assert moved == 1, "from the second keyframe on, when velocities are known"
     assert unmoved < 0.85
     assert len(owners) == 3

@@ -1,4 +1,5 @@
-"""FairMOT's tracker as its description reads: one object per track, loops, float64, time counted in frames.
+"""FairMOT's tracker as its description reads, and ByteTrack's step for weak detections: one object per track, loops,
+float64, time counted in frames.
 
 The oracle for `edge.tracking.tracker`. It keeps FairMOT's order of steps; ids are given on confirmation and a track
 removed in a frame is gone in that frame, as the product has it.
@@ -49,6 +50,7 @@ class SlowTracker:
         boxes = detections.xyxy.astype(np.float64)
         features = detections.embeddings.astype(np.float64)
         left = [i for i in range(len(detections)) if detections.scores[i] > np.float32(0.4)]
+        weak = [i for i in range(len(detections)) if np.float32(0.2) < detections.scores[i] <= np.float32(0.4)]
         tentative = [track for track in self.tracks if track.state == "tentative"]
         pool = [track for track in self.tracks if track.state != "tentative"]
         for track in pool:
@@ -66,6 +68,10 @@ class SlowTracker:
 
         tracked = [track for track in pool if track.state == "tracked"]
         tracked, left = self._match(tracked, left, iou_costs(tracked, left, boxes), 0.5, boxes, features)
+        looks = {track: track.feature for track in tracked}
+        tracked, _ = self._match(tracked, weak, iou_costs(tracked, weak, boxes), 0.5, boxes, features)
+        for track, feature in looks.items():
+            track.feature = feature
         for track in tracked:
             track.state = "lost"
         missed, left = self._match(tentative, left, iou_costs(tentative, left, boxes), 0.7, boxes, features)

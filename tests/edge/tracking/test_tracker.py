@@ -144,16 +144,20 @@ def test_prediction_moves_boxes_and_leaves_the_tracker_alone() -> None:
     np.testing.assert_array_equal(after[0].xyxy, after[1].xyxy)
 
 
+@pytest.mark.parametrize("weak_rate", [0.0, 0.3])
 @pytest.mark.parametrize(("people", "seed"), [(1, 1), (6, 2), (15, 3), (30, 4), (30, 5), (60, 6)])
-def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int) -> None:
+def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int, weak_rate: float) -> None:
     # Looks so noisy that the distance to one's own past is often at the limit.
     crowd = Crowd(
         people, seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16, look_noise=0.25
     )
     every = TrackerSettings(smallest_area_px=0, widest_aspect=100)
     tracker, slow = Tracker(every), SlowTracker()
+    rng = np.random.default_rng(seed)
     for _ in range(100 if people < 60 else 40):
         detections, _ = crowd.step()
+        weak = rng.random(len(detections)) < weak_rate
+        detections.scores[weak] = rng.uniform(0.1, 0.45, weak.sum())
         tracks = tracker.update(detections, FRAME_S)
         expected = slow.update(detections)
         assert ids(tracks) == sorted(expected)
@@ -281,6 +285,55 @@ def test_absurd_input_never_gives_absurd_tracks(
 def test_scores_at_the_threshold_do_not_count() -> None:
     assert len(Tracker().update(persons(at(100), score=0.4), FRAME_S)) == 0
     assert len(Tracker(TrackerSettings(score_threshold=0.3)).update(persons(at(100), score=0.4), FRAME_S)) == 1
+
+
+def test_a_weak_detection_keeps_somebody_who_was_just_seen() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    for x in (101, 102, 103):  # looks like somebody else: where it is counts
+        tracks = tracker.update(persons(at(x), looks=(2,), score=0.25), FRAME_S)
+        assert (ids(tracks), tracks.detection.tolist()) == ([1], [0])
+        assert tracks.scores.tolist() == [0.25]
+    assert ids(tracker.update(persons(at(119)), FRAME_S)) == [1], "what it looked like is not remembered"
+
+
+def test_a_weak_detection_starts_nobody_and_finds_nobody_again() -> None:
+    tracker = Tracker()
+    for _ in range(3):
+        assert len(tracker.update(persons(at(100), score=0.25), FRAME_S)) == 0
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(NOBODY, FRAME_S)
+    assert len(tracker.update(persons(at(100), score=0.25), FRAME_S)) == 0
+    assert ids(tracker.lost()) == [1]
+    tracker = Tracker()
+    tracker.update(NOBODY, FRAME_S)
+    tracker.update(persons(at(100)), FRAME_S)  # not confirmed yet
+    assert len(tracker.update(persons(at(100), score=0.25), FRAME_S)) == 0
+
+
+def test_a_strong_detection_comes_before_a_weak_one() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100), at(300)), FRAME_S)
+    both = persons(at(100), at(110), at(300), looks=(0, 0, 1))
+    both.scores[:] = (0.3, 0.9, 0.3)
+    assert tracker.update(both, FRAME_S).detection.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("share", "score", "kept"), [(0.5, 0.2, 0), (0.5, 0.21, 1), (1.0, 0.4, 0), (0.0, 0.01, 1)])
+def test_how_weak_a_detection_may_be_is_a_share_of_the_threshold(share: float, score: float, kept: int) -> None:
+    tracker = Tracker(TrackerSettings(weak_share=share))
+    tracker.update(persons(at(100)), FRAME_S)
+    assert len(tracker.update(persons(at(100), score=score), FRAME_S)) == kept
+
+
+def test_the_threshold_may_be_another_in_every_frame() -> None:
+    tracker = Tracker()
+    assert len(tracker.update(persons(at(100), score=0.7), FRAME_S, 0.8)) == 0
+    tracker = Tracker()
+    assert len(tracker.update(persons(at(100), score=0.3), FRAME_S, 0.2)) == 1
+    assert len(tracker.update(persons(at(100), at(300), score=0.3), FRAME_S, 0.4)) == 1
+    assert len(tracker.update(persons(at(100), at(300), score=0.3), FRAME_S, 0.7)) == 0, "weaker than half of it"
 
 
 def test_small_and_wide_boxes_are_tracked_but_not_reported() -> None:
