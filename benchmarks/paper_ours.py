@@ -1,7 +1,7 @@
 """Our numbers for the paper's rows, from files in benchmarks/results; nothing is measured here."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,6 +11,7 @@ from benchmarks.paper_rows import SAME_VIDEO, SEQUENCES
 from benchmarks.paper_setup import Setup, of_result
 
 SIZES = ("576x320", "1088x608")
+COUNTS = ("misses", "false_positives", "switches", "boxes", "results", "right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +53,13 @@ class Result:
     def scores(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
         """By MOTChallenge's rules; None where nothing was run."""
         rows = self.rows(mode, k, sequences)
-        errors = sum(row["misses"] + row["false_positives"] + row["switches"] for row in rows)
-        boxes = sum(row["boxes"] for row in rows)
-        right = sum(row["idr"] * row["boxes"] for row in rows)
-        results = sum(row["idr"] * row["boxes"] / row["idp"] for row in rows if row["idp"])
-        return Scores(100 * (1 - errors / boxes), 100 * 2 * right / (boxes + results)) if boxes else None
+        results = [row["boxes"] - row["misses"] + row["false_positives"] for row in rows]
+        right = [row["idr"] * row["boxes"] for row in rows]
+        return _pooled([row | {"results": n, "right": r} for row, n, r in zip(rows, results, right, strict=True)])
 
     def fairmot(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
         """By FairMOT's rules."""
-        counts = [row["fairmot"] for row in self.rows(mode, k, sequences)]
-        errors = sum(count["misses"] + count["false_positives"] + count["switches"] for count in counts)
-        boxes, results = sum(count["boxes"] for count in counts), sum(count["results"] for count in counts)
-        right = sum(count["right"] for count in counts)
-        return Scores(100 * (1 - errors / boxes), 100 * 2 * right / (boxes + results)) if boxes else None
+        return _pooled([row["fairmot"] for row in self.rows(mode, k, sequences)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +152,11 @@ class Ours:
 
 def _has(found: Found, sequence: str) -> bool:
     return bool(found.result.rows(found.mode, found.k, [sequence]))
+
+
+def _pooled(counts: Sequence[Mapping[str, float]]) -> Scores | None:
+    """Of counts by sequence."""
+    total = {name: sum(count[name] for count in counts) for name in COUNTS}
+    errors = total["misses"] + total["false_positives"] + total["switches"]
+    boxes, results = total["boxes"], total["results"]
+    return Scores(100 * (1 - errors / boxes), 100 * 2 * total["right"] / (boxes + results)) if boxes else None

@@ -36,7 +36,8 @@ def record(
     for name, (boxes, errors) in rows.items():
         (mode, k), sequence = name.split("__")[0].rsplit("_", 1), name.split("__")[1].replace("_", "-")
         counts = {"boxes": boxes, "misses": errors, "false_positives": 0, "switches": 0}
-        ratios = {"mota": 1 - errors / boxes, "idf1": 0.5, "hota": 0.5, "idr": 0.5, "idp": 0.5}
+        idr = 0.5 * (boxes + boxes - errors) / 2 / boxes
+        ratios = {"mota": 1 - errors / boxes, "idf1": 0.5, "hota": 0.5, "idr": idr}
         fairmot = {"fairmot": counts | {"misses": errors // 2, "results": boxes, "right": boxes}}
         about = {"mode": mode.replace("_", "-"), "k": int(k) or None, "sequence": sequence}
         written.append(about | counts | ratios | fairmot)
@@ -95,6 +96,15 @@ def test_scores_are_pooled_over_counts_within_the_papers_dataset() -> None:
     by_fairmot = found.fairmot("teacher", None, found.sequences("MOT17"))
     assert by_fairmot is not None
     assert (by_fairmot.mota, by_fairmot.idf1) == (pytest.approx(90), pytest.approx(100))
+
+
+def test_results_count_where_none_of_them_is_right() -> None:
+    result = ours(student_0__MOT17_02=(100, 0)).shipped
+    wrong = {"boxes": 100, "misses": 100, "false_positives": 300, "switches": 0, "idr": 0.0}
+    result.record["rows"].append(result.record["rows"][0] | wrong | {"sequence": "MOT17-04"})
+    scores = result.scores("student", None, ["MOT17-02", "MOT17-04"])
+    assert scores is not None
+    assert scores.idf1 == pytest.approx(100 * 2 * 50 / (200 + 100 + 300))
 
 
 def test_a_row_shows_both_differences_to_the_teacher_and_both_ratios() -> None:
