@@ -28,6 +28,7 @@ from benchmarks.score_once import once_per_picture
 from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import PipelineSettings, parse_size
 from edge.modes import MODES, Mode
+from edge.mot_folders import sequence_folder, sequence_name
 from edge.mot_format import MotBoxes, parse_mot, read_mot
 from edge.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -133,8 +134,8 @@ def evaluate(
         source, truth = open_half(folder, half)
         for variant, tracked in track_sequence(source, pipelines).items():
             boxes = as_boxes(tracked, source.first)
-            mot[variant][folder.name] = compare(truth, boxes, source.first, source.last)
-            retention[variant][folder.name] = count_retention(tracked)
+            mot[variant][sequence_name(folder)] = compare(truth, boxes, source.first, source.last)
+            retention[variant][sequence_name(folder)] = count_retention(tracked)
     return {
         variant: {
             sequence: Scores(scores, retention[variant].get(sequence) or sum_retention(retention[variant].values()))
@@ -198,7 +199,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    association = TrackerSettings()
+    parser.add_argument("--threshold", type=float, default=association.score_threshold, help="score to exceed")
+    weak = "of the threshold, enough between keyframes to keep a track (default 0.5; 1: FairMOT's association)"
+    parser.add_argument("--weak-share", type=float, default=association.weak_share, metavar="SHARE", help=weak)
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
 
 
@@ -210,11 +214,12 @@ def score(
     about: Mapping[str, Any],
 ) -> Path:
     """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
-    tracker = TrackerSettings(score_threshold=options.threshold)
+    tracker = TrackerSettings(score_threshold=options.threshold, weak_share=options.weak_share)
     pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
-    result = dict(about) | {"half": options.half, "threshold": options.threshold, "networks": networks(backend)}
+    result = dict(about) | {"half": options.half, "threshold": options.threshold, "weak_share": options.weak_share}
+    result["networks"] = networks(backend)
     path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))
     print(f"\nsaved {path} and its plot")
@@ -249,7 +254,7 @@ def main() -> None:
     size = f"{options.size[0]}x{options.size[1]}"
     about = {"conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend), "input": size}
     about |= {"trained": trained} if trained else {}
-    score(options, [options.data / name for name in options.sequences], backend, options.modes, about)
+    score(options, [sequence_folder(options.data, name) for name in options.sequences], backend, options.modes, about)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from benchmarks.score_export import ScoreError, TrainedRun, export, train
 from edge.backend import Backend, open_backend
 from edge.config import parse_size
 from edge.modes import Mode, NetworkName
+from edge.mot_folders import sequence_folder
 from edge.pipeline import PipelineError
 from edge.sources.base import SourceError
 from engines.errors import EngineError
@@ -86,10 +87,11 @@ def find(path: Path | None, options: argparse.Namespace) -> TrainedRun | None:
 def present(folder: Path, names: Sequence[str] | None) -> list[Path]:
     """The sequences asked for, or all of the paper's that are there. Raises ScoreError where that is none."""
     wanted = names or dict.fromkeys(name for dataset in SEQUENCES.values() for name in dataset)
-    found = [folder / name for name in wanted if (folder / name / "seqinfo.ini").is_file()]
-    if names and len(found) < len(names):
-        missing = sorted(set(names) - {path.name for path in found})
+    folders = {name: sequence_folder(folder, name) for name in wanted}
+    missing = [name for name, path in folders.items() if not (path / "seqinfo.ini").is_file()]
+    if names and missing:
         raise ScoreError(f"{folder} has no sequences {', '.join(missing)}")
+    found = [path for name, path in folders.items() if name not in missing]
     if not found:
         raise ScoreError(f"{folder} has none of the paper's sequences, such as MOT17-09")
     return found

@@ -27,6 +27,7 @@ TRAINING_MAY_IMPORT = (
     "edge.detections",
     "edge.heatmap_memory",
     "edge.letterbox",
+    "edge.mot_folders",
     "edge.mot_format",
     "edge.objects",
     "edge.ops",

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.mot_folders import sequence_folder
 from training.atomic import save_text
 from training.kit import unpack
 from training.recipe import Recipe
@@ -56,7 +57,7 @@ class Schedule:
         self._args = args
         self._environment, data = _environment(args.kit, args.data, self.out)
         names = Recipe.read(args.recipes / f"{TEACHER}.toml").sequences
-        sequences = [name for name in names if (data / "sequences" / name).is_dir()]
+        sequences = [name for name in names if sequence_folder(data / "sequences", name).is_dir()]
         self._words = {"{data}": [str(data)], "{out}": [str(self.out)], "{sequences}": sequences}
         self._file = self.out / "schedule.json"
         self.record: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}

@@ -96,6 +96,12 @@ def test_a_pipeline_that_tells_the_truth_scores_full_marks_on_its_half(walk: Pat
     assert pipeline.lanes == []
 
 
+def test_a_copy_of_mot17_is_scored_under_the_name_of_its_sequence(walk: Path) -> None:
+    copy, variant = walk.rename(walk.with_name("MOT17-02-SDP")), Variant("atttrack", 2)
+    scores = evaluate([copy], "all", {variant: TruthfulPipeline(copy / "gt.txt", first=1)})
+    assert set(scores[variant]) == {"MOT17-02", POOLED}
+
+
 def test_output_one_frame_late_is_noticed(walk: Path) -> None:
     variant = Variant("atttrack", 2)
     scores = evaluate([walk], "all", {variant: TruthfulPipeline(walk / "gt.txt", first=1, late=1)})

@@ -67,6 +67,13 @@ def test_a_sequence_that_was_asked_for_must_be_there(crossing: Path) -> None:
         present(crossing.parent, ["MOT17-09", "MOT17-02"])
 
 
+def test_of_the_copies_of_a_sequence_one_is_scored(tmp_path: Path) -> None:
+    for name in ("MOT17-02-DPM", "MOT17-02-FRCNN", "MOT17-02-SDP", "MOT17-04-SDP"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seqinfo.ini").touch()
+    assert [path.name for path in present(tmp_path, None)] == ["MOT17-02-FRCNN", "MOT17-04-SDP"]
+
+
 def test_a_student_is_scored_with_the_teacher_that_its_recipe_names(
     runs: Path, crossing: Path, tmp_path: Path, exported: list[list[str]]
 ) -> None:
