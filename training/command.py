@@ -1,11 +1,13 @@
 """What the two training commands have in common: their options, and the labelled pictures of a recipe."""
 
 import argparse
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from edge.mot_folders import sequence_folder
 from training.data.images import read_images
 from training.data.labelled import LabelledImage
 from training.data.motchallenge import read_sequences
@@ -41,7 +43,8 @@ class Pictures:
     """What a recipe trains on."""
 
     frames: list[LabelledImage]
-    identities: int
+    identities: dict[str, int]
+    """How many each sequence has, in the order in which they are counted."""
     photos: list[LabelledImage]
     photos_by_folder: dict[str, int]
     """How many there are of each folder of images."""
@@ -54,7 +57,7 @@ class Pictures:
 
         `photos`: also single images. Raises FileNotFoundError, ValueError where data are missing or broken.
         """
-        sequences = [args.data / "sequences" / name for name in recipe.sequences]
+        sequences = [sequence_folder(args.data / "sequences", name) for name in recipe.sequences]
         folders = [args.data / "images" / name for name in recipe.images] if photos else []
         missing = [folder.name for folder in (*sequences, *folders) if args.present and not folder.is_dir()]
         frames, identities = read_sequences(
@@ -68,13 +71,9 @@ class Pictures:
 
     def facts(self) -> dict[str, Any]:
         """For the record of a run: frames and identities by sequence, pictures by folder, and what was missing."""
-        ids: dict[str, set[int]] = {}
-        counts: dict[str, int] = {}
-        for frame in self.frames:
-            ids.setdefault(frame.sequence, set()).update(frame.ids.tolist())
-            counts[frame.sequence] = counts.get(frame.sequence, 0) + 1
+        frames = Counter(frame.sequence for frame in self.frames)
         return {
-            "sequences": {name: {"frames": counts[name], "identities": len(ids[name])} for name in counts},
+            "sequences": {name: {"frames": frames[name], "identities": self.identities[name]} for name in frames},
             "images": self.photos_by_folder,
             "missing": self.missing,
         }

@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -42,20 +42,24 @@ class Run:
         self,
         recipe: Recipe,
         network: TrackingNetwork,
-        identities: int,
+        identities: Mapping[str, int],
         out: Path,
         place: Placement,
         data: dict[str, Any] | None = None,
         known: dict[str, Tensor] | None = None,
         save_every_s: float = SAVE_EVERY_S,
     ) -> None:
-        """`data`: for the record. `known`: weights of an identity classifier to go on with (see `classifier_of`)."""
+        """`identities`: how many each sequence has, in the order in which they are counted. `data`: for the record.
+
+        `known`: weights of an identity classifier to go on with (see `classifier_of`).
+        """
         torch.manual_seed(recipe.seed)
         self.recipe, self.out, self.place, self.data = recipe, out, place, data or {}
         self.step, self.seconds, self.waited_s = 0, 0.0, 0.0
         self._commit = commit()  # now, since the checkout may go on while the run does
         self.network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier = IdentityClassifier(network.embedding, identities).to(place.device)
+        self._identities = dict(identities)
+        self.classifier = IdentityClassifier(network.embedding, sum(identities.values())).to(place.device)
         if known is not None:
             self.classifier.load_state_dict(known)
         self.average = Average(self.network, recipe.ema)
@@ -194,6 +198,7 @@ class Run:
         weights = {
             "network": halved(self.average.network.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
+            "identities": self._identities,
             "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
             "commit": self._commit,
             "step": self.step,

@@ -48,12 +48,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def first_classifier(
-    recipe: Recipe, taught: dict[str, Any], begun: dict[str, Any], embedding: int, identities: int
+    recipe: Recipe, taught: dict[str, Any], begun: dict[str, Any], embedding: int, identities: dict[str, int]
 ) -> dict[str, Tensor] | None:
     """The identity classifier that a student begins with; None: a fresh one.
 
     The teacher's where embeddings are to become like its (ifm), or to meet in the space of identities (efm). Without
-    mapping, or where the teacher's is of another shape, its own of before.
+    mapping, or where the teacher's does not fit, its own of before.
     """
     theirs = classifier_of(taught, embedding, identities) if recipe.mapping != "none" else None
     return theirs or classifier_of(begun, embedding, identities)

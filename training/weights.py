@@ -1,5 +1,6 @@
 """Trained weights on disk (`weights.pt`): what a run leaves for export, for students and for fine-tuning."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,18 @@ def network_from(record: dict[str, Any]) -> TrackingNetwork:
     return network.eval()
 
 
-def classifier_of(record: dict[str, Any], embedding: int, identities: int) -> dict[str, Tensor] | None:
-    """The identity classifier of a record, None where it has none (published weights) or another shape (other data).
+def classifier_of(record: dict[str, Any], embedding: int, identities: Mapping[str, int]) -> dict[str, Tensor] | None:
+    """The identity classifier of a record, None where it has none (published weights) or one of other identities.
+
+    identities: how many each sequence has, in the order in which they are numbered; `embedding`: the network's. Weights
+    that do not say whose identities they know (saved before that was) are judged by the classifier's shape alone.
 
     A run that goes on from the record keeps it. A student begins with its teacher's: its embeddings become like those.
     """
     state: dict[str, Tensor] | None = record.get("classifier")
-    if state is None or state["linear.weight"].shape != (identities, embedding):
+    if state is None or state["linear.weight"].shape != (sum(identities.values()), embedding):
+        return None
+    if "identities" in record and list(record["identities"].items()) != list(identities.items()):
         return None
     return {name: value.float() for name, value in state.items()}
 

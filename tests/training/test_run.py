@@ -60,7 +60,7 @@ def test_two_processes_share_a_step_and_stay_equal(tmp_path: Path, whole: tuple[
 
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_its_last_checkpoint(tmp_path: Path) -> None:
     recipe = Recipe("p", "yolo-1/8", 30, batch=1)
-    run = Run(recipe, build_network("yolo-1/8"), 1, tmp_path, ALONE)
+    run = Run(recipe, build_network("yolo-1/8"), {"seq": 1}, tmp_path, ALONE)
     targets = {
         "heatmap": torch.zeros(1, 1, 1, 1),
         "mask": torch.zeros(1, 1),

@@ -197,6 +197,7 @@ def test_a_run_that_goes_on_from_weights_keeps_their_classifier(tmp_path: Path, 
     old, new = (load_checkpoint(tmp_path / name / "weights.pt") for name in ("teacher", "more"))
     assert old is not None
     assert new is not None
+    assert old["identities"] == {"seq": 1}
     torch.testing.assert_close(new["classifier"], old["classifier"], rtol=0, atol=0)
 
 
@@ -224,7 +225,7 @@ def test_a_student_begins_with_the_classifier_of_the_space_that_it_is_to_share(
     mapping: str, teacher: tuple[int, int], start: tuple[int, int], value: float | None
 ) -> None:
     recipe = Recipe("p", "n", 1, mapping=mapping)
-    found = first_classifier(recipe, record(*teacher, 1.0), record(*start, 2.0), 64, 5)
+    found = first_classifier(recipe, record(*teacher, 1.0), record(*start, 2.0), 64, {"seq": 5})
     assert (None if found is None else found["linear.weight"].mean().item()) == value
     assert found is None or found["linear.weight"].dtype == torch.float32
 

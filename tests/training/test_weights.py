@@ -38,8 +38,26 @@ def test_a_run_does_not_begin_with_weights_of_another_network(tmp_path: Path) ->
         load_start(tmp_path / "weights.pt", Recipe("p", "yolo-1/4", 1))
 
 
+@pytest.mark.parametrize(
+    ("known", "fits"),
+    [
+        ({"a": 2, "b": 3}, True),
+        ({"b": 3, "a": 2}, False),
+        ({"a": 3, "b": 2}, False),
+        ({"c": 2, "b": 3}, False),
+        ({"a": 5}, False),
+        (None, True),
+    ],
+)
+def test_a_classifier_fits_the_same_identities_in_the_same_order(known: dict[str, int] | None, fits: bool) -> None:
+    record = {"classifier": {"linear.weight": torch.ones(5, 64)}} | ({} if known is None else {"identities": known})
+    assert (classifier_of(record, 64, {"a": 2, "b": 3}) is not None) == fits
+    assert classifier_of(record, 64, {"a": 2, "b": 4}) is None
+    assert classifier_of(record, 32, {"a": 2, "b": 3}) is None
+
+
 def test_published_weights_bring_no_identity_classifier() -> None:
     record = {"network": YoloFairMot(0.125).state_dict(), "recipe": {"network": "yolo-1/8"}}
-    assert classifier_of(record, 64, 5) is None
+    assert classifier_of(record, 64, {"a": 5}) is None
     with pytest.raises(ValueError, match="no identity classifier"):
         pivot_from(record)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from edge.mot_folders import sequence_name
 from edge.mot_format import PEDESTRIAN, MotBoxes, read_mot
 from training.data.labelled import LabelledImage
 
@@ -18,16 +19,21 @@ crowds."""
 JPEG_QUALITY = 95
 
 
-def read_sequences(folders: list[Path], cache: Path) -> tuple[list[LabelledImage], int]:
-    """The first halves (frames 1..N//2, FairMOT's split) of MOT sequences, and the number of identities in them.
+def read_sequences(folders: list[Path], cache: Path) -> tuple[list[LabelledImage], dict[str, int]]:
+    """The first halves (frames 1..N//2, FairMOT's split) of MOT sequences, and how many identities each of them has.
+
+    Identities are counted on from one sequence to the next, in the order of `folders`.
 
     A folder holds seqinfo.ini, gt.txt (or gt/gt.txt) and either img1/ or video.mp4, whose frames are written once below
     `cache`. Learnt is class 1 where it is flagged, however little of it is visible; in MOT15, which has no classes, all
     that is flagged. Raises FileNotFoundError, or ValueError that names the file, its line and what is wrong with it.
     """
     images: list[LabelledImage] = []
-    identities = 0
+    identities: dict[str, int] = {}
     for folder in folders:
+        name, first = sequence_name(folder), sum(identities.values())
+        if name in identities:
+            raise ValueError(f"{folder}: {name} was read already; name each sequence once")
         frames = _frames(folder, cache)
         truth = _truth(folder)
         truth = truth.where(truth.frames <= len(frames))
@@ -37,8 +43,8 @@ def read_sequences(folders: list[Path], cache: Path) -> tuple[list[LabelledImage
         xyxy, ignore = persons.xyxy, neither.xyxy
         for number, path in enumerate(frames, 1):
             here, there = persons.frames == number, neither.frames == number
-            images.append(LabelledImage(path, xyxy[here], identities + ids[here], ignore[there], folder.name, number))
-        identities += len(known)
+            images.append(LabelledImage(path, xyxy[here], first + ids[here], ignore[there], name, number))
+        identities[name] = len(known)
     return images, identities
 
 

@@ -20,14 +20,14 @@ def write_sequence(folder: Path, frames: int, rows: list[str]) -> Path:
 
 
 def test_no_folder_gives_nothing(tmp_path: Path) -> None:
-    assert read_sequences([], tmp_path) == ([], 0)
+    assert read_sequences([], tmp_path) == ([], {})
 
 
 def test_only_the_first_half_is_read(tmp_path: Path) -> None:
     rows = [f"{frame},1,11,6,10,20,1,1,1" for frame in range(1, 8)]
     images, identities = read_sequences([write_sequence(tmp_path / "seq", 7, rows)], tmp_path)
     assert [image.frame for image in images] == [1, 2, 3]
-    assert identities == 1
+    assert identities == {"seq": 1}
     assert images[0].xyxy.tolist() == [[10, 5, 20, 25]]
     assert images[0].read().shape == (48, 64, 3)
 
@@ -37,7 +37,7 @@ def test_identities_of_two_sequences_are_counted_on_and_only_those_of_the_half(t
     second = write_sequence(tmp_path / "b", 4, ["1,30,1,1,5,9,1,1,1"])
     images, identities = read_sequences([first, second], tmp_path)
     assert [image.ids.tolist() for image in images] == [[1], [0], [2], []]
-    assert identities == 3
+    assert list(identities.items()) == [("a", 2), ("b", 1)]
 
 
 def test_distractors_are_ignored_and_unscored_boxes_dropped(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_distractors_are_ignored_and_unscored_boxes_dropped(tmp_path: Path) -> N
 def test_mot15_truth_without_classes_is_all_persons(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path / "seq", 2, ["1,5,1,1,5,9,1,-1,-1,-1"])
     images, identities = read_sequences([folder], tmp_path)
-    assert (len(images[0].xyxy), identities) == (1, 1)
+    assert (len(images[0].xyxy), identities) == (1, {"seq": 1})
 
 
 def test_a_folder_without_truth_is_named(tmp_path: Path) -> None:
@@ -68,11 +68,19 @@ def test_mot20_has_regions_of_crowds_and_of_vehicles_without_motor(tmp_path: Pat
     images, identities = read_sequences([folder], tmp_path)
     assert images[0].xyxy.tolist() == [[0, 0, 5, 9]]
     assert images[0].ignore.tolist() == [[10, 0, 15, 9], [20, 0, 25, 9]]
-    assert identities == 1
+    assert identities == {"MOT20-01": 1}
+
+
+def test_a_copy_of_mot17_is_the_sequence(tmp_path: Path) -> None:
+    folder = write_sequence(tmp_path / "MOT17-02-SDP", 2, ["1,5,1,1,5,9,1,1,1"])
+    images, identities = read_sequences([folder], tmp_path)
+    assert (images[0].sequence, identities) == ("MOT17-02", {"MOT17-02": 1})
+    with pytest.raises(ValueError, match=r"MOT17-02-DPM: MOT17-02 was read already"):
+        read_sequences([folder, tmp_path / "MOT17-02-DPM"], tmp_path)
 
 
 def test_a_sequence_of_one_frame_has_no_first_half(tmp_path: Path) -> None:
-    assert read_sequences([write_sequence(tmp_path / "seq", 1, ["1,1,1,1,5,9,1,1,1"])], tmp_path) == ([], 0)
+    assert read_sequences([write_sequence(tmp_path / "seq", 1, ["1,1,1,1,5,9,1,1,1"])], tmp_path) == ([], {"seq": 0})
 
 
 def test_a_bad_line_of_the_truth_is_named(tmp_path: Path) -> None:
