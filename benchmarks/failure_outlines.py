@@ -55,7 +55,7 @@ def _draw(panel: Axes, sequence: JudgedSequence, frame: JudgedFrame) -> None:
     ):
         face = _tinted(colour) if fill else "none"
         panel.add_patch(PathPatch(_outline(boxes, crossed), facecolor=face, edgecolor=_rgb(colour), linewidth=lines))
-    panel.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], facecolor=GROUND, aspect="equal")
+    panel.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], facecolor=GROUND, aspect="equal", anchor="N")
     counts = f"{len(right)} found, {len(missed)} missed, {len(false)} false"
     panel.set_title(f"{sequence.name}, {describe(frame)}\n{counts}", fontsize=7.5)
 

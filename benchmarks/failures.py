@@ -25,6 +25,7 @@ from benchmarks.frame_skipping import ARMS, has_period
 from edge.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.config import check_period, check_threshold, parse_size
 from edge.letterbox import Letterbox
+from edge.mot_folders import sequence_folder, sequence_name
 from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources.base import SourceError
 from edge.tracking.tracker import TrackerSettings
@@ -32,7 +33,7 @@ from engines.errors import EngineError
 
 EXAMPLES = """examples:
   python -m benchmarks.failures --data ../shared/data/sequences --outlines
-  python -m benchmarks.failures --data MOT17/train --sequences MOT17-09-SDP --pictures /tmp/worst --worst 5
+  python -m benchmarks.failures --data MOT17/train --sequences MOT17-09 --pictures /tmp/worst --worst 5
   python -m benchmarks.failures --data my-cameras --half all --mode teacher --models runs/models --output /tmp
 
 --data has a folder per sequence in MOTChallenge form: seqinfo.ini, gt.txt or gt/gt.txt, img1/ or video.mp4.
@@ -76,11 +77,11 @@ def run(options: argparse.Namespace) -> None:
 
 
 def sequence_folders(data: Path, names: Sequence[str] | None) -> list[Path]:
-    """Those named, or all that are there. Raises ValueError where that is none."""
-    found = [data / name for name in names] if names else sorted(path.parent for path in data.glob("*/seqinfo.ini"))
-    if not found:
+    """Those named, or all that are there, of MOT17's copies one. Raises ValueError where that is none."""
+    here = {sequence_name(path.parent) for path in data.glob("*/seqinfo.ini")}
+    if not names and not here:
         raise ValueError(f"{data} has no sequence: a folder with seqinfo.ini and gt.txt")
-    return found
+    return [sequence_folder(data, name) for name in names or sorted(here)]
 
 
 def judge_folder(
@@ -93,7 +94,7 @@ def judge_folder(
     frames = judge(truth, as_boxes(tracked, source.first), source.first, since_keyframe)
     info = source.info
     ratio = Letterbox(info.width, info.height, *options.size).ratio
-    sequence = JudgedSequence(folder.name, frames, (info.width, info.height), ratio, info.frame_rate)
+    sequence = JudgedSequence(sequence_name(folder), frames, (info.width, info.height), ratio, info.frame_rate)
     if options.pictures is not None:
         write_pictures(options.pictures, sequence.name, sequence.worst(options.worst), tracked, source.first)
     return sequence

@@ -16,7 +16,7 @@ from benchmarks.failure_frames import JudgedFrame, JudgedSequence, Switch, Verdi
 from benchmarks.failure_outlines import plot_outlines
 from benchmarks.failure_pictures import FALSE, FOUND, MISSED, draw
 from benchmarks.failure_plot import WIDTH_PX, plot
-from benchmarks.failures import main
+from benchmarks.failures import main, sequence_folders
 from benchmarks.mot_metrics import POOLED, compare
 from edge.backend import open_backend
 from edge.mot_format import MotBoxes, parse_mot, read_mot
@@ -49,7 +49,7 @@ def scene() -> JudgedSequence:
     """
     people = [(1, 1, 101, 101, 100, 100), (2, 1, 101, 101, 100, 100), (3, 1, 101, 101, 100, 100)]
     partly_hidden = boxes((2, 2, 301, 101, 100, 40), visible=0.3)
-    at_the_edge = boxes((3, 2, 591, 101, 100, 40), visible=0.5)
+    at_the_edge = boxes((3, 2, 541, 101, 100, 40), visible=0.5)
     unscored = boxes((2, 3, 401, 301, 50, 50), flag=0)
     truth = together(boxes(*people), partly_hidden, at_the_edge, unscored)
     right = [(1, 7, 101, 101, 100, 100), (2, 7, 101, 101, 100, 100), (3, 8, 101, 101, 100, 90)]
@@ -228,7 +228,7 @@ def test_a_picture_shows_found_missed_and_false_and_keeps_the_frame_as_it_was(sc
     assert picture.shape[0] > 480
     assert picture.shape[1] == 640
     assert picture[150, 100].tolist() == list(FOUND)  # left edge of A's box
-    assert picture[120, 590].tolist() == list(MISSED)  # left edge of B's
+    assert picture[120, 540].tolist() == list(MISSED)  # left edge of B's
     assert picture[120, 620].tolist() == [72, 72, 127]  # B's tint
     assert picture[425, 0].tolist() == list(FALSE)
     assert np.abs(picture[425, 25].astype(int) - FALSE).max() < 40  # where its diagonals meet
@@ -275,6 +275,15 @@ def test_the_command_counts_what_accuracy_counts_and_writes_all_its_files(
     assert {path.name for path in tmp_path.iterdir()} == {"worst", *names}
     pictures = {f"{one['sequence']}-{one['frame']:06d}.jpg" for one in result["worst"]}
     assert {path.name for path in (tmp_path / "worst").iterdir()} == pictures
+
+
+def test_a_sequence_that_is_there_in_three_copies_is_run_once(tmp_path: Path) -> None:
+    for name in ("MOT17-02-DPM", "MOT17-02-FRCNN", "MOT17-02-SDP", "lobby"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "seqinfo.ini").touch()
+    (tmp_path / "notes").mkdir()
+    assert [folder.name for folder in sequence_folders(tmp_path, None)] == ["MOT17-02-FRCNN", "lobby"]
+    assert [folder.name for folder in sequence_folders(tmp_path, ["MOT17-02-SDP"])] == ["MOT17-02-SDP"]
 
 
 @pytest.mark.parametrize(
