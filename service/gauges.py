@@ -9,6 +9,7 @@ from service.hub import TrackHub
 from service.readiness import Readiness
 from service.registry import StreamRegistry
 from service.stream import Stream
+from service.worker import Worker
 
 UP_PHASES = ("running", "degraded")
 
@@ -16,10 +17,11 @@ UP_PHASES = ("running", "degraded")
 class Gauges(Collector):
     """Reads on any thread, since many streams take a while; a stream that is gone leaves nothing behind."""
 
-    def __init__(self, readiness: Readiness, registry: StreamRegistry, hub: TrackHub) -> None:
+    def __init__(self, readiness: Readiness, registry: StreamRegistry, hub: TrackHub, worker: Worker) -> None:
         self._readiness = readiness
         self._registry = registry
         self._hub = hub
+        self._worker = worker
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: names are only known by collecting, which needs no stream."""
@@ -30,6 +32,12 @@ class Gauges(Collector):
         yield GaugeMetricFamily(
             "atttrack_ready", "1 while the service takes streams.", value=float(not self._readiness.reasons)
         )
+        loading = GaugeMetricFamily(
+            "atttrack_engine_load_seconds", "Time that loading the networks took at the start; none until it is over."
+        )
+        if (load_s := self._worker.load_s) is not None:
+            loading.add_metric((), load_s)
+        yield loading
         yield from self._of_streams(self._registry.all())
 
     def _of_streams(self, streams: list[Stream]) -> Iterator[Metric]:

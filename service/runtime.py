@@ -63,7 +63,7 @@ class Runtime:
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
-        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub))
+        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker))
         self.registry.restore()
         self._starting = asyncio.create_task(self._start())
 

@@ -96,6 +96,8 @@ class Worker:
         """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
         self.modes: tuple[Mode, ...] = ()
         """What a lane may run; none until the pipeline is built."""
+        self.load_s: float | None = None
+        """How long building the pipeline took; None until it is built."""
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -176,9 +178,10 @@ class Worker:
         return done
 
     def _run(self) -> None:
+        began_s = time.monotonic()
         try:
             pipeline = self._build()
-            self.modes = pipeline.modes
+            self.modes, self.load_s = pipeline.modes, time.monotonic() - began_s
         except BaseException as error:
             self._built.set_exception(error)
             return

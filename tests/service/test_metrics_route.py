@@ -33,6 +33,7 @@ def value(metrics: dict[str, Metric], name: str, **labels: str) -> float | None:
 def test_an_idle_service_is_ready_and_names_every_metric(client: httpx.Client) -> None:
     metrics = scrape(client)
     assert value(metrics, "atttrack_ready") == 1
+    assert value(metrics, "atttrack_engine_load_seconds") > 0  # type: ignore[operator]
     assert value(metrics, "process_start_time_seconds") <= time.time()  # type: ignore[operator]
     assert {
         "atttrack_stream_up",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,8 +137,25 @@ def test_error_while_building_is_raised_by_start() -> None:
     def build() -> ScriptedPipeline:
         raise FileNotFoundError("no model")
 
+    worker = Worker(build)
     with pytest.raises(FileNotFoundError, match="no model"):
-        Worker(build).start()
+        worker.start()
+    assert worker.load_s is None
+
+
+def test_the_time_that_building_takes_is_known_once_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("service.worker.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def build() -> ScriptedPipeline:
+        clock.now += 2.5
+        return ScriptedPipeline()
+
+    worker = Worker(build)
+    assert worker.load_s is None
+    worker.start()
+    assert worker.load_s == 2.5
+    worker.stop()
 
 
 def test_frames_that_wait_together_go_through_in_one_tick(worker: Worker, pipeline: ScriptedPipeline) -> None:
