@@ -17,7 +17,7 @@ from pydantic_settings import SettingsError
 from edge.backend import open_backend
 from engines.errors import EngineError
 from service.configuration import PROGRAM, gather
-from service.machine_checks import Check, clock, decoders, driver, processor, runtimes
+from service.machine_checks import Check, clock, decoders, decoding, driver, processor, runtimes
 from service.settings import Settings
 
 LITTLE_DISK = 100e6
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print all checks; return 0 where the service can run, 1 where something failed."""
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} doctor",
-        description="Look at driver, runtime, decoders, clock, processor, settings, model pair, port, state and disk.",
+        description="What works of driver, decoders, processor, settings, decoding, model pair, port, state and the rest.",
         epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -53,6 +53,7 @@ def examine(flags: Sequence[str]) -> Iterator[Check]:
         return
     yield Check("settings", "ok", f"from {settings.config}" if settings.config else "no file")
     of_settings: tuple[Callable[[Settings], Check], ...] = (models, port, state, disk)
+    yield decoding(settings.decode, settings.device)
     for look_at in of_settings:
         yield look_at(settings)
 

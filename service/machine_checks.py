@@ -11,6 +11,7 @@ from typing import Literal
 
 import av
 
+from edge.sources.decoding import Wanted, survey
 from engines.cuda import CudaDevice
 from engines.errors import DeviceError
 
@@ -24,6 +25,13 @@ CPU_FLAGS = {
     "asimd": "fast",
 }
 """Features in /proc/cpuinfo that the networks use, and what for; `asimd` is Arm's."""
+JETSON = Path("/etc/nv_tegra_release")
+"""JetPack's mark."""
+REMEDIES = {
+    "gstreamer": "run with JetPack's own OpenCV, which has GStreamer: apt install python3-opencv; see docs/GPU.md",
+    "gpu": "in a container, ask for the video unit, too: NVIDIA_DRIVER_CAPABILITIES=compute,utility,video",
+}
+"""Where a video unit is expected and does not decode; until then the CPU does."""
 UNSYNCHRONIZED = 5
 """adjtimex's TIME_ERROR: nobody disciplines the clock."""
 EARLIEST = 1767225600
@@ -75,10 +83,9 @@ def _version(package: str) -> str | None:
 
 
 def decoders() -> Check:
-    """Video decoders of the processor, and whether the GPU's library is there."""
+    """FFmpeg's decoders, which every camera may come to need."""
     missing = [name for name in ("h264", "hevc", "mjpeg") if not _can_decode(name)]
-    nvdec = "NVDEC library found" if _loads("libnvcuvid.so.1") else "no NVDEC library"
-    text = f"FFmpeg of PyAV {av.__version__}; {nvdec}"
+    text = f"FFmpeg of PyAV {av.__version__}"
     if missing:
         return Check(
             "decoders", "fail", f"{text}; cannot decode {', '.join(missing)}", "pip install --force-reinstall av"
@@ -91,6 +98,22 @@ def _can_decode(codec: str) -> bool:
         return av.Codec(codec, "r").is_decoder
     except ValueError:  # av.codec.UnknownCodecError
         return False
+
+
+def decoding(wanted: Wanted, device: str) -> Check:
+    """Which ways of decoding work here, and whether the `wanted` one does; device: where the networks are told to run.
+
+    Worth a warning: the machine has a video unit by the look of it, and `auto` cannot use it.
+    """
+    refusals = survey()
+    works = ", ".join(where for where, refusal in refusals.items() if refusal is None)
+    found = f"{wanted}; here work: {works}"
+    if refusal := refusals.get(wanted):
+        return Check("decoding", "fail", f"{found}; not {wanted}: {refusal}", "choose another --decode, such as auto")
+    expected = "gstreamer" if JETSON.exists() else "gpu" if _loads("libcuda.so.1") else "cpu"
+    if wanted == "auto" and device != "cpu" and (refusal := refusals[expected]):
+        return Check("decoding", "warn", f"{found}; not {expected}: {refusal}", REMEDIES[expected])
+    return Check("decoding", "ok", found)
 
 
 def _loads(library: str) -> bool:

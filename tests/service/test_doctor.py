@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from edge.sources.decoding import Wanted
 from engines.errors import DeviceError
 from service import doctor, machine_checks
 from service.machine_checks import Check
@@ -47,10 +48,11 @@ def test_this_machine_can_run_the_service(models: Path, tmp_path: Path, capsys: 
     report = json.loads(capsys.readouterr().out)
     assert report["healthy"] is True
     assert [check["name"] for check in report["checks"]] == [
-        "driver", "runtime", "decoders", "clock", "processor", "settings", "models", "port", "state", "disk",
+        "driver", "runtime", "decoders", "clock", "processor",
+        "settings", "decoding", "models", "port", "state", "disk",
     ]  # fmt: skip
     assert doctor.main(flags) == 0
-    assert len([line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]) == 10
+    assert len([line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]) == 11
     assert not (tmp_path / "state").exists(), "a doctor looks and touches nothing"
 
 
@@ -149,6 +151,43 @@ def test_two_runtimes_that_share_a_module_are_found(monkeypatch: pytest.MonkeyPa
     assert machine_checks.runtimes().status == "fail"
     monkeypatch.setattr(machine_checks, "_version", lambda package: None)
     assert machine_checks.runtimes().found == "none"
+
+
+NOTHING = {"gpu-direct": "no GPU", "gpu": "no GPU", "gstreamer": "no GStreamer", "cpu": None}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "refusals", "driver", "jetson", "status", "says"),
+    [
+        ("auto", "auto", NOTHING, False, False, "ok", ""),
+        ("cpu", "auto", NOTHING, True, False, "ok", ""),
+        ("auto", "cpu", NOTHING, True, False, "ok", ""),
+        ("auto", "auto", NOTHING | {"gpu": None}, True, False, "ok", ""),
+        ("auto", "auto", NOTHING, True, False, "warn", "NVIDIA_DRIVER_CAPABILITIES"),
+        ("auto", "cuda", NOTHING, True, True, "warn", "JetPack's own OpenCV"),
+        ("auto", "auto", NOTHING | {"gstreamer": None}, True, True, "ok", ""),
+        ("gpu-direct", "auto", NOTHING, True, False, "fail", "--decode"),
+        ("gpu", "cpu", NOTHING, False, False, "fail", "--decode"),
+    ],
+)
+def test_a_video_unit_that_is_wanted_or_expected_must_decode(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    wanted: Wanted,
+    device: str,
+    refusals: dict[str, str | None],
+    driver: bool,
+    jetson: bool,
+    status: str,
+    says: str,
+) -> None:
+    monkeypatch.setattr(machine_checks, "survey", lambda: refusals)
+    monkeypatch.setattr(machine_checks, "_loads", lambda library: driver)
+    monkeypatch.setattr(machine_checks, "JETSON", tmp_path if jetson else tmp_path / "none")
+    check = machine_checks.decoding(wanted, device)
+    assert (check.status, says in check.advice, bool(says)) == (status, True, bool(check.advice))
+    assert check.found.startswith(f"{wanted}; here work: ")
+    assert ("no G" in check.found) == (status != "ok")
 
 
 def test_a_decoder_that_is_missing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
