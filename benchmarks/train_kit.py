@@ -3,8 +3,9 @@
     python -m benchmarks.train_kit runs/train-kit --data ../shared/data
     python -m benchmarks.train_kit runs/train-kit --data ../shared/data --packages av lap onnx onnxscript onnxruntime
 
-DIR/1, DIR/2 ... hold at most `--part` MiB each: the wheels, then the sequences, then as many photographs of each folder
-as the rest takes, shrunk to `--side`. `python -m training.schedule --kit DIR` unpacks them.
+DIR/1, DIR/2 ... hold at most `--part` MiB each: the wheels, then the sequences that are videos, then as many
+photographs of each folder with YOLO labels (images/ and labels/) as the rest takes, shrunk to `--side`. What is left
+out is named. `python -m training.schedule --kit DIR` unpacks them.
 """
 
 import argparse
@@ -96,7 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path in (folder / file for folder in _mot17_first(sequences) for file in SEQUENCE_FILES):
         if path.is_file() and not parts.add(str(path.relative_to(options.data)), path.read_bytes()):
             lost.append(str(path.relative_to(options.data)))
-    photos = list(_in_turn([sorted(folder.glob("images/*")) for folder in sorted(options.data.glob("images/*"))]))
+    albums = [path for path in sorted(options.data.glob("images/*")) if path.is_dir()]
+    known = [album for album in albums if (album / "images").is_dir() and (album / "labels").is_dir()]
+    photos = list(_in_turn([sorted((album / "images").iterdir()) for album in known]))
     packed = 0
     for path in tqdm(photos, unit="photo", disable=None):
         if not _add_photo(parts, path, options):
@@ -108,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{packed} of {len(photos)} photographs" + (f"; no room for {', '.join(lost)}" if lost else ""))
     if pictures := [folder.name for folder in folders if folder not in sequences]:
         print(f"left out, since only videos are packed and they have no video.mp4: {', '.join(pictures)}")
+    if others := [album.name for album in albums if album not in known]:
+        print(f"left out, since only images/ with YOLO labels/ are packed, no COCO or CrowdHuman: {', '.join(others)}")
     return int(bool(lost))
 
 

@@ -44,6 +44,26 @@ def test_photographs_give_way_and_sequences_do_not(tmp_path: Path, capsys: pytes
         main([str(tmp_path / "one"), *words])
 
 
+def test_folders_of_other_forms_are_left_out_whole_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path)
+    photo = data / "images" / "photos" / "images" / "a.jpg"
+    for name, form in (("coco", "annotations/instances_val.json"), ("crowds", "annotation_train.odgt")):
+        label = data / "images" / name / form
+        label.parent.mkdir(parents=True)
+        label.write_text("{}")
+        (data / "images" / name / "images").mkdir()
+        (data / "images" / name / "images" / "a.jpg").write_bytes(photo.read_bytes())
+    assert main([str(tmp_path / "kit"), "--data", str(data), "--packages"]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 2 photographs" in said
+    assert "no COCO or CrowdHuman: coco, crowds" in said
+    _, unpacked = unpack(tmp_path / "kit", tmp_path / "work")
+    assert unpacked is not None
+    assert [path.name for path in (unpacked / "images").iterdir()] == ["photos"]
+
+
 def test_a_sequence_of_single_pictures_is_left_out_whole_and_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
