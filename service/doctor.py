@@ -29,8 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print all checks; return 0 where the service can run, 1 where something failed."""
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} doctor",
-        description="Look at driver, runtime, decoders, clock, processor, settings, decoding, model pair, port, state and "
-        "disk.",
+        description="Look at driver, runtime, decoders, clock, processor, settings, decoding, model pair, port, state "
+        "and disk.",
         epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
