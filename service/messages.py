@@ -63,7 +63,9 @@ class TrackMessage(BaseModel):
     height: int
     k: int = Field(description="Keyframe period: the teacher sees every k-th frame.")
     mode: Mode = Field(description="How the networks share the work.")
-    threshold: float = Field(ge=0, le=1, description="Nobody is new with a lower score; half of it keeps a track between keyframes.")
+    threshold: float = Field(
+        ge=0, le=1, description="Nobody is new with a lower score; half of it keeps a track between keyframes."
+    )
     kind: Kind = Field(description="Which network saw this frame.")
     tracks: list[TrackItem]
     events: list[AnyEvent] = Field(default_factory=list, description="What happened in this frame.")
