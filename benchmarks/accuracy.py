@@ -194,15 +194,14 @@ def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, A
             yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | values.as_record()
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What to score and where to keep it, but for the networks."""
+def add_options(parser: argparse.ArgumentParser, weak_share: float) -> None:
+    """What to score and where to keep it, but for the networks. weak_share: the default."""
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    association = TrackerSettings()
-    parser.add_argument("--threshold", type=float, default=association.score_threshold, help="score to exceed")
-    weak = "of the threshold, enough between keyframes to keep a track (default 0.5; 1: FairMOT's association)"
-    parser.add_argument("--weak-share", type=float, default=association.weak_share, metavar="SHARE", help=weak)
+    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    weak = f"of the threshold, keeps a track between keyframes (default {weak_share:g}; 1: none, as in the paper)"
+    parser.add_argument("--weak-share", type=float, default=weak_share, metavar="SHARE", help=weak)
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
 
 
@@ -244,7 +243,7 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
-    add_options(parser)
+    add_options(parser, TrackerSettings().weak_share)
     options = parser.parse_args()
 
     most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))

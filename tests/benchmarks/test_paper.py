@@ -55,6 +55,13 @@ def efm(**rows: tuple[int, int]) -> dict[str, Any]:
     return record(pivots, **rows)
 
 
+def test_a_result_with_weak_detections_is_refused_with_what_to_do() -> None:
+    done = record(teacher_0__MOT17_09=(100, 50))
+    assert Result.of("accuracy-paper", done | {"weak_share": 1}).name == "accuracy-paper"
+    with pytest.raises(ValueError, match=r"accuracy is with weak detections.*--weak-share 1"):
+        Result.of("accuracy", done | {"weak_share": 0.5})
+
+
 def test_without_any_run_every_row_says_which_command_would_make_it() -> None:
     text = document(ours())
     assert "beside 0 of 59 rows" in text
