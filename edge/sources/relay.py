@@ -17,6 +17,7 @@ from typing import Self
 from edge.sources.base import SourceError
 from edge.sources.camera_url import CameraUrl
 from edge.sources.reply_gate import ReplyGate
+from edge.sources.rtp import EndMarks, payload_types
 from edge.sources.settings import SourceSettings
 
 CHUNK = 1 << 16
@@ -26,11 +27,12 @@ CHUNK = 1 << 16
 class Relay:
     """One connection; a context manager. `url` is what FFmpeg opens; `failure` is why the camera was cut off, if so."""
 
-    def __init__(self, url: CameraUrl, settings: SourceSettings) -> None:
-        """Connect to the camera. Raises SourceError, OSError."""
+    def __init__(self, url: CameraUrl, settings: SourceSettings, mark: bytes | None = None) -> None:
+        """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError."""
         self.failure: SourceError | None = None
         self._camera = _connect(url, settings)
-        self._gate = ReplyGate(url)
+        self._gate, self._mark = ReplyGate(url), mark
+        self._marks: EndMarks | None = None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         self._listener.settimeout(settings.connect_timeout_s)
         self.url = replace(url, scheme="rtsp", host="127.0.0.1", port=self._listener.getsockname()[1])
@@ -74,14 +76,26 @@ class Relay:
                     if not request:
                         return
                     if request.startswith(b"PLAY "):
-                        ffmpeg.sendall(self._gate.open())
+                        ffmpeg.sendall(self._open())
                     self._camera.sendall(request)
                 if self._camera in readable:
                     reply = self._receive()
                     if reply == b"":
                         return
                     if reply:
-                        ffmpeg.sendall(self._gate.passes(reply))
+                        ffmpeg.sendall(self._passes(reply))
+
+    def _open(self) -> bytes:
+        """The session is set up: what follows is media; returns what was held back."""
+        held = self._gate.open()
+        if self._marks is None and self._mark is not None:
+            self._marks = EndMarks(payload_types(self._gate.description), self._mark)
+        return self._passes(held)
+
+    def _passes(self, received: bytes) -> bytes:
+        """The bytes that FFmpeg may have by now. Raises SourceError."""
+        passed = self._gate.passes(received)
+        return passed if self._marks is None else self._marks.passes(passed)
 
     def _receive(self) -> bytes | None:
         """What the camera sent, b"" at its end; None where TLS had a message of its own only, such as a ticket."""

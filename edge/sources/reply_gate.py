@@ -8,9 +8,9 @@ from edge.sources.camera_url import CameraUrl
 LONGEST_HEAD = 1 << 14
 LONGEST_BODY = 1 << 18
 """Bytes; session descriptions have a few hundred."""
-_HEAD_END = re.compile(rb"\n\r*\n")
+HEAD_END = re.compile(rb"\n\r*\n")
 _STATUS = re.compile(rb"RTSP/\d\.\d (\d{3})(?: |$)")
-_LENGTH = re.compile(rb"(?i)content-length\s*:\s*(\d{1,9})\s*$")
+LENGTH = re.compile(rb"(?i)content-length\s*:\s*(\d{1,9})\s*$")
 
 
 class ReplyGate:
@@ -23,6 +23,8 @@ class ReplyGate:
         self._url = url
         self._held = b""
         self._open = False
+        self.description = b""
+        """What the camera says of its media (SDP); empty before it has."""
 
     def open(self) -> bytes:
         """Let everything pass from now on; returns what was held back."""
@@ -45,7 +47,7 @@ class ReplyGate:
         self._held = self._held.lstrip(b"\r\n")
         if self._held.startswith(b"$"):  # media, left over from a session before
             return self._take_media()
-        end = _HEAD_END.search(self._held)
+        end = HEAD_END.search(self._held)
         if end is None:
             if len(self._held) > LONGEST_HEAD or not b"RTSP/".startswith(self._held[:5]):
                 raise self._nonsense()
@@ -62,6 +64,8 @@ class ReplyGate:
         if len(self._held) < stop:
             return None
         body, self._held = self._held[end.end() : stop], self._held[stop:]
+        if body.startswith(b"v="):
+            self.description = body
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     def _take_media(self) -> bytes | None:
@@ -73,7 +77,7 @@ class ReplyGate:
 
     def _body_length(self, headers: list[bytes]) -> int:
         given = [line for line in headers if line.lower().startswith(b"content-length")]
-        lengths = [int(match[1]) for line in given if (match := _LENGTH.match(line))]
+        lengths = [int(match[1]) for line in given if (match := LENGTH.match(line))]
         if len(lengths) != len(given) or len(set(lengths)) > 1 or max(lengths, default=0) > LONGEST_BODY:
             raise self._nonsense()
         return lengths[0] if lengths else 0

@@ -49,6 +49,11 @@ class SurfaceDecoder:
         if extradata:
             self._decoder.extradata = extradata
 
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second that the parameter sets announce; None where they do not, or before they came."""
+        return float(self._decoder.framerate) if self._decoder.framerate else None
+
     def decode(self, packet: "av.Packet[av.VideoStream]") -> Iterator[tuple[av.VideoFrame, Surface]]:
         """Pictures that are complete with this packet. What cannot be decoded is skipped. Raises DecodingRefused."""
         try:
@@ -130,7 +135,7 @@ class SurfaceSession:
                 time_base=packet.time_base,
                 monotonic_s=packet.monotonic_s,
                 unix_s=packet.unix_s,
-                frame_rate=packet.frame_rate,
+                frame_rate=decoder.frame_rate or packet.frame_rate,
                 frozen=False,  # nobody on the host sees a pixel
                 damaged=False,
             )

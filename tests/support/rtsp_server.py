@@ -1,9 +1,10 @@
-"""A small RTSP camera for tests, demos and benchmarks: H.264 over TCP, paced in real time, looped without end.
+"""A small RTSP camera for tests, demos and benchmarks: H.264 or H.265 over TCP, paced in real time, looped without end.
 
     python -m tests.support.rtsp_server clip.mp4 --port 8554
 
-It speaks RTSP 1.0 (RFC 2326) with interleaved RTP (RFC 6184: single NAL units and FU-A), sends RTCP sender reports,
-asks for Basic or Digest credentials when told to, and misbehaves on demand: see `Fault`, `stop` and `start`.
+It speaks RTSP 1.0 (RFC 2326) with interleaved RTP (RFC 6184, RFC 7798: single NAL units and fragments), sends RTCP
+sender reports, asks for Basic or Digest credentials when told to, and misbehaves on demand: see `Fault`, `Marks`,
+`stop` and `start`.
 """
 
 import argparse
@@ -24,12 +25,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from tests.support.clips import AccessUnit, Clip, read_clip
+from tests.support.clips import H264, H265, AccessUnit, Clip, read_clip
 
 Result = TypeVar("Result")
 Fault = Literal["none", "silent", "busy", "stall", "frozen", "garbage", "unknown_codec", "no_video", "no_sps"]
 """silent: accepts and never answers; busy: answers 503; stall: stops sending, connection stays; frozen: repeats one
 picture; garbage: sends noise for pictures, with the right headers; unknown_codec, no_video, no_sps: the SDP says so."""
+Marks = Literal["last", "never", "always"]
+"""Which packets of a picture have RTP's marker bit: the last one, as it should be, or something else."""
 
 RTP_CLOCK = 90_000
 REPORT_EVERY_S = 5.0
@@ -54,6 +57,7 @@ class RtspServer:
         self.clips, self.host, self.port = dict(clips), host, port
         self.username, self.password, self.auth, self.tls = username, password, auth, tls
         self.fault: Fault = "none"
+        self.marks: Marks = "last"
         self.pictures_sent = 0
         self.sent_at_s: deque[float] = deque(maxlen=1000)
         """Unix times at which the last pictures were sent."""
@@ -129,7 +133,7 @@ class _Session:
         self.id = secrets.token_hex(8)
         self.nonce = secrets.token_hex(16)
         self.ssrc = secrets.randbits(32)
-        self.sequence = 0
+        self.sequence = secrets.randbits(16)
         self.playing: asyncio.Task[None] | None = None
         self.done = asyncio.Event()
 
@@ -217,10 +221,10 @@ class _Session:
         with contextlib.suppress(ConnectionError):
             for lap in itertools.count():
                 for unit in clip.units:
-                    time_s = lap * clip.duration_s + unit.time_s
-                    await asyncio.sleep(begin + time_s - time.monotonic())
-                    stamp = clock_offset + int(time_s * RTP_CLOCK) & 0xFFFFFFFF
-                    if time_s >= next_report_s:
+                    lap_s = lap * clip.duration_s
+                    await asyncio.sleep(begin + lap_s + unit.sent_s - time.monotonic())
+                    stamp = clock_offset + round((lap_s + unit.time_s) * RTP_CLOCK) & 0xFFFFFFFF
+                    if lap_s + unit.sent_s >= next_report_s:
                         self._report(stamp)
                         next_report_s += REPORT_EVERY_S
                     if self.server.fault != "stall":
@@ -234,7 +238,8 @@ class _Session:
         for i, payload in enumerate(unit.payloads):
             if self.server.fault == "garbage":
                 payload = payload[:2] + secrets.token_bytes(len(payload) - 2)
-            kind = 96 | (0x80 if i == last else 0)
+            marked = {"last": i == last, "never": False, "always": True}[self.server.marks]
+            kind = 96 | (0x80 if marked else 0)
             parts.append(
                 struct.pack(">cBHBBHII", b"$", 0, 12 + len(payload), 0x80, kind, self.sequence, stamp, self.ssrc)
             )
@@ -257,13 +262,21 @@ def _md5(text: str) -> str:
 
 def _sdp(clip: Clip, fault: Fault) -> str:
     """Session description of one video track."""
-    sets = ",".join(base64.b64encode(nal).decode() for nal in (clip.sps, clip.pps))
-    fmtp = f"a=fmtp:96 packetization-mode=1; profile-level-id={clip.sps[1:4].hex()}; sprop-parameter-sets={sets}"
+    name = clip.coding.name
+    coded = [base64.b64encode(nal).decode() for nal in clip.sets]
+    if clip.coding is H264:
+        level = clip.sets[0][1:4].hex()
+        fmtp = f"a=fmtp:96 packetization-mode=1; profile-level-id={level}; sprop-parameter-sets={','.join(coded)}"
+    elif clip.coding is H265:
+        sprop = zip(("vps", "sps", "pps"), coded, strict=True)
+        fmtp = "a=fmtp:96 " + "; ".join(f"sprop-{kind}={one}" for kind, one in sprop)
+    else:
+        fmtp = "a=range:npt=0-"
     media = {
         "unknown_codec": ["m=video 0 RTP/AVP 96", "a=rtpmap:96 X-HOLOGRAM/90000", "a=control:trackID=0"],
         "no_video": ["m=audio 0 RTP/AVP 0", "a=control:trackID=0"],
-        "no_sps": ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=control:trackID=0"],
-    }.get(fault, ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", fmtp, "a=control:trackID=0"])
+        "no_sps": ["m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/90000", "a=control:trackID=0"],
+    }.get(fault, ["m=video 0 RTP/AVP 96", f"a=rtpmap:96 {name}/90000", fmtp, "a=control:trackID=0"])
     return "\r\n".join(
         ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*", *media, ""]
     )
@@ -272,7 +285,7 @@ def _sdp(clip: Clip, fault: Fault) -> str:
 def main() -> None:
     """Serve clips until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip", type=Path, nargs="+", help="H.264 file without B-frames; several: camera, camera2, ...")
+    parser.add_argument("clip", type=Path, nargs="+", help="H.264 or H.265 file; several: camera, camera2, ...")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8554)
     parser.add_argument("--username")

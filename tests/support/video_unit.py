@@ -61,3 +61,7 @@ class UnitDecoder:
         if self.name not in self._unit.takes:
             return list(pictures)  # as FFmpeg does when the unit refuses: it decodes by itself
         return [GpuPicture(picture, self._unit.layout) for picture in pictures]
+
+    @property
+    def framerate(self) -> object:
+        return self._decoder.framerate

@@ -1,7 +1,5 @@
 """The decoder process's work where another decodes: each packet of the camera's video into the ring, as it came."""
 
-import time
-
 import numpy as np
 
 from edge.sources.decoder.connection import camera_video
@@ -15,13 +13,9 @@ def hand_packets_over(outlet: Outlet, job: Job) -> None:
     with camera_video(job.url, job.settings) as video:
         codec = video.stream.codec_context
         outlet.send(Format(codec.codec.canonical_name, codec.extradata or b""))  # av1, not one of its decoders
-        came, rate = (time.monotonic(), time.time()), video.frame_rate
-        for packet in video.container.demux(video.stream):
-            now = time.monotonic(), time.time()
-            (monotonic_s, unix_s), came = came if video.cut_late else now, now
-            if not packet.size:
-                continue
+        for picture in video.pictures():
+            packet = picture.packet
             slot = outlet.slot_for_packet()
             outlet.fill(slot, np.frombuffer(bytes(packet), np.uint8))
-            times = (ratio(packet.time_base), monotonic_s, unix_s, rate)
+            times = (ratio(packet.time_base), picture.monotonic_s, picture.unix_s, video.frame_rate)
             outlet.send(Packet(slot, packet.size, packet.pts, *times))

@@ -8,7 +8,7 @@ import av
 
 from edge.arrays import U8
 from edge.sources.base import SourceError
-from edge.sources.decoder.connection import CameraVideo, camera_video, check_size
+from edge.sources.decoder.connection import CameraVideo, CodedPicture, camera_video, check_size
 from edge.sources.decoder.damage import Damage
 from edge.sources.decoder.frozen import FrozenPicture
 from edge.sources.decoder.messages import Job, Note, Picture
@@ -50,29 +50,25 @@ class _Decoder:
         """Every picture until the camera hangs up; broken packets are skipped, unless nothing else comes."""
         video.stream.thread_type = "SLICE"
         video.stream.codec_context.thread_count = self._settings.decoder_threads
-        came = time.monotonic(), time.time()
-        fruitful_s, rate = came[0], video.frame_rate
-        for packet in video.container.demux(video.stream):
-            now = time.monotonic(), time.time()
-            monotonic_s, unix_s = came if video.cut_late else now
-            came = now
+        fruitful_s = time.monotonic()
+        for coded in video.pictures():
             try:
-                pictures = packet.decode() if packet.size else []
+                pictures = coded.packet.decode()
             except av.error.InvalidDataError:
                 pictures = []
                 self._damage.count(broken=True)
             for picture in pictures:
                 self._note_refusal(picture, video)
-                self._hand_over(picture, monotonic_s, unix_s, rate)
-                fruitful_s = now[0]
+                self._hand_over(picture, coded, video.frame_rate)
+                fruitful_s = coded.monotonic_s
             self._outlet.listen()
-            if now[0] > fruitful_s + self._settings.stall_timeout_s:
+            if coded.monotonic_s > fruitful_s + self._settings.stall_timeout_s:
                 raise SourceError("timeout", f"{self._url} sends video that cannot be decoded")
 
-    def _hand_over(self, picture: av.VideoFrame, monotonic_s: float, unix_s: float, rate: float | None) -> None:
+    def _hand_over(self, picture: av.VideoFrame, coded: CodedPicture, rate: float | None) -> None:
         """Leave a picture in a free slot; drop it where the reader is late."""
         check_size(self._url, self._settings, picture.width, picture.height)
-        frozen = self._frozen.look(picture, monotonic_s)
+        frozen = self._frozen.look(picture, coded.monotonic_s)
         self._damage.count(picture.is_corrupt)
         number, self._number = self._number, self._number + 1
         slot = self._outlet.slot_for_picture()
@@ -89,8 +85,8 @@ class _Decoder:
                 number=number,
                 pts=picture.pts,
                 time_base=ratio(picture.time_base),
-                monotonic_s=monotonic_s,
-                unix_s=unix_s,
+                monotonic_s=coded.monotonic_s,
+                unix_s=coded.unix_s,
                 frame_rate=rate,
                 frozen=frozen,
                 damaged=self._damage.most,
