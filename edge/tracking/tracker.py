@@ -14,21 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.arrays import F32, F64, I32, I64, Bool
-from edge.boxes import xyah_to_xyxy, xyxy_to_xyah
+from edge.arrays import F32, F64, I64, Bool
+from edge.boxes import xyah_to_xyxy
 from edge.detections import Detections, Tracks, TrackState
 from edge.tracking.assignment import assign
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
+from edge.tracking.seen import Seen
 from edge.tracking.tracklets import Tracklets
 
 LONGEST_GAP_S = 60.0
 """After a longer pause nothing is known about who is where: the tracker forgets everybody and starts afresh."""
 TIME_TOLERANCE_S = 1e-3
 """Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
-SMALLEST_SIDE_PX = 1.0
-FARTHEST_PX = 1e6
-"""A box with a side below SMALLEST_SIDE_PX, a corner beyond +-FARTHEST_PX or a number that is none is ignored."""
 
 _TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
 
@@ -76,18 +74,6 @@ class TrackerSettings:
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """The usable detections of a frame, weak ones last."""
-
-    strong: int  # how many are not weak
-    xyxy: F64  # (M, 4) source pixels
-    xyah: F64  # (M, 4)
-    scores: F32  # (M,)
-    embeddings: F32  # (M, D) unit length
-    detection: I32  # (M,) row in Detections
 
 
 class Tracker:
@@ -162,31 +148,15 @@ class Tracker:
         motion[VELOCITY, self._tracklets.states[:known] == _LOST, 3] = 0  # nobody grows while unseen
         self._kalman.predict(motion, dt_s)
 
-    def _select(self, detections: Detections, threshold: float) -> _Seen:
-        """The detections that score high enough and can be boxes; embeddings made unit length."""
+    def _select(self, detections: Detections, threshold: float) -> Seen:
+        """The detections that count. Raises ValueError where their embeddings are of another length than before."""
         dim = detections.embeddings.shape[1]
         expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
         if len(detections) and expected not in (0, dim):
             raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
-        xyxy = detections.xyxy.astype(np.float64)
-        norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
-        usable = detections.scores > self.settings.weak_share * threshold
-        usable &= (xyxy[:, 2:] >= xyxy[:, :2] + SMALLEST_SIDE_PX).all(axis=1)
-        usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
-        usable &= norms < np.inf
-        strong = detections.scores > threshold
-        rows = np.concatenate([(usable & strong).nonzero()[0], (usable & ~strong).nonzero()[0]])
-        xyxy = xyxy.take(rows, axis=0)
-        return _Seen(
-            strong=int(strong[rows].sum()),
-            xyxy=xyxy,
-            xyah=xyxy_to_xyah(xyxy),
-            scores=detections.scores[rows],
-            embeddings=detections.embeddings.take(rows, axis=0) / np.maximum(norms[rows], 1e-12)[:, None],
-            detection=rows.astype(np.int32),
-        )
+        return Seen.of(detections, threshold, self.settings.weak_share * threshold)
 
-    def _associate(self, seen: _Seen) -> I64:
+    def _associate(self, seen: Seen) -> I64:
         """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers."""
         tracklets, settings = self._tracklets, self.settings
         match = np.full(len(tracklets), -1)
@@ -217,14 +187,14 @@ class Tracker:
             match[rows[of_rows]] = seen.strong + columns
         return match
 
-    def _first_cost(self, seen: _Seen) -> F64:
+    def _first_cost(self, seen: Seen) -> F64:
         """(K, S) cost of the first association; unconfirmed tracks and weak detections have no part in it."""
         known, strong, settings = self._tracklets.known, seen.strong, self.settings
         distance = self._kalman.gating(self._tracklets.motion[:, :known], seen.xyah[:strong])
         looks = self._tracklets.embeddings[:known]
         return fused_cost(looks, seen.embeddings[:strong], distance, settings.appearance_weight, settings.gate)
 
-    def _correct(self, match: I64, seen: _Seen) -> None:
+    def _correct(self, match: I64, seen: Seen) -> None:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
         What a weak detection looks like is not remembered: most are half hidden by somebody else.
@@ -248,7 +218,7 @@ class Tracker:
         tracklets.last_seen_s[rows] = self._now_s
         tracklets.detection[rows] = seen.detection[columns]
 
-    def _start(self, match: I64, seen: _Seen) -> None:
+    def _start(self, match: I64, seen: Seen) -> None:
         """Every strong detection that is left is a new track: confirmed on the first frame, else when seen once more.
 
         Its id is 0 until `_identify`.
