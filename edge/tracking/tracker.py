@@ -197,7 +197,7 @@ class Tracker:
     def _correct(self, match: I64, seen: Seen) -> None:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
-        What a weak detection looks like is not remembered: most are half hidden by somebody else.
+        What a weak detection looks like is not remembered, as in ByteTrack.
         """
         tracklets = self._tracklets
         tracklets.detection[:] = -1
