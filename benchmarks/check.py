@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.crowd import Crowd
 from benchmarks.fps import SOURCE, read_frames
-from benchmarks.fps_blocks import Bench, block_frames, measure
+from benchmarks.fps_blocks import Bench, measure
 from benchmarks.fps_report import report
 from benchmarks.frame_skipping import Arm
 from edge.backend import SHIPPED_MODELS, open_backend
@@ -36,7 +36,7 @@ RATE_LOSS, COST_LOSS = 0.1, 0.3
 """Relative losses that count: of a rate, and of the much smaller time of a stage."""
 STAGES = ("letterbox", "extrapolate", "association")
 ARMS: tuple[Arm, ...] = ("student", "naive", "atttrack")
-K, FRAMES = 6, 18
+K, FRAMES, TURNS = 6, 36, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Ratio:
 def pipeline_ratios(models: Path, pair: str, size: tuple[int, int], repeats: int) -> list[Ratio]:
     """Rates over the teacher's, and stages over the student's network."""
     backend = open_backend(models, size, "cpu", pair=pair)
-    frames = read_frames(SOURCE, sum(block_frames(K, FRAMES)))
-    result = report(*measure(Bench(backend, frames), ARMS, [K], FRAMES, repeats))
+    frames = read_frames(SOURCE, FRAMES)
+    result = report(*measure(Bench(backend, frames), ARMS, [K], TURNS, repeats))
     runs = {run["mode"]: run for run in result["runs"]}
     rates = [Ratio(f"rate of {arm} over teacher", runs[arm]["ratio"], True, RATE_LOSS) for arm in ARMS]
     stages = runs["atttrack"]["stages_ms_per_frame"]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.conditions import RESULTS, conditions, save
-from benchmarks.fps_blocks import Bench, block_frames, measure
+from benchmarks.fps_blocks import Bench, measure
 from benchmarks.fps_plot import plot
 from benchmarks.fps_report import AGREE_WITHIN, differences, report, table, worst_law, write_csv
 from benchmarks.frame_skipping import ARMS, Arm
@@ -59,15 +59,16 @@ def run(options: argparse.Namespace, size: tuple[int, int]) -> float:
     named = f"{size[0]}x{size[1]}"
     models: Path = options.models or SHIPPED_MODELS
     arms: list[Arm] = ["student", *(arm for arm in options.modes if arm not in ("teacher", "student"))]
-    frames = read_frames(options.source, max(sum(block_frames(k, options.frames)) for k in (1, *options.k)))
+    frames = read_frames(options.source, options.frames)
     backend = open_backend(options.models, size, options.device, "atttrack", options.pair, options.threads)
-    reference, settings = measure(Bench(backend, frames), arms, options.k, options.frames, options.repeats)
+    reference, settings = measure(Bench(backend, frames), arms, options.k, options.turns, options.repeats)
     result: dict[str, Any] = report(reference, settings) | {
         "source": options.source,
         "size": named,
         "pair": options.pair,
         "device": options.device,
-        "frames_per_block": options.frames,
+        "frames": options.frames,
+        "turns_per_block": options.turns,
         "repeats": options.repeats,
         "threads": options.threads,
         "conditions": conditions(models.glob(f"{options.pair}-*-{named}.onnx"), backend),
@@ -91,14 +92,16 @@ def compare(first: Path, second: Path) -> int:
 
 
 def read_frames(source: str, count: int) -> list[Frame]:
-    """The first `count` frames. Raises SourceError; ValueError where there are fewer."""
+    """The first `count` frames. Raises SourceError; ValueError for less than two, and where there are fewer."""
+    if count < 2:
+        raise ValueError(f"--frames must be at least 2, got {count}")
     opened = open_source(source)
     try:
         frames = list(islice(opened, count))
     finally:
         opened.close()
     if len(frames) < count:
-        raise ValueError(f"{source} has {len(frames)} frames, a block wants {count}; lower --frames or --k")
+        raise ValueError(f"{source} has {len(frames)} frames, asked for were {count}; lower --frames")
     return frames
 
 
@@ -111,8 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", default=SOURCE, help="video, sequence folder or synthetic:// (default %(default)s)")
     parser.add_argument("--k", type=int, nargs="+", default=PERIODS, help="periods (default 1 to 12)")
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="default all; teacher, student always")
-    parser.add_argument("--frames", type=int, default=24, help="timed frames per block, about (default 24)")
-    parser.add_argument("--repeats", type=int, default=12, help="blocks per mode and period (default 12)")
+    parser.add_argument("--frames", type=int, default=72, help="of the source, played to and fro (default 72)")
+    parser.add_argument("--turns", type=int, default=8, help="per block, of about 0.1 s (default 8)")
+    parser.add_argument("--repeats", type=int, default=8, help="blocks per mode and period (default 8)")
     parser.add_argument(
         "--size", type=parse_size, nargs="+", default=[(576, 320)], metavar="WxH", help="one or more; default 576x320"
     )

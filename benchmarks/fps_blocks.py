@@ -1,12 +1,15 @@
-"""Short timed blocks of frames, each between two of the teacher alone: rates relative to it outlive a machine's drift.
+"""Rates relative to that of the teacher alone, measured in turns so short that a machine's drift falls on both.
 
-A machine changes its clock, and others work on it, within seconds. So nothing is compared with what was measured
-minutes before: a block of some arm at some K lasts a second or so, and its rate is divided by the mean of the two
-reference blocks next to it. Arms and periods come in a new random order each time round.
+A machine changes its clock, and others work on it, within a second. So in a block the teacher alone and some arm at
+some K take turns of a tenth of a second, each with its own tracker, and each turn's rate is divided by that of the
+teacher's turn before it. The block's ratio is the median of these: a turn that was held up does not count. Blocks of
+all arms and periods come in a new random order each time round.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import median
 from time import perf_counter
 
 import numpy as np
@@ -20,6 +23,8 @@ from edge.sources.base import Frame
 
 LEAST_WARM_UP = 3
 """Frames that do not count at a block's beginning; a whole period where that is longer."""
+TURN_S = 0.08
+"""A turn ends with the first whole period after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,16 @@ class Block:
     stages_ms: dict[str, float]  # per frame that the stage treated
 
 
+@dataclass(frozen=True, slots=True)
+class PairedBlock:
+    """An arm's turns, and the teacher's between them."""
+
+    reference: Block
+    block: Block
+    ratio: float
+    """Of the two rates, the arm's over the teacher's: the median over turns."""
+
+
 @dataclass(slots=True)
 class Setting:
     """One arm at one period, and all its blocks."""
@@ -39,57 +54,85 @@ class Setting:
     k: int
     blocks: list[Block] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
-    """Rate over that of the reference next to it, one per repeat."""
+    """Of each block; none for the reference."""
+
+
+class Runner:
+    """One arm at one period within a block: plays frames to its tracker, with a stopwatch."""
+
+    def __init__(self, tracker: FrameTracker, frames: Sequence[Frame]) -> None:
+        self._tracker, self._frames = tracker, to_and_fro(frames)
+        self._watches = tracker.pipeline.times.stages()
+        self._latencies: dict[str, list[float]] = {"teacher": [], "student": [], "predicted": []}
+        k = tracker.k
+        for _ in range(k * -(-LEAST_WARM_UP // k)):
+            tracker.track(next(self._frames))
+        self._before = {name: (watch.seconds, watch.frames) for name, watch in self._watches.items()}
+
+    def turn(self) -> float:
+        """Whole periods for at least TURN_S; returns seconds per frame."""
+        frames, total_s = 0, 0.0
+        while total_s < TURN_S:
+            for _ in range(self._tracker.k):
+                frame = next(self._frames)
+                started_s = perf_counter()
+                tracked = self._tracker.track(frame)
+                took_s = perf_counter() - started_s
+                self._latencies[tracked.kind].append(1e3 * took_s)
+                total_s += took_s
+            frames += self._tracker.k
+        return total_s / frames
+
+    def block(self) -> Block:
+        """All turns so far."""
+        times_ms = [value for values in self._latencies.values() for value in values]
+        stages = {
+            name: 1e3 * (watch.seconds - seconds) / max(watch.frames - count, 1)
+            for (name, watch), (seconds, count) in zip(self._watches.items(), self._before.values(), strict=True)
+        }
+        return Block(1e3 * len(times_ms) / sum(times_ms), self._latencies, stages)
 
 
 class Bench:
-    """A pipeline with a place for one source, and the frames that every block sees."""
+    """A pipeline for the teacher alone and one for the others, and the frames that everybody sees."""
 
     def __init__(self, backend: Backend, frames: Sequence[Frame]) -> None:
-        self._pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=1))
+        self._reference, self._pipeline = (TrackingPipeline(backend, PipelineSettings(max_lanes=1)) for _ in range(2))
         self._frames = frames
 
-    def block(self, arm: Arm, k: int, frames: int) -> Block:
-        """Warm up, then time whole periods: at least `frames` frames."""
-        latencies: dict[str, list[float]] = {"teacher": [], "student": [], "predicted": []}
-        warm_up, timed = block_frames(k, frames)
-        watches = self._pipeline.times.stages()
-        with FrameTracker(self._pipeline, arm, k) as tracker:
-            for frame in self._frames[:warm_up]:
-                tracker.track(frame)
-            before = {name: (watch.seconds, watch.frames) for name, watch in watches.items()}
-            for frame in self._frames[warm_up : warm_up + timed]:
-                started_s = perf_counter()
-                tracked = tracker.track(frame)
-                latencies[tracked.kind].append(1e3 * (perf_counter() - started_s))
-        stages = {
-            name: 1e3 * (watch.seconds - seconds) / max(watch.frames - count, 1)
-            for (name, watch), (seconds, count) in zip(watches.items(), before.values(), strict=True)
-        }
-        total_ms = sum(map(sum, latencies.values()))
-        return Block(1e3 * timed / total_ms, latencies, stages)
+    def block(self, arm: Arm, k: int, turns: int) -> PairedBlock:
+        """Warm up, then `turns` turns each."""
+        with FrameTracker(self._reference, "teacher") as teacher, FrameTracker(self._pipeline, arm, k) as other:
+            reference, runner = Runner(teacher, self._frames), Runner(other, self._frames)
+            ratios = [reference.turn() / runner.turn() for _ in range(turns)]
+            return PairedBlock(reference.block(), runner.block(), median(ratios))
 
 
-def block_frames(k: int, frames: int) -> tuple[int, int]:
-    """Frames that do not count and frames that do; both are whole periods."""
-    return k * -(-LEAST_WARM_UP // k), k * -(-frames // k)
+def to_and_fro(frames: Sequence[Frame]) -> Iterator[Frame]:
+    """Forwards, backwards and so on without end; people never jump, and time always goes on."""
+    steps_s = [after.time_s - before.time_s for before, after in pairwise(frames)]
+    position, direction, time_s, index = 0, 1, frames[0].time_s, 0
+    while True:
+        yield replace(frames[position], time_s=time_s, index=index)
+        if not 0 <= position + direction < len(frames):
+            direction = -direction
+        time_s += steps_s[min(position, position + direction)]
+        position, index = position + direction, index + 1
 
 
 def measure(
-    bench: Bench, arms: Sequence[Arm], periods: Sequence[int], frames: int, repeats: int
+    bench: Bench, arms: Sequence[Arm], periods: Sequence[int], turns: int, repeats: int
 ) -> tuple[Setting, list[Setting]]:
-    """The reference and all others; the reference's blocks are half as long."""
+    """The reference and all others."""
     reference = Setting("teacher", 1)
     settings = [Setting(arm, k) for arm in arms if arm != "teacher" for k in (periods if has_period(arm) else [1])]
     order = list(_shuffled(len(settings), repeats))
-    half = -(-frames // 2)
-    reference.blocks.append(bench.block("teacher", 1, half))
     for chosen in tqdm(order, unit="block", desc="fps", disable=None):
         setting = settings[chosen]
-        setting.blocks.append(bench.block(setting.arm, setting.k, frames))
-        reference.blocks.append(bench.block("teacher", 1, half))
-        before, after = (block.fps for block in reference.blocks[-2:])
-        setting.ratios.append(setting.blocks[-1].fps * (1 / before + 1 / after) / 2)
+        found = bench.block(setting.arm, setting.k, turns)
+        reference.blocks.append(found.reference)
+        setting.blocks.append(found.block)
+        setting.ratios.append(found.ratio)
     return reference, settings
 
 

@@ -16,7 +16,7 @@ AGREE_WITHIN = 0.03
 """Two runs on one machine differ by less in every rate over that of the teacher alone."""
 ERROR_OF_MEDIAN = 0.93
 """Standard error of a median of n normal numbers is this times their quartiles' distance / sqrt(n)."""
-MUST_EQUAL = ("source", "size", "pair", "frames_per_block", "device")
+MUST_EQUAL = ("source", "size", "pair", "frames", "turns_per_block", "threads", "device")
 """Runs that differ in one of these are not comparable."""
 
 

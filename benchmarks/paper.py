@@ -15,8 +15,9 @@ networks and how they were trained, and without one says which command would mak
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.conditions import RESULTS, ROOT
 from benchmarks.paper_claims import NOISE, accuracy_lines, speed_lines
@@ -55,7 +56,8 @@ def document(ours: Ours) -> str:
             "",
             "MOTA differences in points over the sequences that both have; AttTrack with "
             f"{mapping.upper()} where nothing else is said. A difference below {NOISE} is a tie. Where two files are "
-            "named, the networks were trained apart, and one training differs from the next.",
+            "named, the networks were trained apart (equally long from one start where that was done), and one "
+            "training differs from the next.",
             "",
             f"| claim | paper, MOT17 | ours, {_coverage(shipped, 'MOT17')} | paper, MOT15 "
             f"| ours, {_coverage(shipped, 'MOT15')} |",
@@ -110,9 +112,7 @@ def _conditions(ours: Ours) -> Iterator[str]:
     )
     for other in ours.others:
         trained = other.record.get("trained", {})
-        runs = ", ".join(
-            f"{name} {run['run']} ({run['network']}, {run['step']} steps)" for name, run in trained.items()
-        )
+        runs = ", ".join(f"{name} {run['run']} ({run['network']}, {_steps(run)})" for name, run in trained.items())
         yield f"- **`{other.name}`.** {runs or 'weights of unknown training'}; input {other.record['input']}."
     yield (
         f"- **Scores.** MOTChallenge's rules over all frames, threshold {done['threshold']}, association as in the "
@@ -129,6 +129,11 @@ def _conditions(ours: Ours) -> Iterator[str]:
             )
         else:
             yield f"- **Speed at {size}.** Not measured: `python -m benchmarks.fps --size {size}`."
+
+
+def _steps(run: Mapping[str, Any]) -> str:
+    start = run["recipe"].get("start")
+    return f"{run['step']} steps{f' from {start}' if start else ''}"
 
 
 def _coverage(result: Result, dataset: str) -> str:

@@ -11,6 +11,8 @@ from benchmarks.paper_rows import SAME_VIDEO, SEQUENCES
 from benchmarks.paper_setup import Setup, of_result
 
 SIZES = ("576x320", "1088x608")
+TRAINED = {"teacher": "teacher", "predicted": "teacher", "student": "plain", "naive": "plain"}
+"""Mode -> whose training its numbers are about; the student's with prior for any other."""
 COUNTS = ("misses", "false_positives", "switches", "boxes", "results", "right")
 
 
@@ -77,6 +79,13 @@ class Found:
         """Of the networks' input."""
         return str(self.result.record["input"])
 
+    @property
+    def training(self) -> tuple[str, int] | None:
+        """What the network that this is about began with, and its steps since; None where that is not told."""
+        role = TRAINED.get(self.mode, "student")
+        recipe = self.result.record.get("trained", {}).get(role, {}).get("recipe", {})
+        return (recipe["start"], recipe["steps"]) if {"start", "steps"} <= recipe.keys() else None
+
     def scores(self, sequences: Collection[str]) -> Scores | None:
         """Over these sequences."""
         return self.result.scores(self.mode, self.k, sequences)
@@ -96,6 +105,11 @@ class Difference:
         better, worse = self.better.scores(self.sequences), self.worse.scores(self.sequences)
         assert better is not None and worse is not None, "both have these sequences"  # noqa: S101
         return better.mota - worse.mota
+
+    def worth(self) -> tuple[int, bool, bool]:
+        """The greater, the more it says."""
+        trained = self.better.training is not None and self.better.training == self.worse.training
+        return len(self.sequences), self.better.result is self.worse.result, trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +150,13 @@ class Ours:
     def compare(
         self, better: tuple[Setup, int | None], worse: tuple[Setup, int | None], dataset: str
     ) -> Difference | None:
-        """Over most sequences that both have at one input size, within one file where that is possible."""
+        """Over most sequences that both have at one input size; best within one file, else of equal trainings."""
         pairs = [
             Difference(one, other, [n for n in one.result.sequences(dataset) if _has(one, n) and _has(other, n)])
             for one, other in product(self.everywhere(*better, dataset), self.everywhere(*worse, dataset))
         ]
         shared = [pair for pair in pairs if pair.sequences and pair.better.size == pair.worse.size]
-        return max(shared, key=lambda p: (len(p.sequences), p.better.result is p.worse.result), default=None)
+        return max(shared, key=Difference.worth, default=None)
 
     def speed_ratio(self, size: str, setup: Setup, k: int | None) -> float | None:
         """Rate over that of the teacher alone; None where it was not measured of networks that compute the same."""

@@ -67,7 +67,7 @@ class TrainedRun:
 
     def as_record(self) -> dict[str, Any]:
         """For files: what tells this run from others."""
-        told = ("steps", "batch", "transfer", "mapping", "input_width", "input_height", "seed")
+        told = ("start", "steps", "batch", "transfer", "mapping", "input_width", "input_height", "seed")
         recipe = {name: value for name, value in self.facts["recipe"].items() if name in told}
         return {"run": self.name, "network": self.network, "step": self.facts["step"], "recipe": recipe}
 

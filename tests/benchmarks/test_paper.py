@@ -159,6 +159,20 @@ def test_differences_are_over_the_sequences_that_both_have_and_within_one_file_w
     assert most.result.name == "accuracy-paper"
 
 
+def test_mappings_are_compared_between_trainings_of_equal_length_from_one_start() -> None:
+    def trained(steps: int) -> dict[str, Any]:
+        recipe = {"start": "small", "steps": steps}
+        return {"student": {"run": "x", "network": "yolo-1/8", "step": steps, "recipe": recipe}}
+
+    explicit = efm(atttrack_6__MOT17_02=(100, 30)) | {"trained": trained(800)}
+    longer, as_long = (
+        record(trained=trained(steps), atttrack_6__MOT17_02=(100, errors)) for steps, errors in ((900, 20), (800, 40))
+    )
+    text = document(ours(explicit, longer, as_long, atttrack_6__MOT17_02=(100, 10)))
+    assert "| EFM above IFM, K=6 | +2.3 | +10.0 holds (score-0 against score-2) |" in text
+    assert "student x (yolo-1/8, 800 steps from small)" in text
+
+
 def test_every_period_that_was_run_has_a_line_and_bars_are_told_as_they_are() -> None:
     rows = {f"{mode}_{k}__MOT17_02": (100, 40 + k) for mode in ("atttrack", "predicted") for k in range(2, 13)}
     text = document(ours(**rows, naive_6__MOT17_02=(100, 47), teacher_0__MOT17_02=(100, 40)))
