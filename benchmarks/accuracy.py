@@ -11,7 +11,7 @@ not exported yet: benchmarks.score.
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,11 @@ from edge.sources.sequence import SequenceInfo, SequenceSource
 from edge.tracking.tracker import TrackerSettings
 
 HALVES = ("first", "second", "all")
+ASSOCIATIONS: Mapping[str, TrackerSettings] = {
+    "service": TrackerSettings(),
+    "paper": TrackerSettings(weak_share=1, new_between_keyframes=True),
+}
+"""How people are associated between keyframes; on keyframes both are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +199,16 @@ def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, A
             yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | values.as_record()
 
 
-def add_options(parser: argparse.ArgumentParser, weak_share: float) -> None:
-    """What to score and where to keep it, but for the networks. weak_share: the default."""
+def add_options(parser: argparse.ArgumentParser, association: str) -> None:
+    """What to score and where to keep it, but for the networks. association: the default, of ASSOCIATIONS."""
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
-    weak = f"of the threshold, keeps a track between keyframes (default {weak_share:g}; 1: none, as in the paper)"
-    parser.add_argument("--weak-share", type=float, default=weak_share, metavar="SHARE", help=weak)
+    about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
+    parser.add_argument(
+        "--association", choices=ASSOCIATIONS, default=association, help=f"{about} (default {association})"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result and its plot")
 
 
@@ -213,11 +220,11 @@ def score(
     about: Mapping[str, Any],
 ) -> Path:
     """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
-    tracker = TrackerSettings(score_threshold=options.threshold, weak_share=options.weak_share)
+    tracker = replace(ASSOCIATIONS[options.association], score_threshold=options.threshold)
     pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
-    result = dict(about) | {"half": options.half, "threshold": options.threshold, "weak_share": options.weak_share}
+    result = dict(about) | {"half": options.half, "threshold": options.threshold, "association": options.association}
     result["networks"] = networks(backend)
     path = save(options.name, result | {"rows": list(rows(scores))}, options.output)
     draw(scores, path.with_suffix(".png"))
@@ -243,7 +250,7 @@ def main() -> None:
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
-    add_options(parser, TrackerSettings().weak_share)
+    add_options(parser, "service")
     options = parser.parse_args()
 
     most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))

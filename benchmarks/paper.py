@@ -4,8 +4,8 @@
 
 Measures nothing. The results come from
 
-    python -m benchmarks.accuracy --data DATA/sequences --k 2 4 6 --weak-share 1 --name accuracy-paper --sequences \
-        MOT17-02 MOT17-04 MOT17-09 MOT17-11 PETS09-S2L1 TUD-Stadtmitte ETH-Bahnhof ETH-Sunnyday
+    python -m benchmarks.accuracy --data DATA/sequences --k 2 4 6 --association paper --name accuracy-paper \
+        --sequences MOT17-02 MOT17-04 MOT17-09 MOT17-11 PETS09-S2L1 TUD-Stadtmitte ETH-Bahnhof ETH-Sunnyday
     python -m benchmarks.score training/recipes/paper/mot17/yolo-mid.toml --data DATA
     python -m benchmarks.fps --size 576x320 1088x608
 
@@ -116,7 +116,7 @@ def _conditions(ours: Ours) -> Iterator[str]:
         yield f"- **`{other.name}`.** {runs or 'weights of unknown training'}; input {other.record['input']}."
     yield (
         f"- **Scores.** MOTChallenge's rules over all frames, threshold {done['threshold']}, association as in the "
-        "paper (in service, weak detections keep tracks, too: [why](ARCHITECTURE.md)); measured "
+        "paper (in service it is another: [why](ARCHITECTURE.md)); measured "
         f"{done['conditions']['measured_at'][:10]} at commit {done['conditions']['commit']}."
     )
     for size in SIZES:

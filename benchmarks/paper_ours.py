@@ -35,8 +35,8 @@ class Result:
     @classmethod
     def of(cls, name: str, record: Mapping[str, Any]) -> "Result":
         """Raises ValueError where it does not say of which networks it is, or was not associated as in the paper."""
-        if record.get("weak_share", 1) != 1:
-            raise ValueError(f"{name} is with weak detections, which the paper has not; score it with --weak-share 1")
+        if record.get("association") == "service":
+            raise ValueError(f"{name} is not associated as in the paper; score it with --association paper")
         return cls(name, record, of_result(record))
 
     def sequences(self, dataset: str) -> list[str]:

@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=Path, help="where recipes are trained (default runs/ and the recipe's folder)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files here")
     parser.add_argument("--name", help="of the result's files (default score- and the run's name)")
-    add_options(parser, weak_share=1)
+    add_options(parser, "paper")
     return parser
 
 

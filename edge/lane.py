@@ -68,14 +68,14 @@ class Lane:
         elif self.frames_since_teacher is not None:
             self.frames_since_teacher += 1
 
-    def associate(self, detections: Detections, frame: Frame, threshold: float) -> Tracks:
+    def associate(self, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
         """Feed the tracker with the time since the last frame; a clock that jumps back counts as none."""
         dt_s = 0.0 if self._last_time_s is None else max(0.0, frame.time_s - self._last_time_s)
         self.discontinuity = frame.session != self._tracked_session and self._last_time_s is not None
         self._last_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
-        return self.tracker.update(detections, dt_s, threshold)
+        return self.tracker.update(detections, dt_s, threshold, between_keyframes)
 
     def _start_anew(self, gap_s: float) -> None:
         """The source was away for `gap_s`: what becomes of the identities."""

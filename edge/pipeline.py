@@ -281,7 +281,7 @@ class TrackingPipeline:
         with self.times.association(1):
             least = self._least_score(share.network, ticket.threshold)
             detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
-            tracks = lane.associate(detections, frame, ticket.threshold)
+            tracks = lane.associate(detections, frame, ticket.threshold, between_keyframes=ticket.since_teacher > 0)
         motion, slot = MODES[ticket.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):

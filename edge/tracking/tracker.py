@@ -1,10 +1,11 @@
 """Detections in, identities out: FairMOT's tracker, batched over tracks, with time in seconds.
 
-`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in five points:
+`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in six points:
 time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
 was lost for too long is gone at once (there it could still be matched one frame later), boxes that no camera
-can have made are ignored, and a weak detection, which starts no track, keeps one going that was seen in the frame
-before (ByteTrack section 3; a network that is not to do that leaves weak detections out).
+can have made are ignored, a weak detection, which starts no track, keeps one going that was seen in the frame
+before (ByteTrack section 3; a network that is not to do that leaves weak detections out), and between keyframes nobody
+is new: the student follows people, the teacher says who there is.
 
 After an interruption of the stream (`Tracker.interrupt`), where motion says nothing any more, an id that would be given
 to a newcomer goes to the absent person who looks like it, if there is one.
@@ -39,6 +40,8 @@ class TrackerSettings:
     """Detections must score higher; 0 to 1."""
     weak_share: float = 0.5
     """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
+    new_between_keyframes: bool = False
+    """Whether somebody may be new in a frame between keyframes, too, as in AttTrack's paper."""
     lost_after_s: float = 1.0
     """Seconds for which an unseen person is remembered."""
     relink_s: float = 30.0
@@ -89,18 +92,22 @@ class Tracker:
         self._next_id = 1
         self._first_frame = True
 
-    def update(self, detections: Detections, dt_s: float, threshold: float | None = None) -> Tracks:
+    def update(
+        self, detections: Detections, dt_s: float, threshold: float | None = None, between_keyframes: bool = False
+    ) -> Tracks:
         """The people seen in this frame; those seen for the first time appear in the next one, if seen again.
 
         `dt_s` is the time since the previous update, ignored on the first; 0 or more. `threshold`: score above which a
-        detection is not weak; None for what the settings say. Raises ValueError for another dt_s or when embeddings
-        have another length than before; the tracker is then as it was.
+        detection is not weak; None for what the settings say. `between_keyframes`: a heavier network has seen a frame
+        before, and will see a later one. Raises ValueError for another dt_s or when embeddings have another length
+        than before; the tracker is then as it was.
         """
         seen = self._select(detections, self.settings.score_threshold if threshold is None else threshold)
         self._advance(dt_s)
         match = self._associate(seen)
         self._correct(match, seen)
-        self._start(match, seen)
+        if self.settings.new_between_keyframes or not between_keyframes:
+            self._start(match, seen)
         self._identify()
         self._forget()
         return self._report(_CONFIRMED)

@@ -55,11 +55,11 @@ def efm(**rows: tuple[int, int]) -> dict[str, Any]:
     return record(pivots, **rows)
 
 
-def test_a_result_with_weak_detections_is_refused_with_what_to_do() -> None:
+def test_a_result_with_the_services_association_is_refused_with_what_to_do() -> None:
     done = record(teacher_0__MOT17_09=(100, 50))
-    assert Result.of("accuracy-paper", done | {"weak_share": 1}).name == "accuracy-paper"
-    with pytest.raises(ValueError, match=r"accuracy is with weak detections.*--weak-share 1"):
-        Result.of("accuracy", done | {"weak_share": 0.5})
+    assert Result.of("accuracy-paper", done | {"association": "paper"}).name == "accuracy-paper"
+    with pytest.raises(ValueError, match=r"accuracy is not associated as in the paper.*--association paper"):
+        Result.of("accuracy", done | {"association": "service"})
 
 
 def test_without_any_run_every_row_says_which_command_would_make_it() -> None:

@@ -88,7 +88,7 @@ def test_a_student_is_scored_with_the_teacher_that_its_recipe_names(
         "plain": "mot17/yolo-small",
     }
     assert result["trained"]["student"]["recipe"]["mapping"] == "ifm"
-    assert result["weak_share"] == 1, "as in the paper"
+    assert result["association"] == "paper"
     assert (result["input"], result["half"]) == ("320x192", "all")
     scores = {(row["mode"], row["k"]): row["mota"] for row in result["rows"] if row["sequence"] == "MOT17-09"}
     assert scores.keys() >= {("teacher", None), ("student", None), ("naive", 2), ("atttrack", 2), ("atttrack", 3)}
@@ -204,5 +204,5 @@ def test_model_files_are_scored_without_those_that_no_mode_needs(
     accuracy.main()
     result = json.loads((tmp_path / "accuracy.json").read_text())
     assert {row["mode"] for row in result["rows"]} == {"naive", "predicted"}
-    assert result["weak_share"] == 0.5, "as in service"
+    assert result["association"] == "service"
     assert Setup("naive", "template", "template", "layerwise") in of_result(result)

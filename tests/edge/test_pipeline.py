@@ -312,7 +312,7 @@ def test_each_lane_may_have_a_threshold_of_its_own() -> None:
     scripted.scores = [0.45]
     pipeline = TrackingPipeline(scripted.backend)
     for lane_id, threshold in (("default", None), ("strict", 0.6), ("open", 0.0)):
-        pipeline.add_lane(lane_id, threshold=threshold)
+        pipeline.add_lane(lane_id, k=1, threshold=threshold)
     tick = dict.fromkeys(pipeline.lane_ids, _frame(0))
     assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 1]
     pipeline.set_threshold("open", 0.95)
@@ -413,6 +413,15 @@ def test_the_moved_prior_is_what_lets_a_weak_student_follow_fast_walkers(models:
     assert moved == 1, "from the second keyframe on, when velocities are known"
     assert unmoved < 0.85
     assert len(owners) == 3
+
+
+@pytest.mark.parametrize(("mode", "first_seen"), [("teacher", 8), ("student", 8), ("naive", 13), ("no-update", 13)])
+def test_who_comes_between_keyframes_is_taken_in_at_the_next(models: Path, mode: Mode, first_seen: int) -> None:
+    """Nobody is there before frame 7; K is 6, and a newcomer is told of when seen for the second time."""
+    nobody = replace(SCENE.frame(0), pixels=np.zeros_like(SCENE.frame(0).image))
+    frames = [replace(nobody, index=i, time_s=i / 30) if i < 7 else SCENE.frame(i) for i in range(16)]
+    ticks = _run(_pipeline(models, mode), ({"a": frame} for frame in frames))
+    assert [bool(len(tracked.tracks)) for (tracked,) in ticks].index(True) == first_seen
 
 
 def test_the_student_alone_is_never_after_a_teacher(models: Path) -> None:

@@ -327,6 +327,36 @@ def test_how_weak_a_detection_may_be_is_a_share_of_the_threshold(share: float, s
     assert len(tracker.update(persons(at(100), score=score), FRAME_S)) == kept
 
 
+def test_between_keyframes_nobody_is_new() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    both = persons(at(100), at(300), looks=(0, 1))
+    for _ in range(3):
+        assert ids(tracker.update(both, FRAME_S, between_keyframes=True)) == [1]
+    assert ids(tracker.update(both, FRAME_S)) == [1], "seen for the first time"
+    assert ids(tracker.update(both, FRAME_S, between_keyframes=True)) == [1, 2], "and confirmed between keyframes"
+
+
+def test_between_keyframes_somebody_lost_is_found_again() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(NOBODY, FRAME_S, between_keyframes=True)
+    assert ids(tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)) == [1]
+
+
+def test_a_tracker_that_begins_between_keyframes_waits_for_one() -> None:
+    tracker = Tracker()
+    assert len(tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)) == 0
+    assert ids(tracker.update(persons(at(100)), FRAME_S)) == [1]
+
+
+def test_the_papers_tracker_takes_in_new_people_in_every_frame() -> None:
+    tracker = Tracker(TrackerSettings(new_between_keyframes=True))
+    tracker.update(NOBODY, FRAME_S)
+    tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)
+    assert ids(tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)) == [1]
+
+
 def test_the_threshold_may_be_another_in_every_frame() -> None:
     tracker = Tracker()
     assert len(tracker.update(persons(at(100), score=0.7), FRAME_S, 0.8)) == 0
