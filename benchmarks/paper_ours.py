@@ -106,10 +106,12 @@ class Difference:
         assert better is not None and worse is not None, "both have these sequences"  # noqa: S101
         return better.mota - worse.mota
 
-    def worth(self) -> tuple[int, bool, bool]:
+    def worth(self) -> tuple[int, int]:
         """The greater, the more it says."""
-        trained = self.better.training is not None and self.better.training == self.worse.training
-        return len(self.sequences), self.better.result is self.worse.result, trained
+        if self.better.result is self.worse.result:
+            return len(self.sequences), 2
+        trained = self.better.training
+        return len(self.sequences), int(trained is not None and trained == self.worse.training)
 
 
 @dataclass(frozen=True, slots=True)
