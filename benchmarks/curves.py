@@ -124,7 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m benchmarks.curves: {error}", file=sys.stderr)
         return 2
     sequences = dict.fromkeys(row["sequence"] for row in accuracy["rows"] if row["sequence"] != POOLED)
-    shown = ", ".join(sequences) if options.sequence == POOLED else options.sequence
+    shown = ", ".join(sequences) if len(sequences) < 4 else f"{len(sequences)} sequences, pooled"
+    shown = shown if options.sequence == POOLED else options.sequence
     machine = fps["conditions"]
     title = (
         f"{fps['size']}, {machine['cores']} cores of {machine['cpu']}; accuracy on {shown} ({accuracy['half']} "

@@ -3,6 +3,7 @@
     python -m benchmarks.fps --size 576x320 1088x608
     python -m benchmarks.fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
     python -m benchmarks.fps --compare first.json second.json
+    python -m benchmarks.fps --again benchmarks/results/fps-576x320.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
 and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.fps_blocks. Writes JSON with
@@ -23,7 +24,7 @@ from typing import Any
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.fps_blocks import Bench, measure
 from benchmarks.fps_plot import plot
-from benchmarks.fps_report import AGREE_WITHIN, differences, report, table, worst_law, write_csv
+from benchmarks.fps_report import AGREE_WITHIN, again, differences, report, table, worst_law, write_csv
 from benchmarks.frame_skipping import ARMS, Arm
 from edge.backend import SHIPPED_MODELS, open_backend
 from edge.config import parse_size
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.compare:
             return compare(*options.compare)
+        if options.again:
+            stored = again(json.loads(options.again.read_text()))
+            write(stored, save(options.again.stem, stored, options.again.parent))
+            return 0
         worst = max([run(options, size) for size in options.size])
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
         print(f"python -m benchmarks.fps: {error}", file=sys.stderr)
@@ -73,12 +78,16 @@ def run(options: argparse.Namespace, size: tuple[int, int]) -> float:
         "threads": options.threads,
         "conditions": conditions(models.glob(f"{options.pair}-*-{named}.onnx"), backend),
     }
-    path = save(options.name or f"fps-{named}", result, options.results)
+    write(result, save(options.name or f"fps-{named}", result, options.results))
+    return worst_law(result)
+
+
+def write(result: dict[str, Any], path: Path) -> None:
+    """The table to the terminal, and CSV and plots beside the JSON at `path`."""
     write_csv(result, path.with_suffix(".csv"))
     for suffix in (".png", ".svg"):
         plot(result, path.with_suffix(suffix))
-    print(f"\n{named}\n{table(result)}\n{path} and .csv, .png, .svg beside it")
-    return worst_law(result)
+    print(f"\n{result['size']}\n{table(result)}\n{path} and .csv, .png, .svg beside it")
 
 
 def compare(first: Path, second: Path) -> int:
@@ -131,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--law-within", type=float, default=LAW_WITHIN, help="largest residual (default %(default)s)")
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar="JSON", help="do the ratios of two runs agree? measures nothing"
+    )
+    parser.add_argument(
+        "--again", type=Path, metavar="JSON", help="rates, laws and plots from a result's blocks; measures nothing"
     )
     return parser
 

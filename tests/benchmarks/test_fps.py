@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.fps import main
 from benchmarks.fps_blocks import Block, PairedBlock, measure, to_and_fro
-from benchmarks.fps_report import differences, report
+from benchmarks.fps_report import differences, from_blocks, report
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
 
@@ -54,6 +54,28 @@ def test_rates_laws_and_conditions_are_written(
     assert "</svg>" in (tmp_path / "short.svg").read_text()
     assert len((tmp_path / "short.csv").read_text().splitlines()) == 1 + len(result["runs"])
     assert "atttrack: c = " in capsys.readouterr().out
+
+
+def test_a_stored_result_is_weighed_again_from_its_blocks(models: Path, tmp_path: Path) -> None:
+    arguments = _arguments(models, tmp_path, "--k", "1", "3", "--modes", "atttrack", "--name", "short")
+    main([*arguments, "--law-within", "1e9"])
+    path = tmp_path / "short.json"
+    first = json.loads(path.read_text())
+    path.write_text(json.dumps(first | {"laws": {}, "fps_student": 0}))
+    assert main(["--again", str(path)]) == 0
+    second = json.loads(path.read_text())
+    assert second["laws"]["atttrack"]["c_ms"] == pytest.approx(first["laws"]["atttrack"]["c_ms"], rel=0.01)
+    for before, after in zip(first["runs"], second["runs"], strict=True):
+        assert after["ratio"] == pytest.approx(before["ratio"], rel=1e-3)
+        assert after["latency_ms"] == before["latency_ms"]
+
+
+def test_blocks_that_were_disturbed_do_not_count() -> None:
+    """Others made two of five blocks slower, and light frames more so."""
+    runs = [{"mode": "teacher", "k": 1}, {"mode": "student", "k": 1}]
+    result = from_blocks([10.0, 10.0, 8.0, 9.0, 10.0], [[1.0, 1.0, 0.8, 0.9, 1.0], [4.0, 3.0, 3.6, 4.0, 4.0]], runs)
+    assert [(run["fps"], run["ratio"]) for run in result["runs"]] == [(10.0, 1.0), (40.0, 4.0)]
+    assert result["runs"][1]["ratio_quartiles"] == [3.6, 4.0, 4.0]
 
 
 def test_a_law_that_does_not_hold_ends_with_1(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
