@@ -3,7 +3,7 @@
     python -m benchmarks.fps --size 576x320 1088x608
     python -m benchmarks.fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
     python -m benchmarks.fps --compare first.json second.json
-    python -m benchmarks.fps --again benchmarks/results/fps-576x320.json
+    python -m benchmarks.fps --again benchmarks/results/fps-576x320-one-thread.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
 and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.fps_blocks. Writes JSON with

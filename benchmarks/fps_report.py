@@ -66,8 +66,8 @@ def from_blocks(
 def undisturbed(values: Sequence[float]) -> float:
     """The third quartile of rates, or of ratios to the teacher's.
 
-    What else a machine does makes frames slower, never faster, and light ones more than heavy ones. So blocks scatter
-    to one side, and between two runs the third quartiles differ less than the medians.
+    What else a machine does makes frames slower, never faster; with one thread per network, light ones more than heavy
+    ones. So blocks scatter to one side, and between two runs the third quartiles differ less than the medians.
     """
     return float(np.percentile(values, 75))
 

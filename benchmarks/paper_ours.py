@@ -35,7 +35,7 @@ class Result:
     @classmethod
     def of(cls, name: str, record: Mapping[str, Any]) -> "Result":
         """Raises ValueError where it does not say of which networks it is, or was not associated as in the paper."""
-        if record.get("association") == "service":
+        if record.get("association", "paper") != "paper" or record.get("weak_share", 1) != 1:  # as told before
             raise ValueError(f"{name} is not associated as in the paper; score it with --association paper")
         return cls(name, record, of_result(record))
 

@@ -60,6 +60,8 @@ def test_a_result_with_the_services_association_is_refused_with_what_to_do() -> 
     assert Result.of("accuracy-paper", done | {"association": "paper"}).name == "accuracy-paper"
     with pytest.raises(ValueError, match=r"accuracy is not associated as in the paper.*--association paper"):
         Result.of("accuracy", done | {"association": "service"})
+    with pytest.raises(ValueError, match="not associated as in the paper"):
+        Result.of("accuracy", done | {"weak_share": 0.5})
 
 
 def test_without_any_run_every_row_says_which_command_would_make_it() -> None:
