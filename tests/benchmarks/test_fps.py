@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fps import main
-from benchmarks.fps_blocks import Block, PairedBlock, measure, to_and_fro
+from benchmarks.fps import main, read_frames
+from benchmarks.fps_blocks import Bench, Block, PairedBlock, Runner, measure, to_and_fro
 from benchmarks.fps_report import differences, from_blocks, report
+from edge.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
 
@@ -153,6 +154,24 @@ class MachineThatSlowsDown:
             Block(self.fps[one] * speed, {"teacher": [1.0]}, {"wait": 0.0}) for one in (("teacher", 1), (arm, k))
         )
         return PairedBlock(teacher, other, other.fps / teacher.fps)
+
+
+def test_each_turn_is_compared_with_the_teachers_before_it_and_one_that_was_held_up_does_not_count(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds_per_frame = iter([0.1, 0.02, 0.2, 0.04, 0.1, 0.5])  # teacher and student in turn; the last was held up
+    turn = Runner.turn
+
+    def scripted(runner: Runner) -> float:
+        turn(runner)
+        return next(seconds_per_frame)
+
+    monkeypatch.setattr(Runner, "turn", scripted)
+    frames = read_frames("synthetic://?seed=1&people=3&width=320&height=192", 6)
+    found = Bench(open_backend(models, (320, 192), "cpu", pair="tiny", threads=1), frames).block("student", 1, 3)
+    assert found.ratio == pytest.approx(5)
+    assert found.block.latencies_ms["student"]
+    assert found.reference.latencies_ms["teacher"]
 
 
 def test_frames_go_to_and_fro_while_time_goes_on() -> None:
