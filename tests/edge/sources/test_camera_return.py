@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 import pytest
 
 from edge.sources import open_source
-from edge.sources.base import Frame, Source, SourceError, SourceState
+from edge.sources.base import SourceError
 from edge.sources.camera import PROBE_EVERY_S
 from edge.sources.camera_url import CameraUrl
 from edge.sources.reach import reach
@@ -16,56 +16,10 @@ from edge.sources.settings import SourceSettings
 from tests.conftest import ClipFactory
 from tests.support.clips import numbered_image, read_clip
 from tests.support.rtsp_server import RtspServer
+from tests.support.source_states import Reader, Watch
 
 PATIENT = SourceSettings(first_must_connect=False, backoff_min_s=60, backoff_max_s=120)
 """Without a look at the port, nothing would happen for a minute."""
-
-
-class Watch:
-    """States of a source, and waits for one of them."""
-
-    def __init__(self) -> None:
-        self.states: list[SourceState] = []
-        self._changed = threading.Condition()
-
-    def __call__(self, state: SourceState) -> None:
-        with self._changed:
-            self.states.append(state)
-            self._changed.notify_all()
-
-    def wait(self, phase: str, code: str | None = None) -> SourceState:
-        return self.wait_for_any((phase, code))
-
-    def wait_for_any(self, *wanted: tuple[str, str | None]) -> SourceState:
-        """The state as soon as it is one of these."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._last() in wanted, 30), self.states
-            return self.states[-1]
-
-    def _last(self) -> tuple[str, str | None] | None:
-        return (self.states[-1].phase, self.states[-1].code) if self.states else None
-
-
-class Reader:
-    """A thread that reads a source to its end."""
-
-    def __init__(self, source: Source) -> None:
-        self.frames: list[Frame] = []
-        self.source = source
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        for frame in self.source:
-            self.frames.append(replace(frame, pixels=frame.image[:1, :1].copy()))
-
-    def __enter__(self) -> "Reader":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.source.close()
-        self._thread.join(20)
-        assert not self._thread.is_alive()
 
 
 @pytest.fixture

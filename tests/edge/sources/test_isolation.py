@@ -21,9 +21,9 @@ from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.decoder.ring import SLOTS
 from edge.sources.settings import SourceSettings
 from tests.conftest import ClipFactory
-from tests.edge.sources.test_camera_return import Reader, Watch
 from tests.support.clips import numbered_image, read_clip, read_number
 from tests.support.rtsp_server import RtspServer
+from tests.support.source_states import Reader, Watch
 
 ROOT = Path(__file__).resolve().parents[3]
 HASTY = SourceSettings(stall_timeout_s=1.5, backoff_min_s=0.02, backoff_max_s=0.1)
