@@ -3,9 +3,11 @@
 A machine changes its clock, and others work on it, within a second. So in a block the teacher alone and some arm at
 some K take turns of a tenth of a second, each with its own tracker, and each turn's rate is divided by that of the
 teacher's turn before it. The block's ratio is the median of these: a turn that was held up does not count. Blocks of
-all arms and periods come in a new random order each time round.
+all arms and periods come in a new random order each time round. After the rounds that all take part in, those whose
+ratio is not certain enough go on.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.frame_skipping import Arm, FrameTracker, has_period
+from benchmarks.scatter import relative_error
 from edge.backend import Backend
 from edge.config import PipelineSettings
 from edge.pipeline import TrackingPipeline
@@ -25,6 +28,8 @@ LEAST_WARM_UP = 3
 """Frames that do not count at a block's beginning; a whole period where that is longer."""
 TURN_S = 0.08
 """A turn ends with the first whole period after this."""
+MOST_ROUNDS = 4
+"""No ratio is measured more often than this times the rounds that all take part in, however uncertain it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +126,31 @@ def to_and_fro(frames: Sequence[Frame]) -> Iterator[Frame]:
 
 
 def measure(
-    bench: Bench, arms: Sequence[Arm], periods: Sequence[int], turns: int, repeats: int
+    bench: Bench, arms: Sequence[Arm], periods: Sequence[int], turns: int, repeats: int, error: float = math.inf
 ) -> tuple[Setting, list[Setting]]:
-    """The reference and all others."""
+    """The reference and all others: `repeats` blocks each, and more while a ratio's relative error is above `error`."""
     reference = Setting("teacher", 1)
     settings = [Setting(arm, k) for arm in arms if arm != "teacher" for k in (periods if has_period(arm) else [1])]
-    order = list(_shuffled(len(settings), repeats))
-    for chosen in tqdm(order, unit="block", desc="fps", disable=None):
-        setting = settings[chosen]
-        found = bench.block(setting.arm, setting.k, turns)
-        reference.blocks.append(found.reference)
-        setting.blocks.append(found.block)
-        setting.ratios.append(found.ratio)
+    rng = np.random.default_rng(0)
+    with tqdm(total=len(settings) * repeats, unit="block", desc="fps", disable=None) as progress:
+        for wanted in _rounds(settings, repeats, error):
+            progress.total = max(progress.total, progress.n + len(wanted))
+            for chosen in rng.permutation(len(wanted)).tolist():
+                setting = wanted[chosen]
+                found = bench.block(setting.arm, setting.k, turns)
+                reference.blocks.append(found.reference)
+                setting.blocks.append(found.block)
+                setting.ratios.append(found.ratio)
+                progress.update()
     return reference, settings
 
 
-def _shuffled(count: int, repeats: int) -> Iterator[int]:
-    rng = np.random.default_rng(0)
+def _rounds(settings: Sequence[Setting], repeats: int, error: float) -> Iterator[Sequence[Setting]]:
+    """Who takes part in each round."""
     for _ in range(repeats):
-        yield from rng.permutation(count).tolist()
+        yield settings
+    for _ in range((MOST_ROUNDS - 1) * repeats):
+        uncertain = [setting for setting in settings if relative_error(setting.ratios) > error]
+        if not uncertain:
+            return
+        yield uncertain

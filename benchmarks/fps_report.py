@@ -10,12 +10,11 @@ import numpy as np
 
 from benchmarks.fps_blocks import Block, Setting
 from benchmarks.frame_skipping import has_period
+from benchmarks.scatter import relative_error, undisturbed
 from benchmarks.speed_law import fit
 
 AGREE_WITHIN = 0.03
 """Two runs on one machine differ by less in every rate over that of the teacher alone."""
-ERROR_OF_QUARTILE = 1.01
-"""Standard error of a quartile of n normal numbers is this times their quartiles' distance / sqrt(n)."""
 MUST_EQUAL = ("source", "size", "pair", "frames", "turns_per_block", "threads", "device")
 """Runs that differ in one of these are not comparable."""
 
@@ -63,22 +62,13 @@ def from_blocks(
     return result
 
 
-def undisturbed(values: Sequence[float]) -> float:
-    """The third quartile of rates, or of ratios to the teacher's.
-
-    What else a machine does makes frames slower, never faster; with one thread per network, light ones more than heavy
-    ones. So blocks scatter to one side, and between two runs the third quartiles differ less than the medians.
-    """
-    return float(np.percentile(values, 75))
-
-
 def _run(fps_1: float, ratios: Sequence[float]) -> dict[str, Any]:
     low, middle, high = np.percentile(ratios, (25, 50, 75)).tolist()
     return {
         "fps": round(fps_1 * high, 3),
         "ratio": round(high, 4),
         "ratio_quartiles": [round(low, 4), round(middle, 4), round(high, 4)],
-        "ratio_error": round(ERROR_OF_QUARTILE * (high - low) / high / len(ratios) ** 0.5, 4),
+        "ratio_error": round(relative_error(ratios), 4),
         "fps_of_repeats": [round(fps_1 * ratio, 3) for ratio in ratios],
     }
 

@@ -1,6 +1,7 @@
 """The benchmark end to end with the tiny pair: what it writes, not how fast it is."""
 
 import json
+import math
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from benchmarks.fps import main, read_frames
 from benchmarks.fps_blocks import Bench, Block, PairedBlock, Runner, measure, to_and_fro
 from benchmarks.fps_report import differences, from_blocks, report
+from benchmarks.scatter import relative_error
 from edge.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
@@ -26,7 +28,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _arguments(models: Path, results: Path, *more: str) -> list[str]:
     source = "synthetic://?seed=1&people=3&width=320&height=192"
     fixed = ["--source", source, "--models", str(models), "--pair", "tiny", "--size", "320x192", "--threads", "1"]
-    return [*fixed, "--results", str(results), "--frames", "6", "--turns", "1", "--repeats", "2", *more]
+    return [
+        *fixed,
+        "--results",
+        str(results),
+        "--frames",
+        "6",
+        "--turns",
+        "1",
+        "--repeats",
+        "2",
+        "--error",
+        "inf",
+        *more,
+    ]
 
 
 def test_rates_laws_and_conditions_are_written(
@@ -139,6 +154,33 @@ def test_a_machine_that_halves_its_speed_changes_no_ratio() -> None:
     assert ratios["student"] == pytest.approx(4, rel=0.01)
     assert ratios["atttrack"] == pytest.approx(2.5, rel=0.01)
     assert result["reference_drift"] == pytest.approx(2, rel=0.1)
+
+
+@pytest.mark.parametrize(("error", "blocks_of_noisy"), [(math.inf, 5), (0.1, 20), (0.0, 20)])
+def test_only_ratios_that_are_not_certain_are_measured_on_and_not_without_end(
+    error: float, blocks_of_noisy: int
+) -> None:
+    noise = MachineWithNoise({"student": 0.0, "naive": 4.0})
+    reference, settings = measure(noise, ["student", "naive"], [6], 8, 5, error)
+    assert {setting.arm: len(setting.ratios) for setting in settings} == {"student": 5, "naive": blocks_of_noisy}
+    assert len(reference.blocks) == 5 + blocks_of_noisy
+
+
+def test_measuring_ends_with_the_round_that_makes_the_ratio_certain() -> None:
+    (setting,) = measure(MachineWithNoise({"naive": 1.0}), ["naive"], [6], 8, 5, 0.04)[1]
+    assert 5 < len(setting.ratios) < 20
+    assert relative_error(setting.ratios) <= 0.04 < relative_error(setting.ratios[:-1])
+
+
+class MachineWithNoise:
+    """Takes the place of a Bench; each arm's ratio is up to `noise` above or below 5."""
+
+    def __init__(self, noise: dict[str, float]) -> None:
+        self._noise, self._rng = noise, np.random.default_rng(1)
+
+    def block(self, arm: str, k: int, turns: int) -> PairedBlock:
+        block = Block(20.0, {"teacher": [1.0]}, {"wait": 0.0})
+        return PairedBlock(block, block, 5 + self._noise[arm] * self._rng.uniform(-1, 1))
 
 
 class MachineThatSlowsDown:

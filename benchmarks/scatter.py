@@ -1,0 +1,23 @@
+"""What the scatter of one rate, measured again and again on a machine that others use too, says about it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+ERROR_OF_QUARTILE = 1.01
+"""Standard error of a quartile of n normal numbers is this times their quartiles' distance / sqrt(n)."""
+
+
+def undisturbed(values: Sequence[float]) -> float:
+    """The third quartile of rates, or of ratios to the teacher's.
+
+    What else a machine does makes frames slower, never faster; with one thread per network, light ones more than heavy
+    ones. So blocks scatter to one side, and between two runs the third quartiles differ less than the medians.
+    """
+    return float(np.percentile(values, 75))
+
+
+def relative_error(values: Sequence[float]) -> float:
+    """Standard error of `undisturbed(values)`, divided by it."""
+    low, high = np.percentile(values, (25, 75)).tolist()
+    return ERROR_OF_QUARTILE * float(high - low) / high / len(values) ** 0.5
