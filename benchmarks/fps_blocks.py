@@ -132,9 +132,10 @@ def measure(
     reference = Setting("teacher", 1)
     settings = [Setting(arm, k) for arm in arms if arm != "teacher" for k in (periods if has_period(arm) else [1])]
     rng = np.random.default_rng(0)
-    with tqdm(total=len(settings) * repeats, unit="block", desc="fps", disable=None) as progress:
+    planned = len(settings) * repeats
+    with tqdm(total=planned, unit="block", desc="fps", disable=None) as progress:
         for wanted in _rounds(settings, repeats, error):
-            progress.total = max(progress.total, progress.n + len(wanted))
+            progress.total = max(planned, progress.n + len(wanted))
             for chosen in rng.permutation(len(wanted)).tolist():
                 setting = wanted[chosen]
                 found = bench.block(setting.arm, setting.k, turns)

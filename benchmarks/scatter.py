@@ -1,5 +1,6 @@
 """What the scatter of one rate, measured again and again on a machine that others use too, says about it."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,5 +21,5 @@ def undisturbed(values: Sequence[float]) -> float:
 
 def relative_error(values: Sequence[float]) -> float:
     """Standard error of `undisturbed(values)`, divided by it."""
-    low, high = np.percentile(values, (25, 75)).tolist()
-    return ERROR_OF_QUARTILE * float(high - low) / high / len(values) ** 0.5
+    low, high = (float(quartile) for quartile in np.percentile(values, (25, 75)))
+    return ERROR_OF_QUARTILE * (high - low) / high / math.sqrt(len(values))

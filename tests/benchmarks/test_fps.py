@@ -28,20 +28,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _arguments(models: Path, results: Path, *more: str) -> list[str]:
     source = "synthetic://?seed=1&people=3&width=320&height=192"
     fixed = ["--source", source, "--models", str(models), "--pair", "tiny", "--size", "320x192", "--threads", "1"]
-    return [
-        *fixed,
-        "--results",
-        str(results),
-        "--frames",
-        "6",
-        "--turns",
-        "1",
-        "--repeats",
-        "2",
-        "--error",
-        "inf",
-        *more,
-    ]
+    short = ["--frames", "6", "--turns", "1", "--repeats", "2", "--error", "inf"]
+    return [*fixed, *short, "--results", str(results), *more]
 
 
 def test_rates_laws_and_conditions_are_written(
@@ -55,6 +43,7 @@ def test_rates_laws_and_conditions_are_written(
         *((mode, k) for mode in ("naive", "no-update", "atttrack", "predicted") for k in (1, 2, 3)),
     }
     assert set(result["laws"]) == {"naive", "no-update", "atttrack"}
+    assert result["largest_error_wanted"] is None
     for run in result["runs"][1:]:
         assert len(run["fps_of_repeats"]) == 2
         assert run["fps"] > 0
