@@ -37,7 +37,7 @@ from engines.errors import EngineError
 SOURCE = "synthetic://?seed=1&people=20&width=1280&height=720"
 PERIODS = tuple(range(1, 13))
 WANTED_ERROR = 0.007
-"""With it two runs, one after the other, agreed within AGREE_WITHIN in all 49 ratios; with 0.017 in 48."""
+"""With it two runs, one after the other, agreed within AGREE_WITHIN in all 49 ratios; without it in 48."""
 LAW_WITHIN = 0.05
 """A larger difference between a rate and the law means hidden queueing or a bug."""
 
