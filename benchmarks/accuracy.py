@@ -26,7 +26,7 @@ from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
 from benchmarks.score_export import TrainedRun
 from benchmarks.score_once import once_per_picture
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -88,15 +88,12 @@ def open_half(folder: Path, half: str) -> tuple[SequenceSource, MotBoxes]:
 
 
 def open_pipelines(
-    chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
+    chosen: Sequence[Variant], backend: Backend, threshold: float | None = None, tracker: TrackerSettings | None = None
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant; they share the networks."""
+    """A pipeline for each variant; they share the networks. `threshold`: None for the usual one."""
+    lane = LaneSettings() if threshold is None else LaneSettings(threshold=threshold)
     settings = {
-        variant: PipelineSettings(
-            max_lanes=1,
-            mode=mode_of(variant.mode),
-            tracker=tracker or TrackerSettings(),
-        )
+        variant: PipelineSettings(replace(lane, mode=mode_of(variant.mode)), 1, tracker or TrackerSettings())
         for variant in chosen
     }
     return {variant: TrackingPipeline(backend, wanted) for variant, wanted in settings.items()}
@@ -204,7 +201,7 @@ def add_options(parser: argparse.ArgumentParser, association: str) -> None:
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
     parser.add_argument(
         "--association", choices=ASSOCIATIONS, default=association, help=f"{about} (default {association})"
@@ -220,8 +217,9 @@ def score(
     about: Mapping[str, Any],
 ) -> Path:
     """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
-    tracker = replace(ASSOCIATIONS[options.association], score_threshold=options.threshold)
-    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
+    chosen = variants(modes, options.k)
+    tracker = ASSOCIATIONS[options.association]
+    pipelines = open_pipelines(chosen, once_per_picture(backend), options.threshold, tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
     result = dict(about) | {"half": options.half, "threshold": options.threshold, "association": options.association}

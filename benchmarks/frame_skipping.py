@@ -39,7 +39,8 @@ class FrameTracker:
 
     def __enter__(self) -> "FrameTracker":
         self._frames, self._keyframe = 0, None
-        self.pipeline.add_lane(self.lane, k=self.k, mode="teacher" if self.arm == "predicted" else self.arm)
+        mode: Mode = "teacher" if self.arm == "predicted" else self.arm
+        self.pipeline.add_lane(self.lane, replace(self.pipeline.settings.lane, k=self.k, mode=mode))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,7 +52,7 @@ class FrameTracker:
         self._frames += 1
         if self.arm == "predicted" and since and self._keyframe is not None:
             tracks = moved(self._keyframe.tracks, frame.time_s - self._keyframe.frame.time_s)
-            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", k=self.k, since_teacher=since)
+            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", since_teacher=since)
         (tracked,) = self.pipeline.collect(self.pipeline.submit({self.lane: frame}))
         self._keyframe = tracked
         return tracked

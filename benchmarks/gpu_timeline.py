@@ -23,7 +23,7 @@ COLOURS = {"in flight": "#DDDDDD", "submit": "#0072B2", "wait": "#888888", "trac
 def timeline(check: Check) -> dict[str, Any]:
     """Spans of some ticks, two of them in flight where the device works on its own; drawn, if matplotlib is there."""
     lanes = min(LANES, check.largest_batch)
-    pipeline = TrackingPipeline(check.backend(check.fastest()), PipelineSettings(k=6, max_lanes=lanes))
+    pipeline = TrackingPipeline(check.backend(check.fastest()), PipelineSettings(max_lanes=lanes))
     for lane in range(lanes):
         pipeline.add_lane(str(lane))
     spans, most = record(pipeline, check, 5 if check.quick else 40)

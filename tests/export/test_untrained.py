@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="no torch here: pip install -e '.[tr
 pytestmark = pytest.mark.training
 
 from edge.pipeline.backend import open_backend  # noqa: E402
-from edge.pipeline.config import PipelineSettings  # noqa: E402
+from edge.pipeline.config import LaneSettings, PipelineSettings  # noqa: E402
 from edge.pipeline.pipeline import TrackingPipeline  # noqa: E402
 from edge.sources.base import Frame  # noqa: E402
 from export.untrained import PATTERN, QUICK, repeat_weights, write_pair  # noqa: E402
@@ -38,8 +38,8 @@ def test_a_pair_is_written_once_and_tracks_nobody(tmp_path: Path) -> None:
     written = [path.stat().st_mtime_ns for path in paths]
     assert write_pair(tmp_path, (96, 64), QUICK) == paths
     assert [path.stat().st_mtime_ns for path in paths] == written
-    pipeline = TrackingPipeline(open_backend(tmp_path, (96, 64), "cpu", pair="dla"), PipelineSettings(k=2, max_lanes=1))
-    pipeline.add_lane("one")
+    pipeline = TrackingPipeline(open_backend(tmp_path, (96, 64), "cpu", pair="dla"), PipelineSettings(max_lanes=1))
+    pipeline.add_lane("one", LaneSettings(k=2))
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     kinds = []
     for index in range(3):
