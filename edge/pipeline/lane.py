@@ -6,6 +6,7 @@ from typing import Final
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
+from edge.pipeline.modes import NetworkName
 from edge.pipeline.schedule import LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
@@ -59,14 +60,20 @@ class Lane:
         elif self.frames_since_teacher is not None:
             self.frames_since_teacher += 1
 
-    def associate(self, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+    def least_score(self, settings: LaneSettings, network: NetworkName) -> float:
+        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
+        return settings.threshold * (1 if network == "teacher" else self.tracker.settings.weak_share)
+
+    def associate(
+        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+    ) -> Tracks:
         """Feed the tracker with the time since the last frame; a clock that jumps back counts as none."""
         dt_s = 0.0 if self._last_time_s is None else max(0.0, frame.time_s - self._last_time_s)
         self.discontinuity = frame.session != self._tracked_session and self._last_time_s is not None
         self._last_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
-        return self.tracker.update(detections, dt_s, threshold, between_keyframes)
+        return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
 
     def _start_anew(self, gap_s: float) -> None:
         """The source was away for `gap_s`: what becomes of the identities."""

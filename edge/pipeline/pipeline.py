@@ -247,9 +247,9 @@ class TrackingPipeline:
         """The host's part for one lane, whose frame was image `row` of the batch."""
         lane, frame = ticket.lane, ticket.frame
         with self.times.association(1):
-            least = self._least_score(share.network, ticket.settings.threshold)
+            least = lane.least_score(ticket.settings, share.network)
             detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
-            tracks = lane.associate(detections, frame, ticket.settings.threshold, ticket.since_teacher > 0)
+            tracks = lane.associate(detections, frame, ticket.settings, ticket.since_teacher > 0)
         motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):
@@ -265,10 +265,6 @@ class TrackingPipeline:
             discontinuity=lane.discontinuity,
             settings=ticket.settings,
         )
-
-    def _least_score(self, network: NetworkName, threshold: float) -> float:
-        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
-        return threshold if network == "teacher" else self.settings.tracker.weak_share * threshold
 
     def _policy(self, lane: Lane) -> KeyframePolicy:
         return self._policies[MODES[lane.settings.mode].policy]

@@ -191,10 +191,12 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
 ) -> None:
     associate = Lane.associate
 
-    def breaks(lane: Lane, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+    def breaks(
+        lane: Lane, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+    ) -> Tracks:
         if (lane.lane_id, frame.index) == ("lane0", 0):
             raise RuntimeError("the tracker broke")
-        return associate(lane, detections, frame, threshold, between_keyframes)
+        return associate(lane, detections, frame, settings, between_keyframes)
 
     monkeypatch.setattr(Lane, "associate", breaks)
     pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2)))
