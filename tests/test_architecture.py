@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "training")
+PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "testbed", "training")
 RUNTIME = ("edge", "engines", "service")
 MAX_LINES = 350
 MAX_TEST_LINES = 450

@@ -1,0 +1,149 @@
+"""How fast is it: engines alone by batch size, with and without CUDA graphs, and one stream against K."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from benchmarks.gpu.subject import Check, Variant
+from benchmarks.speed.law import fit
+from edge.config import PipelineSettings
+from edge.modes import Mode
+from edge.pipeline import TrackingPipeline
+from edge.sources.base import Frame
+from edge.tick import InFlight
+from engines.device import CudaStream, Device
+from engines.engine import Engine
+from engines.errors import EngineError
+from engines.load import open_device
+
+PERIODS = (1, 2, 3, 4, 6, 8, 12)
+
+
+def batches(check: Check, precisions: Sequence[str] = ()) -> dict[str, Any]:
+    """Milliseconds of every engine alone by batch size; `precisions`: of plans in these alone."""
+    return _alone(check, check.batches, False, precisions)
+
+
+def graphs(check: Check) -> dict[str, Any]:
+    """The same with CUDA graphs where the service has none, and without where it has some."""
+    return _alone(check, check.batches[::2], True, ())
+
+
+def _alone(check: Check, sizes: Sequence[int], both_ways: bool, precisions: Sequence[str]) -> dict[str, Any]:
+    """Every engine by itself; one that cannot be run says why."""
+    device = open_device(check.device)
+    queue = device.cuda_stream()
+    found: dict[str, Any] = {}
+    for role in ("teacher", "student"):
+        for way in check.ways(role, device, precisions):
+            if not (way.usual or both_ways):
+                continue
+            try:
+                found[f"{role}, {way.name}"] = {
+                    "ms_by_batch": _time(way.load(), sizes, queue, 2 if check.quick else 20)
+                }
+            except EngineError as error:  # one way that fails must not hide the others
+                found[f"{role}, {way.name}"] = {"error": str(error)}
+            check.note(found)
+    return found
+
+
+def _time(engine: Engine, sizes: Sequence[int], queue: CudaStream, repeats: int) -> dict[str, float]:
+    """Batch size -> milliseconds from the call to the result."""
+    execution = engine.prepare(sizes[-1])
+    table = {}
+    for batch in sizes:
+        for _ in range(3):
+            execution.run(batch, queue)
+        queue.synchronize()
+        times = []
+        for _ in range(repeats):
+            started_s = perf_counter()
+            execution.run(batch, queue)
+            queue.synchronize()
+            times.append(1e3 * (perf_counter() - started_s))
+        table[str(batch)] = round(median(times), 4)
+    return table
+
+
+def law(check: Check) -> dict[str, Any]:
+    """Frames per second against K for one stream, the fit of the law, and the stages' times, by variant."""
+    found: dict[str, Any] = {}
+    for variant in check.variants():
+        found[variant] = _law_of(check, variant)
+        check.note(found)
+    return found
+
+
+def _law_of(check: Check, variant: Variant) -> dict[str, Any]:
+    """One variant's law."""
+    backend = check.backend(variant)
+    frames, repeats = check.frames(6 if check.quick else 240), 1 if check.quick else 3
+    periods = (1, 3) if check.quick else PERIODS
+    modes: list[tuple[Mode, int]] = [("teacher", 1), ("student", 1), *(("atttrack", k) for k in periods)]
+    rates_of: dict[tuple[Mode, int], list[float]] = {key: [] for key in modes}
+    stages: dict[str, Any] = {}
+    for _ in range(repeats):
+        for mode, k in modes:
+            pipeline = TrackingPipeline(backend, PipelineSettings(mode=mode, k=k, max_lanes=1))
+            pipeline.add_lane("one")
+            took_s, times = run_ticks(pipeline, [{"one": frame} for frame in frames], warm=len(frames) // 4)
+            rates_of[mode, k].append(len(times) / took_s)
+            stages[f"{mode} K={k}"] = {name: round(w.ms_per_frame, 4) for name, w in pipeline.times.stages().items()}
+    rate = {key: median(values) for key, values in rates_of.items()}
+    alone = {role: _alone_ms(engine, backend.device) for role, engine in backend.engines.items()}
+    by_period = {k: rate["atttrack", k] for k in periods}
+    fitted = fit(by_period, rate["teacher", 1], rate["student", 1])
+    return {
+        "engines": {name: type(engine).__name__ for name, engine in backend.engines.items()},
+        "share_of_engines": {
+            str(k): fps * (alone["teacher"] / k + (1 - 1 / k) * alone["student"]) / 1e3 for k, fps in by_period.items()
+        },
+        "engines_alone_ms": alone,
+        "fps_teacher": rate["teacher", 1],
+        "fps_student": rate["student", 1],
+        "fps_by_k": {str(k): value for k, value in by_period.items()},
+        "c_ms": fitted.c_ms,
+        "worst_residual": fitted.worst_residual(by_period),
+        "stages_ms_per_frame": stages,
+    }
+
+
+def _alone_ms(engine: Engine, device: Device) -> float:
+    """Milliseconds per image of an engine that always has the next one queued; the best that a pipeline can reach."""
+    execution, queue, count = engine.prepare(1), device.cuda_stream(), 100 if device.asynchronous else 3
+    for _ in range(3):
+        execution.run(1, queue)
+    queue.synchronize()
+    started_s = perf_counter()
+    for _ in range(count):
+        execution.run(1, queue)
+    queue.synchronize()
+    return 1e3 * (perf_counter() - started_s) / count
+
+
+def run_ticks(pipeline: TrackingPipeline, ticks: Sequence[Mapping[str, Frame]], warm: int) -> tuple[float, list[float]]:
+    """Seconds for all ticks after the first `warm` ones, and for each of them from its submission to its tracks."""
+    waiting: deque[tuple[InFlight, float]] = deque()
+    times: list[float] = []
+    warm_at_s = last_s = perf_counter()
+
+    def collect() -> None:
+        nonlocal warm_at_s, last_s
+        flight, submitted_s = waiting.popleft()
+        pipeline.collect(flight)
+        last_s = perf_counter()
+        times.append(last_s - submitted_s)
+        if len(times) == warm:
+            warm_at_s = last_s
+
+    for frames in ticks:
+        now_s = perf_counter()
+        waiting.append((pipeline.submit(frames), now_s))
+        if len(waiting) == pipeline.depth:  # the worker's order: one more is on the device while this one is tracked
+            collect()
+    while waiting:
+        collect()
+    return last_s - warm_at_s, times[warm:]
