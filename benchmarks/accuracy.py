@@ -22,13 +22,13 @@ from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_r
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
-from edge.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.config import parse_size
-from edge.modes import MODES
-from edge.mot_folders import sequence_folder, sequence_name
-from edge.mot_format import MotBoxes, parse_mot, read_mot
-from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.config import parse_size
+from edge.pipeline.modes import MODES
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
+from edge.tracking.mot_folders import sequence_folder, sequence_name
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from edge.tracking.tracker import TrackerSettings
 
 HALVES = ("first", "second", "all")

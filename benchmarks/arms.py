@@ -13,14 +13,14 @@ from typing import Literal
 import numpy as np
 from tqdm import tqdm
 
-from edge.backend import Backend
-from edge.config import PipelineSettings
-from edge.detections import Tracks
-from edge.modes import MODES, Mode
-from edge.pipeline import TrackedFrame, TrackingPipeline
-from edge.schedule import KeyframeSchedule
+from edge.pipeline.backend import Backend
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.schedule import KeyframeSchedule
 from edge.sources.base import Frame
 from edge.sources.sequence import SequenceSource
+from edge.tracking.detections import Tracks
 from edge.tracking.tracker import TrackerSettings
 
 Arm = Mode | Literal["predicted"]

@@ -25,9 +25,9 @@ from benchmarks.arms import ARMS, Arm
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
-from edge.backend import SHIPPED_MODELS, open_backend
-from edge.config import parse_size
-from edge.pipeline import PipelineError
+from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.config import parse_size
+from edge.pipeline.pipeline import PipelineError
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
 from engines.errors import EngineError

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from edge.mot_folders import sequence_folder
+from edge.tracking.mot_folders import sequence_folder
 from training.data.images import read_images
 from training.data.labelled import LabelledImage
 from training.data.motchallenge import read_sequences

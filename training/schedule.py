@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.mot_folders import sequence_folder
+from edge.tracking.mot_folders import sequence_folder
 from training.atomic import save_text
 from training.recipe import Recipe
 from training.stages import COMPARISONS, TEACHER, Programs, Stage, stages

@@ -19,12 +19,12 @@ from benchmarks.failures.counts import count
 from benchmarks.failures.drawings import write_outlines, write_picture
 from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
-from edge.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.config import check_period, check_threshold, parse_size
-from edge.letterbox import Letterbox
-from edge.mot_folders import sequence_folder, sequence_name
-from edge.pipeline import PipelineError, TrackingPipeline
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.config import check_period, check_threshold, parse_size
+from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import SourceError
+from edge.tracking.mot_folders import sequence_folder, sequence_name
 from edge.tracking.tracker import TrackerSettings
 from engines.errors import EngineError
 

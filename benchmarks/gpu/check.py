@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.gpu.process import Entry, environment, fingerprint, run, say, work_folder
 from benchmarks.gpu.verdicts import verdicts
-from edge.backend import SHIPPED_MODELS
+from edge.pipeline.backend import SHIPPED_MODELS
 
 RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"

@@ -29,9 +29,9 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 from benchmarks.conditions import RESULTS, conditions, save
-from edge.backend import SHIPPED_MODELS
-from edge.config import parse_size
-from edge.schedule import KeyframeSchedule, LaneState
+from edge.pipeline.backend import SHIPPED_MODELS
+from edge.pipeline.config import parse_size
+from edge.pipeline.schedule import KeyframeSchedule, LaneState
 from service import __name__ as SERVICE
 from service.__main__ import serve
 from service.configuration import read_settings

@@ -27,12 +27,12 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.usage import rss_mb
-from edge.detections import Tracks, TrackState
-from edge.lane import IdentityPolicy
-from edge.modes import Mode
-from edge.pipeline import TrackedFrame
+from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import TrackedFrame
+from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
-from edge.timings import StageTimes
+from edge.tracking.detections import Tracks, TrackState
 from service.__main__ import DrainingServer
 from service.app import create_app
 from service.configuration import read_settings
@@ -49,7 +49,7 @@ _SEQ, _TS_OUT, _GAP = (re.compile(rf'"{name}":([\d.]+)'.encode()) for name in ("
 
 
 class CrowdPipeline:
-    """Implements `service.worker.Pipeline` without networks: the same people walk on in every frame."""
+    """Implements `service.streams.worker.Pipeline` without networks: the same people walk on in every frame."""
 
     modes: tuple[Mode, ...] = ("atttrack",)
     depth = 1

@@ -13,7 +13,7 @@ from benchmarks.metrics.fairmot import FairMotCounts, count_fairmot
 from benchmarks.metrics.hota import HotaCounts, count_hota
 from benchmarks.metrics.identity import IdentityCounts, count_identity
 from benchmarks.metrics.overlaps import measure_overlaps
-from edge.mot_format import MotBoxes
+from edge.tracking.mot_format import MotBoxes
 
 POOLED = "pooled"
 """Name of the row over all sequences: counts are summed, ratios are never averaged."""

@@ -24,8 +24,8 @@ from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.fps import SOURCE, read_frames
 from benchmarks.speed.blocks import Bench, measure
 from benchmarks.speed.report import report
-from edge.backend import SHIPPED_MODELS, open_backend
-from edge.config import parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.config import parse_size
 from edge.tracking.tracker import Tracker
 from engines.errors import EngineError
 from testbed.crowd import Crowd

@@ -12,9 +12,9 @@ from benchmarks.accuracy import draw, evaluate, half_range, lines, rows
 from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
 from benchmarks.metrics.scores import POOLED
-from edge.detections import Tracks, TrackState
-from edge.mot_format import read_mot
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
+from edge.tracking.detections import Tracks, TrackState
+from edge.tracking.mot_format import read_mot
 
 FRAMES = 7
 LANE = "source"

@@ -13,7 +13,7 @@ from benchmarks.fps import main, read_frames
 from benchmarks.speed.blocks import Bench, Block, PairedBlock, Player, Setting, measure, ping_pong
 from benchmarks.speed.report import differences, report
 from benchmarks.speed.scatter import relative_error
-from edge.backend import open_backend
+from edge.pipeline.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
 

@@ -18,8 +18,8 @@ from benchmarks.failures.drawings import write_outlines, write_picture
 from benchmarks.failures.judge import JudgedFrame, JudgedSequence, Switch, Verdict, judge
 from benchmarks.failures.plot import WIDTH_PX, plot
 from benchmarks.metrics.scores import POOLED, compare
-from edge.backend import open_backend
-from edge.mot_format import MotBoxes, parse_mot, read_mot
+from edge.pipeline.backend import open_backend
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from tests.support.tiny_pair import write_tiny_pair
 
 NOTHING = parse_mot([])

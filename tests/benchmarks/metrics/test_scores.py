@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.metrics.overlaps import measure_overlaps
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
-from edge.mot_format import MotBoxes, parse_mot, read_mot
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 
 SAMPLE = Path(motmetrics.__file__).parent / "data"
 

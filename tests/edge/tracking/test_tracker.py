@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.detections import Detections, Tracks, TrackState
+from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
 from testbed.crowd import Crowd
 from tests.support.slow_tracker import SlowTracker
