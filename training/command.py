@@ -7,7 +7,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from edge.tracking.mot_folders import sequence_folder
+from training.data.drawn import draw_sequences
 from training.data.images import read_images
 from training.data.labelled import LabelledImage
 from training.data.motchallenge import read_sequences
@@ -63,11 +68,24 @@ class Pictures:
         frames, identities = read_sequences(
             [folder for folder in sequences if folder.name not in missing], args.out.parent / "frames"
         )
-        if not frames:
-            raise FileNotFoundError(f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}")
+        drawn, people = draw_sequences(recipe.drawn, sum(identities.values()), args.out.parent / "frames")
+        frames, identities = [*frames, *drawn], {**identities, **people}
         images = {folder.name: read_images([folder]) for folder in folders if folder.name not in missing}
+        if not frames and not images:
+            raise FileNotFoundError(f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}")
         by_folder = {name: len(found) for name, found in images.items()}
         return cls(frames, identities, list(chain.from_iterable(images.values())), by_folder, missing)
+
+    def looks(self) -> Tensor:
+        """(n, LOOKS) every appearance that the labels hold. Raises ValueError where there is none."""
+        rows = [image.looks for image in (*self.frames, *self.photos) if image.looks is not None]
+        looks = torch.from_numpy(np.concatenate(rows)) if rows else torch.empty(0, 1)
+        looks = looks[looks[:, 0].isfinite()]
+        if len(looks) < 1000:
+            raise ValueError(
+                f"labels hold {len(looks)} appearances, 1000 are needed; write them: training.label --help"
+            )
+        return looks
 
     def facts(self) -> dict[str, Any]:
         """For the record of a run: frames and identities by sequence, pictures by folder, and what was missing."""

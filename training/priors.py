@@ -17,7 +17,6 @@ from torch import Tensor
 
 from edge.ops.objects import MIN_OVERLAP
 from engines.signature import STRIDE
-from training.data.upload import upload
 from training.models.decode import Decoded
 from training.recipe import Recipe
 
@@ -44,7 +43,7 @@ class Draws:
             [generator.random((peaks, 5)) for generator in generators],
             [generator.standard_normal((peaks, 4)) for generator in generators],
         )
-        return cls(*(upload(np.array(array), device) for array in arrays))
+        return cls(*(torch.from_numpy(np.array(array)).to(device, non_blocking=True) for array in arrays))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,11 @@ RANGES: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
     (("learning_rate", "mimic", "jitter"), "a number of at least 0", lambda x: 0 <= x < inf),
     (("scale_min", "scale_max", "zoom"), "a number above 0", lambda x: 0 < x < inf),
     (("image_share", "drop", "still", "spurious", "fade", "blank"), "in 0..1", lambda x: 0 <= x <= 1),
+    (("drawn",), "at least 0", lambda n: n >= 0),
+    (("losses",), "'fairmot' or 'pyramid'", ("fairmot", "pyramid").__contains__),
+    (("slow", "mosaic"), "in 0..1", lambda x: 0 <= x <= 1),
     (("ema",), "0 (off) or below 1", lambda x: 0 <= x < 1),
-    (("transfer",), "'prior' or 'layerwise'", ("prior", "layerwise").__contains__),
+    (("transfer",), "'prior', 'layerwise' or 'dense'", ("prior", "layerwise", "dense").__contains__),
     (("mapping",), "'none', 'ifm' or 'efm'", ("none", "ifm", "efm").__contains__),
 )
 """Entries, what each of them must be, and whether a value of the right type is."""
@@ -52,6 +55,16 @@ class Recipe:
     scale_max: float = 1.25
     zoom: float = 2.0
     """Upper end of the zoomed views, so that larger inputs (1088x608) meet familiar sizes of people."""
+    sizes: tuple[str, ...] = ()
+    """Further input sizes WIDTHxHEIGHT:SHARE that batches are drawn at; the rest have input_width x input_height."""
+    mosaic: float = 0.0
+    """Share of single views that show four pictures at half their size."""
+    losses: str = "fairmot"
+    """fairmot, or pyramid: scores as high as the labels are sure, boxes by overlap, embeddings by example."""
+    slow: float = 0.1
+    """Learning rate of what a pretrained network brings along, as a share of the others'."""
+    drawn: int = 0
+    """Drawn scenes to learn from, beside the sequences."""
     sequences: tuple[str, ...] = ()
     """Folders below DATA/sequences; their first halves are used."""
     images: tuple[str, ...] = ()
@@ -61,7 +74,8 @@ class Recipe:
     pretrain_steps: int = 0
     """Steps at the beginning that see single images only."""
     transfer: str = "prior"
-    """What a student gets from its teacher: prior (AttTrack) or layerwise (attention transfer, no second input)."""
+    """What a student gets from its teacher: prior (AttTrack), layerwise (attention transfer, no second input)
+    or dense (none: all that it answers is an example, as it is beside prior with the pyramid's losses)."""
     mapping: str = "none"
     """Feature mapping of a student with prior: none, ifm or efm (AttTrack section 4.3). efm begins with the teacher's
     identity classifier; export both networks with --pivot."""
@@ -100,7 +114,7 @@ class Recipe:
             expected, fits = KINDS[entry.type]
             if entry.name in values and not fits(values[entry.name]):
                 raise ValueError(f"{path}: {entry.name} must be {expected}, got {values[entry.name]!r}")
-        for name in ("sequences", "images"):
+        for name in ("sequences", "images", "sizes"):
             values[name] = tuple(values.get(name, ()))
         try:
             recipe = cls(**values)
@@ -131,6 +145,14 @@ class Recipe:
         steps = max(1, round(self.steps * share))
         pretrain = min(round(self.pretrain_steps * share), steps - 1)
         return replace(self, steps=steps, pretrain_steps=pretrain, warmup=round(self.warmup * share))
+
+    @property
+    def all_sizes(self) -> tuple[tuple[tuple[int, int], ...], tuple[float, ...]]:
+        """(width, height) of every input size, and how often each is drawn."""
+        further = [entry.partition(":") for entry in self.sizes]
+        wh = [tuple(int(side) for side in size.split("x")) for size, _, _ in further]
+        share = [float(part) for _, _, part in further]
+        return (self.input_wh, *((width, height) for width, height in wh)), (1 - sum(share), *share)
 
     @property
     def input_wh(self) -> tuple[int, int]:

@@ -18,7 +18,8 @@ from training.atomic import save_text
 from training.average import Average
 from training.board import NoBoard, open_board
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.data.loader import Loader
+from training.data.loader import batches
+from training.data.samples import Samples
 from training.losses import Counts, IdentityClassifier
 from training.models.heads import TrackingNetwork
 from training.placement import Placement
@@ -63,8 +64,12 @@ class Run:
         if known is not None:
             self.classifier.load_state_dict(known)
         self.average = Average(self.network, recipe.ema)
-        self._parameters = [*self.network.parameters(), *self.classifier.parameters()]
-        self.optimizer = torch.optim.Adam(self._parameters, lr=recipe.learning_rate)
+        begun, new = self.network.begun_and_new()
+        fast = [*new, *self.classifier.parameters()]
+        self._parameters = [*begun, *fast]
+        self.optimizer = torch.optim.Adam(
+            [{"params": group, "share": share} for group, share in ((begun, recipe.slow), (fast, 1.0)) if group]
+        )
         self._statistics = [buffer for buffer in self.network.buffers() if buffer.is_floating_point()]
         self.history: list[dict[str, float]] = []
         self._unread: list[tuple[int, dict[str, Tensor]]] = []
@@ -93,13 +98,13 @@ class Run:
         self.step, self.history = state["step"], state["history"]
         self.seconds, self.waited_s = state["seconds"], state["waited_s"]
 
-    def steps(self, loader: Loader, stop: int | None = None) -> Iterator[list[Batch]]:
+    def steps(self, samples: Samples, stop: int | None = None) -> Iterator[list[Batch]]:
         """What each step still to come learns from: `accumulate` batches. Saves at the end, or after step `stop`.
 
         Which samples those are depends on the step and this process's rank alone.
         """
         last = self.recipe.steps if stop is None else min(stop, self.recipe.steps)
-        batches = loader.batches(self._wanted(last))
+        loader = batches(samples, self._wanted(last), self.place.device)
         numbers = self._wanted(last)
         silent = not self.place.leads
         with tqdm(
@@ -107,7 +112,7 @@ class Run:
         ) as self.bar:
             while self.step < last:
                 began_s = time.perf_counter()
-                parts = [next(batches) | {"index": torch.tensor(next(numbers))} for _ in range(self.recipe.accumulate)]
+                parts = [next(loader) | {"index": torch.tensor(next(numbers))} for _ in range(self.recipe.accumulate)]
                 self.waited_s += time.perf_counter() - began_s
                 yield parts
                 self.seconds += time.perf_counter() - began_s
@@ -126,7 +131,7 @@ class Run:
     def learn(self, parts: Sequence[Batch], losses_of: Losses) -> None:
         """One optimiser step on the losses of all parts, which are those of one large batch; saves now and then."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
+            group["lr"] = self.learning_rate() * group["share"]
         self.optimizer.zero_grad(set_to_none=True)
         counts = Counts.of(parts)
         self.place.mean(counts.all)
@@ -163,7 +168,7 @@ class Run:
             if not math.isfinite(values["total"]):
                 raise FloatingPointError(f"loss is {values} at step {step}; lower learning_rate in the recipe")
             self.history.append({"step": step, **{name: float(f"{value:.6g}") for name, value in values.items()}})
-            self.board.add(step, values | {"learning_rate": self.optimizer.param_groups[0]["lr"]})
+            self.board.add(step, values | {"learning_rate": self.optimizer.param_groups[-1]["lr"]})
         self._unread.clear()
         recent = self.history[-50:]
         names = list(recent[-1])[1:] if recent else []

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from training.command import Pictures, training_parser
-from training.data.loader import open_loader
-from training.data.samples import InPhases, Views
+from training.data.samples import InPhases, Sizes, Views
+from training.dense import basis_of, pyramid_losses
 from training.losses import Counts, tracking_losses
 from training.models.networks import build_network
 from training.placement import placed
@@ -38,10 +38,9 @@ def main(argv: list[str] | None = None) -> None:
         else:
             network = build_network(recipe.network)
         run = Run(recipe, network, pictures.identities, args.out, place, pictures.facts(), known, args.save_every)
-        loader = open_loader(in_phases(recipe, pictures, place.world), place.device)
         run.network.train()
-        losses_of = plain_losses(run)
-        for parts in run.steps(loader, args.steps):
+        losses_of = plain_losses(run) if recipe.losses == "fairmot" else dense_losses(run, pictures)
+        for parts in run.steps(in_phases(recipe, pictures, place.world), args.steps):
             run.learn(parts, losses_of)
 
 
@@ -52,6 +51,18 @@ def plain_losses(run: Run) -> Losses:
         with run.place.autocast():
             maps = run.network(pixels(batch["image"]) / 255)
         return tracking_losses(maps, batch, run.classifier, counts)
+
+    return losses_of
+
+
+def dense_losses(run: Run, pictures: Pictures) -> Losses:
+    """The losses of the pyramid pair (see `training.dense`)."""
+    basis = basis_of(pictures.looks(), run.network.embedding).to(run.place.device)
+
+    def losses_of(batch: dict[str, torch.Tensor], counts: Counts) -> dict[str, torch.Tensor]:
+        with run.place.autocast():
+            maps = run.network(pixels(batch["image"]) / 255)
+        return pyramid_losses(maps, batch, run.classifier, counts, basis)
 
     return losses_of
 
@@ -68,7 +79,17 @@ def in_phases(recipe: Recipe, pictures: Pictures, world: int) -> InPhases:
     each = recipe.batch * recipe.accumulate * world
     return InPhases(
         [
-            Views([*frames, *photos], weights, recipe.input_wh, steps * each, recipe.seed + phase, scale, recipe.zoom)
+            Views(
+                [*frames, *photos],
+                weights,
+                Sizes(*recipe.all_sizes, recipe.batch, recipe.seed),
+                steps * each,
+                recipe.seed + phase,
+                scale,
+                recipe.zoom,
+                recipe.mosaic,
+                doubts=recipe.losses == "pyramid",
+            )
             for phase, (steps, weights) in enumerate(phases)
             if steps
         ]

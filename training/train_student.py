@@ -4,20 +4,24 @@ python -m training.train_student training/recipes/yolo-student.toml --data /path
     --teacher runs/yolo-teacher-longer/weights.pt --start runs/yolo-small-longer/weights.pt --out runs/yolo-student
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from training.command import Pictures, training_parser
-from training.data.loader import open_loader
-from training.data.samples import Pairs
-from training.models.heads import with_prior
+from training.data.samples import Pairs, Sizes
+from training.models.heads import TrackingNetwork, with_prior
+from training.models.networks import build_network
+from training.models.pyramid import PyramidStudent, PyramidTeacher
 from training.placement import placed
 from training.recipe import Recipe
 from training.run import Run
-from training.transfer import LayerwiseTransfer, PriorTransfer, Transfer
+from training.transfer import DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
 from training.weights import classifier_of, load_network, load_start
 
 
@@ -25,26 +29,45 @@ def main(argv: list[str] | None = None) -> None:
     """Build, loop, save; started again with the same `--out` it goes on where it was."""
     options = training_parser(__doc__)
     options.add_argument("--teacher", type=Path, required=True, help="weights.pt of the teacher's run")
-    options.add_argument("--start", type=Path, required=True, help="weights.pt of the same width, plain or with prior")
+    options.add_argument("--start", type=Path, help="weights.pt of the same width, plain or with prior")
     args = options.parse_args(argv)
 
     recipe = Recipe.read(args.recipe).scaled(args.share)
     with placed(args.device) as place:
         teacher, taught = load_network(args.teacher)
-        start, begun = load_start(args.start, recipe)
-        if recipe.transfer == "prior":
-            student = start if start.has_prior else with_prior(start)
-            transfer: Transfer = PriorTransfer(teacher, place.device)
-        else:
-            student, transfer = start, LayerwiseTransfer(teacher, place.device)
+        student, begun = start_of(recipe, args.start, teacher)
+        if recipe.transfer == "prior" and not student.has_prior:
+            student = with_prior(student)
+        transfer = transfer_of(recipe)(teacher, place.device)
         with place.leader_first():
-            pictures = Pictures.read(recipe, args, photos=False)
+            pictures = Pictures.read(recipe, args, photos=bool(recipe.images))
         known = first_classifier(recipe, taught, begun, student.embedding, pictures.identities)
         run = Run(recipe, student, pictures.identities, args.out, place, pictures.facts(), known, args.save_every)
-        loader = open_loader(pairs(recipe, pictures, place.world), place.device)
         run.network.train()
-        for parts in run.steps(loader, args.steps):
+        for parts in run.steps(pairs(recipe, pictures, place.world), args.steps):
             run.learn(parts, partial(transfer.losses, run))
+
+
+def start_of(recipe: Recipe, start: Path | None, teacher: TrackingNetwork) -> tuple[TrackingNetwork, dict[str, Any]]:
+    """The network to begin with, and its record: a fresh pyramid student has its teacher's blocks.
+
+    Raises ValueError where another kind of student has nothing to begin with.
+    """
+    if start is not None:
+        return load_start(start, recipe)
+    torch.manual_seed(recipe.seed)
+    student = build_network(recipe.network)
+    if not isinstance(student, PyramidStudent) or not isinstance(teacher, PyramidTeacher):
+        raise ValueError(f"a {recipe.network} begins with weights of its own: give --start; train_plain makes some")
+    student.begin(teacher)
+    return student, {}
+
+
+def transfer_of(recipe: Recipe) -> Callable[[TrackingNetwork, torch.device], Transfer]:
+    """The way that a recipe asks for."""
+    if recipe.losses == "pyramid":
+        return DenseTransfer
+    return PriorTransfer if recipe.transfer == "prior" else LayerwiseTransfer
 
 
 def first_classifier(
@@ -63,7 +86,20 @@ def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
     """A target frame and its keyframe, as often as the recipe's steps need."""
     length = recipe.steps * recipe.batch * recipe.accumulate * world
     scale = recipe.scale_min, recipe.scale_max
-    return Pairs(pictures.frames, recipe.input_wh, length, recipe.seed, scale, recipe.zoom, recipe.max_gap)
+    photo = np.array([False] * len(pictures.frames) + [True] * len(pictures.photos))
+    share = recipe.image_share if photo.any() else 0.0
+    weights = np.where(photo, share / max(photo.sum(), 1), (1 - share) / max((~photo).sum(), 1))
+    return Pairs(
+        [*pictures.frames, *pictures.photos],
+        weights,
+        Sizes(*recipe.all_sizes, recipe.batch, recipe.seed),
+        length,
+        recipe.seed,
+        scale,
+        recipe.zoom,
+        recipe.max_gap,
+        doubts=recipe.losses == "pyramid",
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """What a student learns from its frozen teacher, beside the labels: the two ways that AttTrack compares."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from training.dense import distil_losses
 from training.layerwise import attention_loss, attention_of
 from training.losses import Counts, mimic_loss, tracking_losses
 from training.models.decode import PEAKS, decode
@@ -46,6 +49,46 @@ class PriorTransfer:
             losses["mimic"] = mimic_loss(maps["id"], example, batch["cells"], batch["mask"], counts.objects)
             losses["total"] = losses["total"] + recipe.mimic * losses["mimic"]
         return losses
+
+
+class DenseTransfer:
+    """The pyramid pair's way: all that the teacher answers, at every cell; with the student's prior or without."""
+
+    def __init__(self, teacher: TrackingNetwork, device: torch.device) -> None:
+        self._teacher = teacher.requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def losses(self, run: Run, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """See `Transfer.losses`."""
+        image, recipe = pixels(batch["image"]) / 255, run.recipe
+        prior = None
+        with run.place.autocast():
+            with torch.no_grad(), features_of(self._teacher) as theirs:
+                example = self._teacher(image)
+            if run.network.has_prior:
+                with torch.no_grad():
+                    decoded = decode(self._teacher(pixels(batch["key_image"]) / 255), PEAKS)
+                draws = Draws.of(recipe.seed, batch["index"].tolist(), PEAKS, image.device)
+                motion = batch["key_xyxy"], batch["key_velocity"], batch["key_count"], batch["gap"]
+                prior = make_priors(decoded, *motion, recipe, draws)
+            with features_of(run.network) as ours:
+                maps = run.network(image, prior)
+        losses = distil_losses(maps, example, batch, counts)
+        pairs = [(a.float(), b.float()) for a, b in zip(ours, theirs, strict=True)]
+        losses["seen"] = torch.stack([(a - b).square().mean() / b.square().mean() for a, b in pairs]).sum()
+        losses["total"] = losses["total"] + losses["seen"]
+        return losses
+
+
+@contextmanager
+def features_of(network: TrackingNetwork) -> Iterator[list[Tensor]]:
+    """What the network's body sees at strides 4 and 8 while the block runs, in that order."""
+    seen: list[Tensor] = []
+    hooks = [module.register_forward_hook(lambda _, __, out: seen.append(out)) for module in network.shared()]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class LayerwiseTransfer:

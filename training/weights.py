@@ -45,8 +45,9 @@ def load_start(path: Path, recipe: Recipe) -> tuple[TrackingNetwork, dict[str, A
 def network_from(record: dict[str, Any]) -> TrackingNetwork:
     """The network, with or without prior, that a record's weights belong to."""
     name, state = record["recipe"]["network"].removesuffix(" + prior"), record["network"]
-    network = build_network(name, embedding=len(state["id.2.weight"]))
-    if state["hm.0.weight"].shape[1] > network.feature:
+    last = next(key for key in ("id.2.weight", "look.4.weight", "look.2.weight") if key in state)
+    network = build_network(name, embedding=len(state[last]))
+    if {key: value.shape for key, value in network.state_dict().items()} != {k: v.shape for k, v in state.items()}:
         network = network.twin(prior=True)
     network.load_state_dict(state)
     return network.eval()

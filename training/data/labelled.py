@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.arrays import F32, I64, U8
+from edge.arrays import F16, F32, I64, U8
 from training.targets import UNKNOWN
 
 
@@ -21,6 +21,10 @@ class LabelledImage:
     sequence: str = ""
     frame: int = 0
     """1-based frame number inside the sequence; 0 for single images."""
+    scores: F32 | None = None
+    """(n,) how plain each person is to see, 0..1; None: all are."""
+    looks: F16 | None = None
+    """(n, D) appearance of each by a network made for that, unit length, NaN where unknown; None: of nobody."""
 
     def read(self) -> U8:
         """The picture, (H, W, 3) BGR."""
@@ -30,6 +34,8 @@ class LabelledImage:
         return image.astype(np.uint8, copy=False)
 
 
-def single_image(path: Path, xyxy: F32, ignore: F32) -> LabelledImage:
+def single_image(
+    path: Path, xyxy: F32, ignore: F32, scores: F32 | None = None, looks: F16 | None = None
+) -> LabelledImage:
     """A picture of no sequence, whose persons have no identity."""
-    return LabelledImage(path, xyxy, np.full(len(xyxy), UNKNOWN, np.int64), ignore)
+    return LabelledImage(path, xyxy, np.full(len(xyxy), UNKNOWN, np.int64), ignore, scores=scores, looks=looks)

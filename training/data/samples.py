@@ -1,7 +1,6 @@
 """Training samples: a view of one labelled picture, or of two of the same sequence (target frame and keyframe).
 
-Sample `i` is a function of (seed, i) alone, so a run that resumes at step s continues exactly as it would have. What is
-drawn for it (`draw`) is the same for all who render it: here with OpenCV, in `device_loader` with torch.
+Sample `i` is a function of (seed, i) alone, so a run that resumes at step s continues exactly as it would have.
 """
 
 from bisect import bisect_right
@@ -15,13 +14,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from edge.arrays import F32, F64
+from edge.arrays import F16, F32, F64, U8
 from engines.signature import STRIDE
 from training.data.labelled import LabelledImage
 from training.data.warp import Warp, magnification, visible
 from training.targets import MAX_OBJECTS, Targets, make_targets
 
 Sample = dict[str, Any]
+
+LOOKS = 256
+"""Numbers that say what a person looks like, in the labels."""
+CLEAR = 45.0
+"""Height in input pixels from which a person is plain to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,104 +41,139 @@ class View:
 class Samples(Protocol):
     """Samples by number."""
 
-    @property
-    def input_wh(self) -> tuple[int, int]:
-        """(width, height) of the views."""
-        ...
-
     def __len__(self) -> int: ...
 
-    def draw(self, index: int) -> tuple[View, ...]:
-        """The views of a sample: the target frame, and in pairs the keyframe after it."""
-        ...
+    def __getitem__(self, index: int) -> Sample: ...
 
-    def __getitem__(self, index: int) -> Sample:
-        """The sample as this process renders it."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Input sizes that batches alternate between at random: one set of weights is to serve them all."""
+
+    wh: tuple[tuple[int, int], ...]
+    """(width, height) each."""
+    share: tuple[float, ...]
+    """How often each is drawn; sums to 1."""
+    batch: int
+    """Samples whose numbers follow each other and that have one size."""
+    seed: int
+
+    def of(self, index: int) -> tuple[int, int]:
+        """The size of sample `index`."""
+        if len(self.wh) == 1:
+            return self.wh[0]
+        rng = np.random.default_rng((self.seed, index // self.batch, 2))
+        return self.wh[int(rng.choice(len(self.wh), p=self.share))]
 
 
 class Views(Dataset[Sample]):
-    """Single views. `weights`: how often each picture is drawn, relative to the others."""
+    """Single views, some of them of four pictures at half their size.
+
+    Photographs show people large; cameras see them small. Four to a picture make up for it.
+    """
 
     def __init__(
         self,
         images: Sequence[LabelledImage],
         weights: F64,
-        input_wh: tuple[int, int],
+        sizes: Sizes,
         length: int,
         seed: int,
         scale: tuple[float, float],
         zoom: float,
+        mosaic: float = 0.0,
+        doubts: bool = False,
     ) -> None:
-        self.images, self.input_wh, self.length, self.seed = images, input_wh, length, seed
-        self.scale, self.zoom = scale, zoom
+        """`weights`: how often each picture is drawn, relative to the others; `mosaic`: share of fours."""
+        self.images, self.sizes, self.length, self.seed = images, sizes, length, seed
+        self.scale, self.zoom, self.mosaic, self.doubts = scale, zoom, mosaic, doubts
         self.cumulative = np.cumsum(weights) / np.sum(weights)
 
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[View]:
-        """See `Samples`."""
+    def draw(self, index: int) -> tuple[View, ...]:
+        """The view of a sample, or its four."""
         rng = np.random.default_rng((self.seed, index))
+        views = 4 if self.mosaic and rng.random() < self.mosaic else 1
+        return tuple(self._view(rng) for _ in range(views))
+
+    def _view(self, rng: np.random.Generator) -> View:
         image = self.images[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
-        return (View(image, Warp.draw(rng, self.scale, self.zoom)),)
+        return View(image, Warp.draw(rng, self.scale, self.zoom))
 
     def __getitem__(self, index: int) -> Sample:
-        pixels, targets, _ = render(*self.draw(index), self.input_wh)
+        pixels, targets = render(self.draw(index), self.sizes.of(index), self.doubts)
         return {"image": pixels, **asdict(targets)}
 
 
 class Pairs(Dataset[Sample]):
-    """A target frame and the keyframe i frames before it, i ~ U{1..max_gap}, under one geometry."""
+    """A target frame and the keyframe i frames before it, i ~ U{1..max_gap}, under one geometry.
+
+    A single image is its own keyframe, seen by a camera that then moved: what the prior has to make up for is known.
+    """
 
     def __init__(
         self,
         images: Sequence[LabelledImage],
-        input_wh: tuple[int, int],
+        weights: F64,
+        sizes: Sizes,
         length: int,
         seed: int,
         scale: tuple[float, float],
         zoom: float,
         max_gap: int = 11,
+        doubts: bool = False,
     ) -> None:
-        self.input_wh, self.length, self.seed, self.max_gap = input_wh, length, seed, max_gap
-        self.scale, self.zoom = scale, zoom
-        self.frames = {(image.sequence, image.frame): image for image in images}
-        self.targets = [image for image in images if image.frame > 1]
+        """`weights`: how often each image is a target, relative to the others; a sequence's first frame never is."""
+        self.sizes, self.length, self.seed, self.max_gap = sizes, length, seed, max_gap
+        self.scale, self.zoom, self.doubts = scale, zoom, doubts
+        self.frames = {(image.sequence, image.frame): image for image in images if image.frame}
+        self.targets = images
+        begins = np.array([image.frame == 1 for image in images], bool)
+        self.cumulative = np.cumsum(np.where(begins, 0, weights))
         self._velocities: dict[Path, F32] = {}
 
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[View, View]:
-        """See `Samples`."""
+    def draw(self, index: int) -> tuple[View, View, int]:
+        """The target frame, the keyframe, and the frames between them."""
         rng = np.random.default_rng((self.seed, index))
-        image = self.targets[rng.integers(len(self.targets))]
-        gap = int(rng.integers(1, min(self.max_gap, image.frame - 1) + 1))
+        image = self.targets[int(np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1], side="right"))]
         warp = Warp.draw(rng, self.scale, self.zoom)
+        if not image.frame:
+            gap = int(rng.integers(1, self.max_gap + 1))
+            return View(image, warp.panned(rng, gap)), View(image, warp.recoloured(rng)), gap
+        gap = int(rng.integers(1, min(self.max_gap, image.frame - 1) + 1))
         key = self.frames[image.sequence, image.frame - gap]
         if key.path not in self._velocities:
             self._velocities[key.path] = self._velocity(key)
-        return View(image, warp), View(key, warp.recoloured(rng), self._velocities[key.path])
+        return View(image, warp), View(key, warp.recoloured(rng), self._velocities[key.path]), gap
 
     def __getitem__(self, index: int) -> Sample:
-        view, key_view = self.draw(index)
-        key = key_view.picture
-        pixels, targets, _ = render(view, self.input_wh)
-        key_pixels, _, matrix = render(key_view, self.input_wh)
+        view, key_view, gap = self.draw(index)
+        key, input_wh = key_view.picture, self.sizes.of(index)
+        pixels, targets = render((view,), input_wh, self.doubts)
+        key_pixels, matrix = see(key_view, input_wh)
         key_xyxy = np.zeros((MAX_OBJECTS, 4), np.float32)
         velocity = np.zeros((MAX_OBJECTS, 2), np.float32)
         count = len(key.ids)
         key_xyxy[:count] = key_view.warp.boxes(key.xyxy, matrix)
-        velocity[:count] = key_view.velocity @ (matrix[:, :2].T / STRIDE)
+        if key.frame:
+            velocity[:count] = key_view.velocity @ (matrix[:, :2].T / STRIDE)
+        else:
+            source_hw = key.read().shape
+            moved = view.warp.boxes(key.xyxy, view.warp.matrix((source_hw[1], source_hw[0]), input_wh))
+            velocity[:count] = (moved - key_xyxy[:count]).reshape(-1, 2, 2).mean(1) / (gap * STRIDE)
         return {
             "image": pixels,
             **asdict(targets),
-            "key_image": key_pixels,
+            "key_image": torch.from_numpy(key_pixels),
             "key_xyxy": key_xyxy,
             "key_velocity": velocity,
             "key_count": count,
-            "gap": view.picture.frame - key.frame,
+            "gap": gap,
         }
 
     def _velocity(self, picture: LabelledImage, span: int = 5) -> F32:
@@ -158,16 +197,10 @@ class InPhases(Dataset[Sample]):
 
     def __init__(self, phases: Sequence[Samples]) -> None:
         self.phases = phases
-        self.input_wh = phases[0].input_wh
         self.ends = list(accumulate(len(phase) for phase in phases))
 
     def __len__(self) -> int:
         return self.ends[-1]
-
-    def draw(self, index: int) -> tuple[View, ...]:
-        """See `Samples`."""
-        phase, place = self._locate(index)
-        return phase.draw(place)
 
     def __getitem__(self, index: int) -> Sample:
         phase, place = self._locate(index)
@@ -178,18 +211,64 @@ class InPhases(Dataset[Sample]):
         return self.phases[number], index - (self.ends[number - 1] if number else 0)
 
 
-def render(view: View, input_wh: tuple[int, int]) -> tuple[torch.Tensor, Targets, F64]:
-    """Pixels uint8 (3, H, W) RGB, targets, and the (2, 3) map from source to input pixels."""
-    picture, warp = view.picture, view.warp
-    bgr = picture.read()
-    matrix = warp.matrix((bgr.shape[1], bgr.shape[0]), input_wh)
-    pixels = warp.image(bgr, matrix, input_wh)
-    xyxy = warp.boxes(picture.xyxy, matrix)
-    keep = visible(xyxy, picture.xyxy, magnification(matrix), input_wh)
-    cells = input_wh[1] // STRIDE, input_wh[0] // STRIDE
-    ignore = warp.boxes(picture.ignore, matrix)
-    targets = make_targets(to_cells(xyxy[keep]), picture.ids[keep], to_cells(ignore), cells)
-    return torch.from_numpy(pixels), targets, matrix
+def see(view: View, input_wh: tuple[int, int]) -> tuple[U8, F64]:
+    """Pixels (3, H, W) RGB, and the (2, 3) map from source to input pixels."""
+    bgr = view.picture.read()
+    matrix = view.warp.matrix((bgr.shape[1], bgr.shape[0]), input_wh)
+    return view.warp.image(bgr, matrix, input_wh), matrix
+
+
+def render(views: Sequence[View], input_wh: tuple[int, int], doubts: bool = False) -> tuple[torch.Tensor, Targets]:
+    """Pixels uint8 (3, H, W) RGB and targets of one view, or of four side by side, each a quarter of the picture.
+
+    `doubts`: whether people of few pixels are to be scored low (see `doubt`).
+    """
+    width, height = input_wh
+    if len(views) == 1:
+        places, each_wh = [(0, 0)], input_wh
+    else:
+        each_wh = width // 2, height // 2
+        places = [(x, y) for y in (0, height // 2) for x in (0, width // 2)]
+    pixels = np.empty((3, height, width), np.uint8)
+    parts = []
+    for view, (x, y) in zip(views, places, strict=True):
+        seen, matrix = see(view, each_wh)
+        pixels[:, y : y + each_wh[1], x : x + each_wh[0]] = seen
+        picture, corner = view.picture, np.array([x, y, x, y], np.float32)
+        xyxy = view.warp.boxes(picture.xyxy, matrix)
+        if len(views) > 1:
+            xyxy = np.clip(xyxy, 0, [*each_wh, *each_wh]).astype(np.float32)
+        keep = visible(xyxy, picture.xyxy, magnification(matrix), each_wh)
+        scores = np.ones(len(xyxy), np.float32) if picture.scores is None else picture.scores
+        looks = np.full((len(xyxy), 0), np.nan, np.float16) if picture.looks is None else picture.looks
+        ignore = np.clip(view.warp.boxes(picture.ignore, matrix), 0, [*each_wh, *each_wh])
+        parts.append((xyxy[keep] + corner, picture.ids[keep], ignore + corner, scores[keep], looks[keep]))
+    xyxy, ids, ignore, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
+    if doubts:
+        scores = doubt(scores, np.clip(xyxy[:, 3], 0, height) - np.clip(xyxy[:, 1], 0, height))
+    cells = height // STRIDE, width // STRIDE
+    targets = make_targets(to_cells(xyxy), ids, to_cells(ignore), cells, scores, stack(parts))
+    return torch.from_numpy(pixels), targets
+
+
+def stack(parts: Sequence[tuple[Any, ...]]) -> F16:
+    """The looks of all parts, (n, D); D = LOOKS, with NaN for the persons of pictures that have none."""
+    rows: list[F16] = [
+        np.full((len(part[4]), LOOKS), np.nan, np.float16) if part[4].shape[1] == 0 else part[4] for part in parts
+    ]
+    stacked: F16 = np.concatenate(rows)
+    return stacked
+
+
+def doubt(scores: F32, heights: F32) -> F32:
+    """Scores (n,) lowered for people of few input pixels: a network that is sure of all of them is sure of posts, too.
+
+    From CLEAR pixels down, the logit falls by 2 for each time that the height is divided by e.
+    """
+    sure = np.clip(scores, 0.02, 0.98)
+    logit = np.log(sure / (1 - sure)) + 2 * np.minimum(0, np.log(np.maximum(heights, 1) / CLEAR))
+    lowered: F32 = (1 / (1 + np.exp(-logit))).astype(np.float32)
+    return lowered
 
 
 def to_cells(xyxy: F32) -> F32:

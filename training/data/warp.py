@@ -43,6 +43,15 @@ class Warp:
         """The same geometry with fresh colours."""
         return replace(self, saturation=rng.uniform(0.5, 1.5), value=rng.uniform(0.5, 1.5))
 
+    def panned(self, rng: np.random.Generator, frames: int) -> Self:
+        """What the same camera sees so many frames later, as it turns and comes nearer, by up to 1 % a frame."""
+        reach = 0.01 * frames
+        return replace(
+            self,
+            scale=self.scale * math.exp(rng.uniform(-reach, reach) / 2),
+            shift=(self.shift[0] + rng.uniform(-reach, reach), self.shift[1] + rng.uniform(-reach, reach)),
+        )
+
     def matrix(self, source_wh: tuple[int, int], input_wh: tuple[int, int]) -> F64:
         """(2, 3) map from source pixels to input pixels: letterbox, rotate, scale, shift, shear, flip."""
         (sw, sh), (w, h) = source_wh, input_wh

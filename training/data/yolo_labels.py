@@ -1,4 +1,8 @@
-"""Images with labels as YOLO has them: one text per picture, `class cx cy w h` per line, in 0..1 of the picture."""
+"""Images with labels as YOLO has them: one text per picture, `class cx cy w h [score]` per line, in 0..1 of the picture.
+
+A score says how plain a person is to see, 1 unless given. looks/NAME.npy beside images/ and labels/ may hold what the
+persons look like, one row each (`training.label` writes it).
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +28,7 @@ def read_yolo_labels(folder: Path) -> list[LabelledImage]:
 
 def _read(path: Path) -> LabelledImage:
     labels = path.parent.parent / "labels" / f"{path.stem}.txt"
-    rows = parse_yolo_labels(labels.read_text(), str(labels)) if labels.exists() else np.zeros((0, 5))
+    rows = parse_yolo_labels(labels.read_text(), str(labels)) if labels.exists() else np.zeros((0, 6))
     image = cv2.imread(str(path))
     if image is None:
         raise OSError(f"cannot read {path} as a picture")
@@ -32,11 +36,15 @@ def _read(path: Path) -> LabelledImage:
     centre, half = rows[:, 1:3], rows[:, 3:5] / 2
     xyxy = (np.concatenate((centre - half, centre + half), 1) * (width, height, width, height)).astype(np.float32)
     person = rows[:, 0] == PERSON
-    return single_image(path, xyxy[person], xyxy[~person])
+    looks = path.parent.parent / "looks" / f"{path.stem}.npy"
+    seen = np.load(looks) if looks.exists() else None
+    if seen is not None and len(seen) != person.sum():
+        raise ValueError(f"{looks} describes {len(seen)} persons, {labels} has {person.sum()}; label them again")
+    return single_image(path, xyxy[person], xyxy[~person], rows[person, 5].astype(np.float32), seen)
 
 
 def parse_yolo_labels(text: str, name: str) -> F64:
-    """(n, 5) class and box of each line. Raises ValueError, which speaks of the file as `name`."""
+    """(n, 6) class, box and score of each line. Raises ValueError, which speaks of the file as `name`."""
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -45,7 +53,10 @@ def parse_yolo_labels(text: str, name: str) -> F64:
             row = [float(value) for value in line.split()]
         except ValueError:
             row = []
-        if len(row) != 5 or row[0] not in (PERSON, IGNORE) or not all(-1 <= value <= 2 for value in row[1:]):
-            raise ValueError(f"{name}:{number}: expected '0 or 1, cx cy w h' in 0..1 of the picture, got {line!r}")
+        row += [1.0] * (len(row) == 5)
+        if len(row) != 6 or row[0] not in (PERSON, IGNORE) or not all(-1 <= value <= 2 for value in row[1:]):
+            raise ValueError(
+                f"{name}:{number}: expected '0 or 1, cx cy w h', perhaps a score, in 0..1 of the picture, got {line!r}"
+            )
         rows.append(row)
-    return np.array(rows, np.float64).reshape(-1, 5)
+    return np.array(rows, np.float64).reshape(-1, 6)

@@ -33,8 +33,14 @@ def decode(maps: dict[str, Tensor], peaks: int) -> Decoded:
     points = corner + gather_cells(maps["reg"].float(), cells)
     sides = gather_cells(maps["wh"].float(), cells)
     boxes = torch.cat((points - sides[..., :2], points + sides[..., 2:]), 2) * STRIDE
-    embeddings = unit(gather_cells(maps["id"].float(), cells))
+    embeddings = unit(gather_cells(maps["id"].float(), at_width(cells, width, maps["id"].shape[3])))
     return Decoded(heatmap, points, boxes, scores, embeddings)
+
+
+def at_width(cells: Tensor, width: int, coarser: int) -> Tensor:
+    """Row-major cells of a map `width` wide as those of a map `coarser` wide that covers the same picture."""
+    step = width // coarser
+    return cells if step == 1 else cells // width // step * coarser + cells % width // step
 
 
 def gather_cells(feature: Tensor, cells: Tensor) -> Tensor:

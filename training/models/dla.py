@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.models.deform import DeformConv
-from training.models.heads import TrackingNetwork
+from training.models.heads import FairMotNetwork
 
 BN_MOMENTUM = 0.1
 CHANNELS = (16, 32, 64, 128, 256, 512)
@@ -22,7 +22,7 @@ DEPTHS = (1, 2, 2, 1)
 HEAD_CONV = 256
 
 
-class DlaFairMot(TrackingNetwork):
+class DlaFairMot(FairMotNetwork):
     """FairMOT's `dla_34`, with its sizes as parameters."""
 
     def __init__(
@@ -47,7 +47,7 @@ class DlaFairMot(TrackingNetwork):
         self.ida_up = IdaUp(channels[2], channels[2:5], (1, 2, 4), deform)
 
     def body(self, image: Tensor) -> Tensor:
-        """See `TrackingNetwork.body`."""
+        """See `FairMotNetwork.body`."""
         maps: list[Tensor] = self.dla_up(self.base(image)[2:])
         return self.ida_up(maps[:3])[-1]  # type: ignore[no-any-return]
 

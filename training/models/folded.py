@@ -9,7 +9,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
 from training.models.blocks import ConvBlock, Focus
 from training.models.deform import DeformConv
 from training.models.dla import Block, DlaFairMot, Root, UpConv
-from training.models.heads import HEADS, TrackingNetwork
+from training.models.heads import HEADS, FairMotNetwork, TrackingNetwork
+from training.models.pyramid import PyramidStudent, PyramidTeacher
 from training.models.yolo import YoloBody, YoloFairMot
 
 
@@ -19,13 +20,15 @@ class Folded(nn.Module):
     def __init__(self, network: TrackingNetwork) -> None:
         super().__init__()
         self.network = fold(copy.deepcopy(network).float().eval())
-        if network.has_prior:
+        if network.has_prior and isinstance(network, FairMotNetwork):
             for name in HEADS:
                 head = self.network.get_submodule(name)
                 head[0] = SplitConv(head[0])  # type: ignore[index,operator]
 
     def forward(self, pixels: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
         """As `TrackingNetwork`, but for the range of the pixels."""
+        if not isinstance(self.network, FairMotNetwork):
+            return self.network(pixels, prior)  # type: ignore[no-any-return]
         feature = self.network.body(pixels)
         inputs = feature if prior is None else (feature, prior)
         return {name: self.network.get_submodule(name)(inputs) for name in HEADS}
@@ -53,11 +56,14 @@ class SplitConv(nn.Module):
 
 
 def fold(network: TrackingNetwork) -> TrackingNetwork:
-    """Fold in place what need not be computed per picture, so that `body` takes pixels 0..255."""
+    """Fold in place what need not be computed per picture, so that it takes pixels 0..255."""
     if isinstance(network, YoloFairMot):
         fold_yolo(network.backbone)
     elif isinstance(network, DlaFairMot):
         fold_dla(network)
+    elif isinstance(network, PyramidTeacher | PyramidStudent):
+        with torch.no_grad():  # it has no norms
+            network.first.weight.div_(255)
     else:
         raise TypeError(f"do not know how to fold a {type(network).__name__}")
     return network

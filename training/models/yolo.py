@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from training.models.blocks import C3, ConvBlock, Focus, Spp
-from training.models.heads import TrackingNetwork
+from training.models.heads import FairMotNetwork
 
 
 class YoloBody(nn.Module):
@@ -62,7 +62,7 @@ class YoloBody(nn.Module):
         return m[21](torch.cat((m[19](fine), at4), 1))  # type: ignore[no-any-return]
 
 
-class YoloFairMot(TrackingNetwork):
+class YoloFairMot(FairMotNetwork):
     """FairMOT's `yolo` at a width: heads as wide as the feature, embeddings of 64 unless told otherwise."""
 
     def __init__(self, width: float, prior: bool = False, embedding: int = 64) -> None:
@@ -71,7 +71,7 @@ class YoloFairMot(TrackingNetwork):
         self.width, self.backbone = width, backbone
 
     def body(self, image: Tensor) -> Tensor:
-        """See `TrackingNetwork.body`."""
+        """See `FairMotNetwork.body`."""
         return self.backbone(image)  # type: ignore[no-any-return]
 
     def twin(self, prior: bool) -> Self:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
 from training.data.device_loader import DeviceLoader
+
 from training.data.labelled import LabelledImage
 from training.data.loader import HostLoader, open_loader
 from training.data.samples import InPhases, Pairs, Samples, Views
