@@ -19,7 +19,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-train clean
+.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -48,9 +48,6 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
 	$(BIN)/python -m benchmarks.speed.association
 	$(BIN)/python -m benchmarks.fps
-
-bench-check: $(DEV_READY) ## did something become clearly slower? ratios against stored ones, a minute or two
-	$(BIN)/python -m benchmarks.speed.check $(ARGS)
 
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)

@@ -95,20 +95,15 @@ def evaluate(
 
 
 def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
-    """The table, one block per sequence, pooled last; at its right what FairMOT's evaluator would say."""
+    """The table, one block per sequence, pooled last."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{'':65} by FairMOT's rules"
-        yield (
-            f"{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ids kept':>8} "
-            f"{'MOTA':>6} {'IDF1':>6}"
-        )
+        yield f"\n{sequence:16}   MOTA   IDF1   HOTA     FP     FN  IDSW ids kept"
         for variant, by_sequence in scores.items():
             s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
             yield (
                 f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
                 f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5} "
-                f"{'-' if kept is None else f'{100 * kept:.1f}':>8} "
-                f"{100 * s.fairmot.mota:6.1f} {100 * s.fairmot.idf1:6.1f}"
+                f"{'-' if kept is None else f'{100 * kept:.1f}':>8}"
             )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 from websockets.sync.client import connect
@@ -50,18 +51,7 @@ class Sample:
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the run showed from the end of the warm-up on."""
-
-    cycles: int
-    growth_mb: float
-    more_files: int
-    more_threads: int
-    failures: list[str]
-
-
-def judge(samples: Sequence[Sample]) -> Verdict:
+def judge(samples: Sequence[Sample]) -> dict[str, Any]:
     """Compare the last third of the samples with the first third. Raises ValueError for less than three."""
     third = len(samples) // 3
     if third == 0:
@@ -74,7 +64,13 @@ def judge(samples: Sequence[Sample]) -> Verdict:
     if growth["rss_mb"] >= MAX_GROWTH_MB:
         failures.append(f"memory grew by {growth['rss_mb']:.1f} MB, allowed are {MAX_GROWTH_MB:g}")
     cycles = samples[-1].cycles - samples[0].cycles
-    return Verdict(cycles, round(growth["rss_mb"], 2), int(growth["files"]), int(growth["threads"]), failures)
+    return {
+        "cycles": cycles,
+        "growth_mb": round(growth["rss_mb"], 2),
+        "more_files": int(growth["files"]),
+        "more_threads": int(growth["threads"]),
+        "failures": failures,
+    }
 
 
 def come_and_go(service: ServiceProcess, urls: Sequence[str], names: Iterator[int]) -> None:
@@ -134,7 +130,7 @@ def main() -> int:
     samples = run(options.cycles, options.samples, options.service)
     result = {"conditions": conditions(), "service": options.service, "at_once": AT_ONCE}
     result["samples"] = [asdict(one) for one in samples]
-    return save_verdict("churn", result, asdict(judge(samples)), options.output)
+    return save_verdict("churn", result, judge(samples), options.output)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,26 +64,7 @@ class Arrival:
         return cls(now - begin_s, age_ms, delivered_ms, message["frame_id"], len(message["tracks"]), message["gap"])
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the run showed; everything counts from the end of the warm-up."""
-
-    minutes: float
-    messages_per_s: float
-    age_p50_ms: float
-    age_p95_ms: float
-    age_p99_ms: float
-    delivered_p95_ms: float
-    frames_skipped: int
-    messages_lost: int
-    people: float
-    memory_start_mb: float
-    memory_end_mb: float
-    growth_mb: float
-    failures: list[str]
-
-
-def judge(memory: Sequence[Memory], arrivals: Sequence[Arrival], warm_up_s: float) -> Verdict:
+def judge(memory: Sequence[Memory], arrivals: Sequence[Arrival], warm_up_s: float) -> dict[str, Any]:
     """Compare medians of the first and last tenth of memory after the warm-up, and the age of the tracks.
 
     Raises ValueError when the run is no longer than the warm-up.
@@ -101,21 +82,21 @@ def judge(memory: Sequence[Memory], arrivals: Sequence[Arrival], warm_up_s: floa
         failures.append(f"memory grew by {end - start:.1f} MB, allowed are {MAX_GROWTH_MB:g}")
     if p95 >= MAX_AGE_P95_MS:
         failures.append(f"tracks are {p95:.0f} ms old (p95), allowed are {MAX_AGE_P95_MS:g}")
-    return Verdict(
-        minutes=round(seconds / 60, 2),
-        messages_per_s=round((len(arrivals) - 1) / seconds, 2),
-        age_p50_ms=round(p50, 1),
-        age_p95_ms=round(p95, 1),
-        age_p99_ms=round(p99, 1),
-        delivered_p95_ms=round(float(np.percentile([a.delivered_ms for a in arrivals], 95)), 1),
-        frames_skipped=arrivals[-1].frame_id - arrivals[0].frame_id + 1 - len(arrivals),
-        messages_lost=sum(a.gap for a in arrivals),
-        people=round(float(np.mean([a.people for a in arrivals])), 1),
-        memory_start_mb=round(start, 1),
-        memory_end_mb=round(end, 1),
-        growth_mb=round(end - start, 2),
-        failures=failures,
-    )
+    return {
+        "minutes": round(seconds / 60, 2),
+        "messages_per_s": round((len(arrivals) - 1) / seconds, 2),
+        "age_p50_ms": round(p50, 1),
+        "age_p95_ms": round(p95, 1),
+        "age_p99_ms": round(p99, 1),
+        "delivered_p95_ms": round(float(np.percentile([a.delivered_ms for a in arrivals], 95)), 1),
+        "frames_skipped": arrivals[-1].frame_id - arrivals[0].frame_id + 1 - len(arrivals),
+        "messages_lost": sum(a.gap for a in arrivals),
+        "people": round(float(np.mean([a.people for a in arrivals])), 1),
+        "memory_start_mb": round(start, 1),
+        "memory_end_mb": round(end, 1),
+        "growth_mb": round(end - start, 2),
+        "failures": failures,
+    }
 
 
 def watch(service: ServiceProcess, stream: str, seconds: float) -> tuple[list[Memory], list[Arrival], str]:
@@ -173,7 +154,7 @@ def main() -> int:
     result = {"conditions": conditions(), "video": options.video, "clock": clock, "service": options.service}
     result["rss_mb"] = [round(m.rss_mb, 1) for m in memory]
     draw(memory, arrivals, options.output / "soak.png")
-    return save_verdict("soak", result, asdict(verdict), options.output)
+    return save_verdict("soak", result, verdict, options.output)
 
 
 if __name__ == "__main__":

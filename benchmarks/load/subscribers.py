@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -138,27 +139,7 @@ def _number(name: re.Pattern[bytes], message: bytes) -> float:
     return float(found[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the run showed."""
-
-    subscribers: int
-    stalled: int
-    seconds: float
-    messages: int  # of the stream
-    message_bytes: int
-    delivered_per_s: float  # to all readers together
-    missed: int
-    gaps: int
-    delay_p50_ms: float
-    delay_p95_ms: float
-    memory_start_mb: float
-    memory_end_mb: float
-    memory_peak_mb: float
-    failures: list[str]
-
-
-def judge(readers: Sequence[Reader], stalled: int, seconds: float, memory_mb: Sequence[float]) -> Verdict:
+def judge(readers: Sequence[Reader], stalled: int, seconds: float, memory_mb: Sequence[float]) -> dict[str, Any]:
     """Compare what came with what was sent, and the memory of the end with that of the start."""
     missed, gaps = sum(one.missed for one in readers), sum(one.gaps for one in readers)
     received = sum(len(one.seqs) for one in readers)
@@ -172,22 +153,22 @@ def judge(readers: Sequence[Reader], stalled: int, seconds: float, memory_mb: Se
         failures.append(f"memory grew by {max(memory_mb) - start:.1f} MB, allowed are {MAX_GROWTH_MB:g}")
     if not all(one.seqs and not one.closed for one in readers):
         failures.append("reading subscribers got nothing, or were sent away")
-    return Verdict(
-        subscribers=len(readers) + stalled,
-        stalled=stalled,
-        seconds=round(seconds, 1),
-        messages=max(len(one.seqs) for one in readers),
-        message_bytes=round(sum(one.bytes for one in readers) / max(1, received)),
-        delivered_per_s=round(received / seconds, 1),
-        missed=missed,
-        gaps=gaps,
-        delay_p50_ms=round(p50, 1),
-        delay_p95_ms=round(p95, 1),
-        memory_start_mb=round(start, 1),
-        memory_end_mb=round(end, 1),
-        memory_peak_mb=round(max(memory_mb), 1),
-        failures=failures,
-    )
+    return {
+        "subscribers": len(readers) + stalled,
+        "stalled": stalled,
+        "seconds": round(seconds, 1),
+        "messages": max(len(one.seqs) for one in readers),
+        "message_bytes": round(sum(one.bytes for one in readers) / max(1, received)),
+        "delivered_per_s": round(received / seconds, 1),
+        "missed": missed,
+        "gaps": gaps,
+        "delay_p50_ms": round(p50, 1),
+        "delay_p95_ms": round(p95, 1),
+        "memory_start_mb": round(start, 1),
+        "memory_end_mb": round(end, 1),
+        "memory_peak_mb": round(max(memory_mb), 1),
+        "failures": failures,
+    }
 
 
 def stalled_client(url: str) -> socket.socket:
@@ -202,7 +183,7 @@ def stalled_client(url: str) -> socket.socket:
     return client
 
 
-async def subscribe(url: str, count: int, stalled: int, seconds: float, pid: int) -> Verdict:
+async def subscribe(url: str, count: int, stalled: int, seconds: float, pid: int) -> dict[str, Any]:
     """Connect everybody, let it settle, and watch for `seconds`."""
     with ExitStack() as stack:
         readers = [Reader() for _ in range(count)]
@@ -237,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = options.subscribers - options.stalled
             verdict = asyncio.run(subscribe(url, count, options.stalled, options.seconds, service.process.pid))
     result = {"conditions": conditions(), "people": PEOPLE, "fps": options.fps}
-    return save_verdict("subscribers", result, asdict(verdict), options.output)
+    return save_verdict("subscribers", result, verdict, options.output)
 
 
 if __name__ == "__main__":

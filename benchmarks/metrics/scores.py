@@ -1,7 +1,6 @@
 """Scores of a tracker's output against ground truth: MOTA, IDF1 and HOTA by the rules of MOTChallenge (TrackEval).
 
 Every frame of the range counts, also one without any output; a match needs IoU >= 0.5 (HOTA: a range of thresholds).
-Beside them, as a cross-check, MOTA and IDF1 by FairMOT's rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from benchmarks.metrics.clear import ClearCounts, count_clear
-from benchmarks.metrics.fairmot import FairMotCounts, count_fairmot
 from benchmarks.metrics.hota import HotaCounts, count_hota
 from benchmarks.metrics.identity import IdentityCounts, count_identity
 from benchmarks.metrics.overlaps import measure_overlaps
@@ -18,7 +16,7 @@ from edge.tracking.mot_format import MotBoxes
 POOLED = "pooled"
 """Name of the row over all sequences: counts are summed, ratios are never averaged."""
 
-Counts = TypeVar("Counts", ClearCounts, IdentityCounts, HotaCounts, FairMotCounts)
+Counts = TypeVar("Counts", ClearCounts, IdentityCounts, HotaCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,6 @@ class MotScores:
     clear: ClearCounts
     identity: IdentityCounts
     hota: HotaCounts
-    fairmot: FairMotCounts
 
     def as_record(self) -> dict[str, Any]:
         """Flat and short, for files; ratios are fractions."""
@@ -42,15 +39,13 @@ class MotScores:
             "deta": round(self.hota.deta, 5),
             "assa": round(self.hota.assa, 5),
             **counts,
-            "fairmot": self.fairmot.as_record(),
         }
 
 
 def compare(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> MotScores:
     """Score results over frames first..last, both included."""
     sequence = measure_overlaps(truth, results, first, last)
-    fairmot = count_fairmot(truth, results, first, last)
-    return MotScores(count_clear(sequence), count_identity(sequence), count_hota(sequence), fairmot)
+    return MotScores(count_clear(sequence), count_identity(sequence), count_hota(sequence))
 
 
 def with_pooled(scores: Mapping[str, MotScores]) -> dict[str, MotScores]:
@@ -59,7 +54,6 @@ def with_pooled(scores: Mapping[str, MotScores]) -> dict[str, MotScores]:
         _sum([s.clear for s in scores.values()]),
         _sum([s.identity for s in scores.values()]),
         _sum([s.hota for s in scores.values()]),
-        _sum([s.fairmot for s in scores.values()]),
     )
     return {**scores, POOLED: pooled}
 

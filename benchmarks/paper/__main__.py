@@ -23,7 +23,7 @@ from benchmarks.conditions import RESULTS, ROOT
 from benchmarks.paper.claims import NOISE, accuracy_lines, speed_lines
 from benchmarks.paper.ours import SIZES, Found, Ours, Result
 from benchmarks.paper.rows import SEQUENCES, PaperRow, read_rows, teacher_of
-from benchmarks.paper.sections import bars, by_fairmot, every_period, teacher_by_sequence
+from benchmarks.paper.sections import bars, every_period
 
 NOTES = Path(__file__).with_name("notes.md")
 TITLES = {
@@ -81,17 +81,6 @@ def document(ours: Ours) -> str:
             "## Where ours differs, and why",
             "",
             NOTES.read_text(),
-            "## The teacher alone, by sequence",
-            "",
-            *teacher_by_sequence(ours, rows),
-            "",
-            "## The same results by FairMOT's rules",
-            "",
-            "MOT17's sequences. FairMOT's evaluator forgives misses in frames without any result, and removes results "
-            "that overlap a distractor even where they fit a pedestrian better.",
-            "",
-            *by_fairmot(shipped),
-            "",
             *(line for table in TITLES for line in _table(ours, table, rows)),
         ]
     )

@@ -61,10 +61,6 @@ class Result:
         right = [row["idr"] * row["boxes"] for row in rows]
         return _pooled([row | {"results": n, "right": r} for row, n, r in zip(rows, results, right, strict=True)])
 
-    def fairmot(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
-        """By FairMOT's rules."""
-        return _pooled([row["fairmot"] for row in self.rows(mode, k, sequences)])
-
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -1,8 +1,6 @@
-"""Where a frame's time goes: a table of stages from results of benchmarks.fps, written into docs/PERFORMANCE.md.
+"""Where a frame's time goes: the table of docs/PERFORMANCE.md, from results of benchmarks.fps; measures nothing.
 
-    python -m benchmarks.speed.stages
-
-Measures nothing. The table stands in the document between two comments and is all that this changes there.
+python -m benchmarks.speed.stages
 """
 
 import argparse
@@ -12,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.conditions import RESULTS, ROOT, SIZES
+from benchmarks.conditions import RESULTS, SIZES
 
-BEGIN, END = "<!-- stages: written by python -m benchmarks.speed.stages -->", "<!-- end of stages -->"
 SHOWN = (("teacher", 1), ("atttrack", 2), ("atttrack", 4), ("atttrack", 6), ("atttrack", 12), ("student", 1))
 STAGES = ("teacher", "student", "letterbox", "extrapolate", "association", "keep", "wait", "rest")
 """`rest` is what no stopwatch covers: the schedule, the results' way out."""
@@ -50,33 +47,18 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def insert(document: str, text: str) -> str:
-    """The document with `text` between the two comments. Raises ValueError where they are missing."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the document lacks the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read, write; 2 after one line that says what was missing."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.stages", description=(__doc__ or "").splitlines()[0]
-    )
+    """Read, print; 2 after one line that says what was missing."""
+    about = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.stages", description=about)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of fps-WxH.json")
-    parser.add_argument("--document", type=Path, default=ROOT / "docs" / "PERFORMANCE.md")
     options = parser.parse_args(arguments)
     files = {size: options.results / f"fps-{size}.json" for size in SIZES}
     results = {size: json.loads(path.read_text()) for size, path in files.items() if path.is_file()}
-    try:
-        if not results:
-            raise ValueError(f"no fps-WxH.json in {options.results}; run python -m benchmarks.fps first")
-        options.document.write_text(insert(options.document.read_text(), table(results)))
-    except (OSError, ValueError) as error:
-        print(f"python -m benchmarks.speed.stages: {error}", file=sys.stderr)
+    if not results:
+        print(f"no fps-WxH.json in {options.results}; run python -m benchmarks.fps first", file=sys.stderr)
         return 2
-    print(f"saved {options.document}")
+    print(table(results))
     return 0
 
 

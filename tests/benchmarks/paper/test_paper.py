@@ -38,9 +38,8 @@ def record(
         counts = {"boxes": boxes, "misses": errors, "false_positives": 0, "switches": 0}
         idr = 0.5 * (boxes + boxes - errors) / 2 / boxes
         ratios = {"mota": 1 - errors / boxes, "idf1": 0.5, "hota": 0.5, "idr": idr}
-        fairmot = {"fairmot": counts | {"misses": errors // 2, "results": boxes, "right": boxes}}
         about = {"mode": mode.replace("_", "-"), "k": int(k) or None, "sequence": sequence}
-        written.append(about | counts | ratios | fairmot)
+        written.append(about | counts | ratios)
     conditions = {"conditions": MACHINE, "half": "second", "input": "576x320", "threshold": 0.4}
     return conditions | {"networks": networks or SHIPPED, "rows": written, "trained": trained or {}}
 
@@ -102,9 +101,6 @@ def test_scores_are_pooled_over_counts_within_the_papers_dataset() -> None:
     assert of_15.mota == pytest.approx(92.5)  # with MOT17-09 as ADL-Rundle-6
     assert of_17.idf1 == pytest.approx(50)
     assert found.scores("atttrack", 2, found.sequences("MOT17")) is None
-    by_fairmot = found.fairmot("teacher", None, found.sequences("MOT17"))
-    assert by_fairmot is not None
-    assert (by_fairmot.mota, by_fairmot.idf1) == (pytest.approx(90), pytest.approx(100))
 
 
 def test_results_count_where_none_of_them_is_right() -> None:
@@ -184,15 +180,6 @@ def test_every_period_that_was_run_has_a_line_and_bars_are_told_as_they_are() ->
     assert "| 6 | 54.0 | +1.0 | - | +0.0 |" in text
     assert "at least 3 MOTA above naive mix: +1.0, **not reached**" in text
     assert "within 10 MOTA of its teacher: -6.0, reached" in text
-
-
-def test_the_teacher_stands_by_sequence_next_to_the_papers_average() -> None:
-    text = document(ours(teacher_0__MOT17_02=(100, 40), teacher_0__PETS09_S2L1=(100, 10)))
-    assert "| MOT17-02 | 60.0 | 50.0 | 50.0 | 40 | 0 | 0 |" in text
-    assert "| **ours, MOT17, 1 of 7 sequences** | 60.0 | 50.0 | | | | |" in text
-    assert "| **paper, MOT17, 7 sequences** | 62.4 | 65.9 | | | | |" in text
-    assert "| **paper, MOT15, 11 sequences** | 61.0 | - | | | | |" in text
-    assert "| teacher | 60.0 | 80.0 | 50.0 | 100.0 |" in text  # by FairMOT's rules
 
 
 def test_a_claim_holds_ties_or_does_not() -> None:
