@@ -6,7 +6,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from benchmarks.gpu.subject import Check, Variant
+from benchmarks.gpu.subject import Check, ModelFiles
 from benchmarks.speed.law import fit
 from edge.pipeline.config import PipelineSettings
 from edge.pipeline.modes import Mode
@@ -69,17 +69,17 @@ def _time(engine: Engine, sizes: Sequence[int], queue: CudaStream, repeats: int)
 
 
 def law(check: Check) -> dict[str, Any]:
-    """Frames per second against K for one stream, the fit of the law, and the stages' times, by variant."""
+    """Frames per second against K for one stream, the fit of the law, and the stages' times, by set of model files."""
     found: dict[str, Any] = {}
-    for variant in check.variants():
-        found[variant] = _law_of(check, variant)
+    for files in check.sets_of_files():
+        found[files] = _law_of(check, files)
         check.note(found)
     return found
 
 
-def _law_of(check: Check, variant: Variant) -> dict[str, Any]:
-    """One variant's law."""
-    backend = check.backend(variant)
+def _law_of(check: Check, files: ModelFiles) -> dict[str, Any]:
+    """The law of one set of model files."""
+    backend = check.backend(files)
     frames, repeats = check.frames(6 if check.quick else 240), 1 if check.quick else 3
     periods = (1, 3) if check.quick else PERIODS
     modes: list[tuple[Mode, int]] = [("teacher", 1), ("student", 1), *(("atttrack", k) for k in periods)]

@@ -23,7 +23,7 @@ from engines.tensorrt_engine import TensorRtEngine
 
 SCENE = "synthetic://?seed=1&people=20"
 ROLES = ("teacher", "student", "student-plain")
-Variant = Literal["served", "halved"]
+ModelFiles = Literal["served", "halved"]
 """served: what the service runs, a plan where there is one; halved: the fp16 files, in ONNX Runtime."""
 
 
@@ -52,9 +52,9 @@ class Check:
     quick: bool = False
     """Tiny settings, for rehearsals."""
 
-    def model(self, role: str, variant: Variant = "served") -> Path:
+    def model(self, role: str, files: ModelFiles = "served") -> Path:
         """Path of a model file; role: teacher, student or student-plain."""
-        folder = self.halves if variant == "halved" else self.models
+        folder = self.halves if files == "halved" else self.models
         return folder / f"{self.pair}-{role}-{self.size[0]}x{self.size[1]}.onnx"
 
     @property
@@ -67,21 +67,21 @@ class Check:
         """Folder of the model files in fp16."""
         return self.work / "halved"
 
-    def variants(self) -> tuple[Variant, ...]:
+    def sets_of_files(self) -> tuple[ModelFiles, ...]:
         """Ways to run the whole pair, the one that is probably faster first."""
         halved = all(self.model(role, "halved").is_file() for role in ROLES)
         planned = self.device == "cuda" and self.results().get("plans", {}).get("status") == "ok"
         return ("halved", "served") if halved and not planned else ("served",)
 
-    def fastest(self) -> Variant:
-        """The variant that was the fastest in the step `law`; without that step, what is served."""
+    def fastest(self) -> ModelFiles:
+        """Those that were the fastest in the step `law`; without that step, what is served."""
         found = fastest(self.results())
-        return next((variant for variant in self.variants() if variant == found), "served")
+        return next((files for files in self.sets_of_files() if files == found), "served")
 
-    def backend(self, variant: Variant = "served") -> Backend:
+    def backend(self, files: ModelFiles = "served") -> Backend:
         """Networks and device, with the plans that are there."""
         os.environ["ATTTRACK_PLANS_DIR"] = str(self.plans)
-        folder = self.halves if variant == "halved" else self.models
+        folder = self.halves if files == "halved" else self.models
         return open_backend(folder, self.size, self.device, "atttrack", self.pair, max_batch=self.largest_batch)
 
     def frames(self, count: int) -> list[Frame]:
@@ -135,9 +135,9 @@ class Check:
 
     def _without_plan(self, role: str, device: Device) -> Iterator[Way]:
         """ONNX Runtime."""
-        for variant, precision in (("served", "fp32"), ("halved", "fp16")):
-            path = self.model(role, cast(Variant, variant))
-            if path.is_file() or variant == "served":
+        for files, precision in (("served", "fp32"), ("halved", "fp16")):
+            path = self.model(role, cast(ModelFiles, files))
+            if path.is_file() or files == "served":
                 load = partial(load_engine, path, device, plans=self.plans / "none")
                 yield Way(f"onnx runtime {precision}", precision, True, load)
                 if device.kind == "cuda":

@@ -6,9 +6,8 @@
 Starts the service as a process of its own and RTSP cameras in another, posts streams, follows each over a WebSocket,
 and counts for --seconds after a warm-up. A number of streams is carried when the 95th percentile of the frames' age
 (capture to tracks) is at most 100 ms and no frame is missing anywhere. The number is doubled until it is not carried,
-then bisected; what fails is tried once more, so that a hiccup of the machine does not decide. Once with the lanes'
-keyframes staggered, as the service does it, and once with all of them in the same tick. Cameras and subscribers work
-on the same machine, as decoding does.
+then bisected; what fails is tried once more, so that a hiccup of the machine does not decide. Cameras and subscribers
+work on the same machine, as decoding does.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from websockets.asyncio.client import connect
@@ -31,16 +30,10 @@ from websockets.asyncio.client import connect
 from benchmarks.conditions import RESULTS, conditions, save
 from edge.pipeline.backend import SHIPPED_MODELS
 from edge.pipeline.config import parse_size
-from edge.pipeline.schedule import KeyframeSchedule, LaneState
-from service import __name__ as SERVICE
-from service.__main__ import serve
-from service.configuration import read_settings
-from service.logs import configure_logs
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
 
-Phases = Literal["staggered", "aligned"]
 ATTEMPTS = 2
 """A number of streams is not carried when it fails so often."""
 MAX_AGE_P95_MS = 100.0
@@ -157,10 +150,9 @@ def search(carries: Callable[[int], bool], most: int) -> int:
     return good
 
 
-def measure(options: argparse.Namespace, phases: Phases) -> tuple[int, list[Probe]]:
+def measure(options: argparse.Namespace) -> tuple[int, list[Probe]]:
     """Streams carried, and every probe on the way there."""
     probes: list[Probe] = []
-    module = SERVICE if phases == "staggered" else "benchmarks.load.streams"
     with tempfile.TemporaryDirectory() as folder:
         clip = record(options.video, Path(folder) / "clip.mp4")
         width, height = options.size
@@ -168,7 +160,7 @@ def measure(options: argparse.Namespace, phases: Phases) -> tuple[int, list[Prob
         flags += ["--models", str(options.models), "--pair", options.pair, "--device", options.device]
         flags += ["--allow-loopback", "--state-dir", f"{folder}/state"]
         log = Path(folder) / "service.log"
-        with cameras(clip, options.most) as urls, ServiceProcess(log, *flags, module=module) as service:
+        with cameras(clip, options.most) as urls, ServiceProcess(log, *flags) as service:
             posted: list[str] = []
 
             def carries(count: int) -> bool:
@@ -179,7 +171,7 @@ def measure(options: argparse.Namespace, phases: Phases) -> tuple[int, list[Prob
                 for _ in range(ATTEMPTS):
                     seen = asyncio.run(follow([*map(service.tracks, posted)], options.warm_up, options.seconds))
                     probes.append(judge(seen, options.fps, options.seconds))
-                    print(f"{phases}: {probes[-1]}", flush=True)
+                    print(probes[-1], flush=True)
                     if probes[-1].carried:
                         return True
                 return False
@@ -208,20 +200,6 @@ def film(clip: Path, count: int, pipe: Connection) -> None:
         pipe.recv()
 
 
-def serve_aligned(arguments: list[str]) -> None:
-    """Be the service, but for the phases: a new lane has its keyframes together with the most others."""
-
-    def busiest(self: KeyframeSchedule, new: LaneState) -> int:
-        others = [due for lane_id, due in self._due.items() if lane_id != new.lane_id]
-        load = [sum(tick >= due and (tick - due) % k == 0 for due, k in others) for tick in range(new.k + 1)]
-        return max(range(1, new.k + 1), key=lambda tick: (load[tick], tick))
-
-    setattr(KeyframeSchedule, "_calmest", busiest)  # noqa: B010  (this process measures what the real one avoids)
-    settings = read_settings(arguments)
-    configure_logs(settings.log_level, settings.log_format)
-    serve(settings)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search, print, save."""
     options = _options(arguments)
@@ -229,11 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result: dict[str, Any] = {"conditions": conditions(options.models.glob(f"{options.pair}-*-{width}x{height}.onnx"))}
     result |= {name: getattr(options, name) for name in ("video", "fps", "k", "device", "warm_up", "seconds", "most")}
     result["size"] = f"{width}x{height}"
-    for phases in options.phases:
-        carried, probes = measure(options, phases)
-        result[phases] = {"carried": carried, "probes": [asdict(probe) for probe in probes]}
-        limit = ", the most that was asked for" if carried == options.most else ""
-        print(f"{phases}: {carried} streams at {options.fps:g} frames/s are carried{limit}")
+    carried, probes = measure(options)
+    limit = ", the most that was asked for" if carried == options.most else ""
+    print(f"{carried} streams at {options.fps:g} frames/s are carried{limit}")
+    result |= {"carried": carried, "probes": [asdict(probe) for probe in probes]}
     print(f"saved {save(options.name or f'streams-{width}x{height}', result, options.output)}")
     return 0
 
@@ -248,7 +225,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=32, help="streams to try at most (default 32)")
     parser.add_argument("--seconds", type=float, default=15.0, help="of counting, per probe (default 15)")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before (default 5)")
-    parser.add_argument("--phases", nargs="+", choices=get_args(Phases), default=get_args(Phases))
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR")
     parser.add_argument("--pair", default="yolo")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -266,6 +242,4 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    if "--port" in sys.argv:
-        serve_aligned(sys.argv[1:])
     sys.exit(main())

@@ -19,11 +19,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.conditions import RESULTS, ROOT
-from benchmarks.paper.claims import NOISE, accuracy_lines, speed_lines
-from benchmarks.paper.ours import SIZES, Found, Ours, Result
+from benchmarks.conditions import RESULTS, ROOT, SIZES
+from benchmarks.paper.claims import NOISE, accuracy_lines, bars, every_period, speed_lines
+from benchmarks.paper.ours import Found, Ours, Result
 from benchmarks.paper.rows import SEQUENCES, PaperRow, read_rows, teacher_of
-from benchmarks.paper.sections import bars, every_period
 
 NOTES = Path(__file__).with_name("notes.md")
 TITLES = {

@@ -7,17 +7,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.paper.rows import SAME_VIDEO, SEQUENCES
-from benchmarks.paper.setup import Setup, of_result
+from benchmarks.conditions import SIZES
+from benchmarks.paper.rows import SAME_VIDEO, SEQUENCES, Setup, of_result
 
-SIZES = ("576x320", "1088x608")
 TRAINED = {"teacher": "teacher", "predicted": "teacher", "student": "plain", "naive": "plain"}
 """Mode -> whose training its numbers are about; the student's with prior for any other."""
 COUNTS = ("misses", "false_positives", "switches", "boxes", "results", "right")
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Pooled:
     """Percent, pooled over some sequences by counts."""
 
     mota: float
@@ -54,7 +53,7 @@ class Result:
             row for row in self.record["rows"] if (row["mode"], row["k"]) == (mode, k) and row["sequence"] in sequences
         ]
 
-    def scores(self, mode: str, k: int | None, sequences: Collection[str]) -> Scores | None:
+    def scores(self, mode: str, k: int | None, sequences: Collection[str]) -> Pooled | None:
         """By MOTChallenge's rules; None where nothing was run."""
         rows = self.rows(mode, k, sequences)
         results = [row["boxes"] - row["misses"] + row["false_positives"] for row in rows]
@@ -82,7 +81,7 @@ class Found:
         recipe = self.result.record.get("trained", {}).get(role, {}).get("recipe", {})
         return (recipe["start"], recipe["steps"]) if {"start", "steps"} <= recipe.keys() else None
 
-    def scores(self, sequences: Collection[str]) -> Scores | None:
+    def scores(self, sequences: Collection[str]) -> Pooled | None:
         """Over these sequences."""
         return self.result.scores(self.mode, self.k, sequences)
 
@@ -168,9 +167,9 @@ def _has(found: Found, sequence: str) -> bool:
     return bool(found.result.rows(found.mode, found.k, [sequence]))
 
 
-def _pooled(counts: Sequence[Mapping[str, float]]) -> Scores | None:
+def _pooled(counts: Sequence[Mapping[str, float]]) -> Pooled | None:
     """Of counts by sequence."""
     total = {name: sum(count[name] for count in counts) for name in COUNTS}
     errors = total["misses"] + total["false_positives"] + total["switches"]
     boxes, results = total["boxes"], total["results"]
-    return Scores(100 * (1 - errors / boxes), 100 * 2 * total["right"] / (boxes + results)) if boxes else None
+    return Pooled(100 * (1 - errors / boxes), 100 * 2 * total["right"] / (boxes + results)) if boxes else None

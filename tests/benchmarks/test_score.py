@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from benchmarks import accuracy, trained_run
-from benchmarks.paper.setup import Setup, of_result
+from benchmarks.paper.rows import Setup, of_result
 from benchmarks.score import default_name, main, networks_of, present, wants_pivot
 from benchmarks.trained_run import ScoreError, TrainedRun
 from tests.support.tiny_pair import signature, tiny_model

@@ -13,8 +13,7 @@ from benchmarks.conditions import ROOT
 from benchmarks.paper.__main__ import document, main
 from benchmarks.paper.claims import claims, printed, verdict
 from benchmarks.paper.ours import Ours, Result
-from benchmarks.paper.rows import read_rows, teacher_of
-from benchmarks.paper.setup import Setup, of_result
+from benchmarks.paper.rows import Setup, of_result, read_rows, teacher_of
 from benchmarks.score import _parser
 
 MACHINE = {"cores": 2, "cpu": "CPU", "measured_at": "2026-01-01T00:00:00Z", "commit": "abc"}
