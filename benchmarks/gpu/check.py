@@ -33,9 +33,6 @@ LIMITS: Mapping[str, float] = {
     "sanitizer": 90,
     "law": 90,
     "lanes": 120,
-    "batches": 60,
-    "graphs": 60,
-    "precisions": 150,
 }
 """Steps, the most valuable first, and the most seconds that each may take. Few need them, so the sum is no plan."""
 WORTH_IT = 1 / 4

@@ -1,4 +1,4 @@
-"""How fast is it: engines alone by batch size, with and without CUDA graphs, and one stream against K."""
+"""How fast is it: one stream against K, and what of that is the engines."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,59 +13,10 @@ from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackingPipeline
 from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame
-from engines.device import CudaStream, Device
+from engines.device import Device
 from engines.engine import Engine
-from engines.errors import EngineError
-from engines.load import open_device
 
 PERIODS = (1, 2, 3, 4, 6, 8, 12)
-
-
-def batches(check: Check, precisions: Sequence[str] = ()) -> dict[str, Any]:
-    """Milliseconds of every engine alone by batch size; `precisions`: of plans in these alone."""
-    return _alone(check, check.batches, False, precisions)
-
-
-def graphs(check: Check) -> dict[str, Any]:
-    """The same with CUDA graphs where the service has none, and without where it has some."""
-    return _alone(check, check.batches[::2], True, ())
-
-
-def _alone(check: Check, sizes: Sequence[int], both_ways: bool, precisions: Sequence[str]) -> dict[str, Any]:
-    """Every engine by itself; one that cannot be run says why."""
-    device = open_device(check.device)
-    queue = device.cuda_stream()
-    found: dict[str, Any] = {}
-    for role in ("teacher", "student"):
-        for way in check.ways(role, device, precisions):
-            if not (way.usual or both_ways):
-                continue
-            try:
-                found[f"{role}, {way.name}"] = {
-                    "ms_by_batch": _time(way.load(), sizes, queue, 2 if check.quick else 20)
-                }
-            except EngineError as error:  # one way that fails must not hide the others
-                found[f"{role}, {way.name}"] = {"error": str(error)}
-            check.note(found)
-    return found
-
-
-def _time(engine: Engine, sizes: Sequence[int], queue: CudaStream, repeats: int) -> dict[str, float]:
-    """Batch size -> milliseconds from the call to the result."""
-    execution = engine.prepare(sizes[-1])
-    table = {}
-    for batch in sizes:
-        for _ in range(3):
-            execution.run(batch, queue)
-        queue.synchronize()
-        times = []
-        for _ in range(repeats):
-            started_s = perf_counter()
-            execution.run(batch, queue)
-            queue.synchronize()
-            times.append(1e3 * (perf_counter() - started_s))
-        table[str(batch)] = round(median(times), 4)
-    return table
 
 
 def law(check: Check) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, cast, get_args
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.gpu.lanes import lanes
 from benchmarks.gpu.parity import kernels, parity
-from benchmarks.gpu.speed import batches, graphs, law
+from benchmarks.gpu.speed import law
 from benchmarks.gpu.subject import ROLES, Check
 from engines.device import GpuDevice
 from engines.errors import EngineError
@@ -49,10 +49,10 @@ def plans(check: Check) -> dict[str, Any]:
         raise Skip("neither tensorrt nor tensorrt_rtx is installed")
     found: dict[str, Any] = {}
     for runtime in runtimes:
-        tried = _build(check, runtime, "fp16", ["student"])
+        tried = _build(check, runtime, ["student"])
         if not tried["failed"] and check.device == "cuda":
             tried["failed"] = _cannot_load(check)
-        found[runtime] = tried if tried["failed"] else _build(check, runtime, "fp16", ROLES)
+        found[runtime] = tried if tried["failed"] else _build(check, runtime, ROLES)
         check.note(found)
     if all(entry["failed"] for entry in found.values()):
         shutil.rmtree(check.plans, ignore_errors=True)
@@ -89,28 +89,11 @@ def sanitizer(check: Check) -> dict[str, Any]:
     return found | {"passed": all(entry["exit"] == 0 for entry in found.values())}
 
 
-def precisions(check: Check) -> dict[str, Any]:
-    """Plans in fp32 and int8: are they right, and how fast."""
-    if check.results().get("plans", {}).get("status") != "ok":
-        raise Skip("no plans on this machine")
-    built = list(PlanStore(check.plans).manifests())
-    found: dict[str, Any] = {}
-    for runtime in {manifest.key.runtime for _, manifest in built}:
-        for precision in ("fp32", "int8"):
-            found[f"{runtime} {precision}"] = _build(check, runtime, precision, ROLES)
-            check.note(found)
-    for path, _ in reversed(built):
-        path.touch()  # the newest plan is the one that is served
-    found["parity"] = parity(check, ("fp32", "int8"))
-    check.note(found)
-    return found | {"batches": batches(check, ("fp32", "int8")), "passed": found["parity"]["passed"]}
-
-
-def _build(check: Check, runtime: str, precision: str, roles: Sequence[str]) -> dict[str, Any]:
+def _build(check: Check, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
     """Seconds, and what the builder complained about."""
-    command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", precision]
+    command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", "fp16"]
     command += ["--output", str(check.plans), "--progress", "none", "--max-batch", str(check.largest_batch)]
-    command += ["--optimum-batch", str(check.batches[-1]), *(str(check.model(role)) for role in roles)]
+    command += ["--optimum-batch", str(check.largest_batch // 2), *(str(check.model(role)) for role in roles)]
     started_s = perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     complaint = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1] if done.returncode else ""
@@ -139,8 +122,5 @@ STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
     "sanitizer": sanitizer,
     "law": law,
     "lanes": lanes,
-    "batches": batches,
-    "graphs": graphs,
-    "precisions": precisions,
 }
 """Names as in `benchmarks.gpu_check.LIMITS`."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,7 +17,6 @@ from edge.sources.base import Frame
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
 from engines.load import load_engine
-from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.plan import PlanStore
 from engines.tensorrt_engine import TensorRtEngine
 
@@ -33,8 +32,6 @@ class Way:
 
     name: str
     precision: str
-    usual: bool
-    """Whether the service runs it so; the others have CUDA graphs where it has none, or none where it has."""
     load: Callable[[], Engine]
 
 
@@ -106,11 +103,6 @@ class Check:
         say("partial", result=found)
 
     @property
-    def batches(self) -> tuple[int, ...]:
-        """Batch sizes to measure; plans are tuned for the last."""
-        return (1, 2) if self.quick else (1, 2, 4, 8, 16, 32)
-
-    @property
     def lane_counts(self) -> tuple[int, ...]:
         """Numbers of streams to measure, the most telling first."""
         return (2, 1) if self.quick else (64, 1, 16, 32, 8, 4, 2)
@@ -118,28 +110,17 @@ class Check:
     @property
     def largest_batch(self) -> int:
         """What plans must take: in their first tick, all lanes go to the teacher."""
-        return max(*self.batches, *self.lane_counts)
+        return max(self.lane_counts)
 
-    def ways(self, role: str, device: Device, precisions: Sequence[str] = ()) -> Iterator[Way]:
-        """All ways to run a network here; `precisions`: plans in these alone."""
-        if not precisions:
-            yield from self._without_plan(role, device)
-        if device.kind == "cuda":
-            for path, manifest in PlanStore(self.plans).manifests():
-                precision = manifest.key.precision
-                if Path(manifest.model) == self.model(role) and precision in (precisions or (precision,)):
-                    plan = partial(TensorRtEngine, path, cast(GpuDevice, device))
-                    yield Way(f"{manifest.key.runtime} {precision}", precision, True, plan)
-                    name = f"{manifest.key.runtime} {precision} without graphs"
-                    yield Way(name, precision, False, partial(plan, graphs=False))
-
-    def _without_plan(self, role: str, device: Device) -> Iterator[Way]:
-        """ONNX Runtime."""
+    def ways(self, role: str, device: Device) -> Iterator[Way]:
+        """All ways in which the service would run a network here."""
         for files, precision in (("served", "fp32"), ("halved", "fp16")):
             path = self.model(role, cast(ModelFiles, files))
             if path.is_file() or files == "served":
                 load = partial(load_engine, path, device, plans=self.plans / "none")
-                yield Way(f"onnx runtime {precision}", precision, True, load)
-                if device.kind == "cuda":
-                    recorded = partial(OnnxCudaEngine, path, cast(GpuDevice, device), graphs=True)
-                    yield Way(f"onnx runtime {precision} with graphs", precision, False, recorded)
+                yield Way(f"onnx runtime {precision}", precision, load)
+        if device.kind == "cuda":
+            for path, manifest in PlanStore(self.plans).manifests():
+                if Path(manifest.model) == self.model(role):
+                    plan = partial(TensorRtEngine, path, cast(GpuDevice, device))
+                    yield Way(f"{manifest.key.runtime} {manifest.key.precision}", manifest.key.precision, plan)
