@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -38,23 +37,6 @@ MOST_MISSED = 0.01
 BACK_WITHIN_S = 2.0
 STARTS = 50
 SETTINGS = SourceSettings(first_must_connect=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What was measured."""
-
-    cameras: int
-    frame_rate: float
-    size: str
-    seconds: float
-    missed_share: list[float]  # of each good camera
-    states: dict[str, str]  # of the bad cameras
-    back_s: list[float]  # from a killed camera's return to its next picture
-    decoder_start_cpu_ms: float
-    decoder_private_mb: float
-    decoder_cpu_ms_per_picture: float
-    failures: list[str] = field(default_factory=list)
 
 
 class CountingDoor(LatestFrame):
@@ -179,11 +161,20 @@ def main() -> int:
         back_s = times_to_return(clip, options.kills)
     failures = [f"a good camera missed {share:.1%}" for share in missed if share > MOST_MISSED]
     failures += [f"a killed camera was back after {s:.1f} s" for s in back_s if s > BACK_WITHIN_S]
-    result = Result(
-        *(options.cameras, options.fps, options.size, options.seconds, missed, states),
-        *([round(s, 2) for s in back_s], round(start_ms, 1), round(private, 1), round(per_picture, 2), failures),
-    )
-    return save_verdict("cameras", {"conditions": conditions()}, asdict(result), options.output)
+    result = {
+        "cameras": options.cameras,
+        "frame_rate": options.fps,
+        "size": options.size,
+        "seconds": options.seconds,
+        "missed_share": missed,
+        "states": states,
+        "back_s": [round(s, 2) for s in back_s],
+        "decoder_start_cpu_ms": round(start_ms, 1),
+        "decoder_private_mb": round(private, 1),
+        "decoder_cpu_ms_per_picture": round(per_picture, 2),
+        "failures": failures,
+    }
+    return save_verdict("cameras", {"conditions": conditions()}, result, options.output)
 
 
 if __name__ == "__main__":
