@@ -25,13 +25,13 @@ from benchmarks.id_retention import RetentionCounts, count_retention, sum_retent
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
 from benchmarks.score_export import TrainedRun
 from benchmarks.score_once import once_per_picture
-from edge.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.config import PipelineSettings, parse_size
-from edge.modes import MODES, Mode
-from edge.mot_folders import sequence_folder, sequence_name
-from edge.mot_format import MotBoxes, parse_mot, read_mot
-from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
+from edge.tracking.mot_folders import sequence_folder, sequence_name
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from edge.tracking.tracker import TrackerSettings
 
 HALVES = ("first", "second", "all")

@@ -27,8 +27,8 @@ from benchmarks.fps import SOURCE, read_frames
 from benchmarks.fps_blocks import Bench, measure
 from benchmarks.fps_report import report
 from benchmarks.frame_skipping import Arm
-from edge.backend import SHIPPED_MODELS, open_backend
-from edge.config import parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.config import parse_size
 from edge.tracking.tracker import Tracker
 from engines.errors import EngineError
 

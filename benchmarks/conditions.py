@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edge.backend import Backend
+from edge.pipeline.backend import Backend
 from engines.cuda import CudaDevice
 from engines.gpu import Gpu
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from edge.arrays import F32, F64, I64, Bool
-from edge.boxes import iou_matrix
-from edge.detections import Detections
+from edge.tracking.boxes import iou_matrix
+from edge.tracking.detections import Detections
 
 WALK_HEIGHTS_PER_S = 0.75
 """1.3 m/s for a person of 1.7 m."""

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.clear import match
 from benchmarks.overlaps import DISTRACTORS, MATCH_IOU, ROUNDING, clean, iou, is_scored, lay_over, per_frame
 from edge.arrays import F64, I64, Bool
-from edge.mot_format import PEDESTRIAN, MotBoxes
+from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
 
 DUPLICATE_IOU = 0.3
 """Overlap with a person who was found from which on a false box is a second box of that person."""

@@ -22,12 +22,12 @@ from benchmarks.failure_outlines import plot_outlines
 from benchmarks.failure_pictures import draw
 from benchmarks.failure_plot import plot
 from benchmarks.frame_skipping import ARMS, has_period
-from edge.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.config import check_period, check_threshold, parse_size
-from edge.letterbox import Letterbox
-from edge.mot_folders import sequence_folder, sequence_name
-from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.config import check_period, check_threshold, parse_size
+from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources.base import SourceError
+from edge.tracking.mot_folders import sequence_folder, sequence_name
 from edge.tracking.tracker import TrackerSettings
 from engines.errors import EngineError
 

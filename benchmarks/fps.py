@@ -27,9 +27,9 @@ from benchmarks.fps_blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.fps_plot import plot
 from benchmarks.fps_report import AGREE_WITHIN, again, differences, report, table, worst_law, write_csv
 from benchmarks.frame_skipping import ARMS, Arm
-from edge.backend import SHIPPED_MODELS, open_backend
-from edge.config import parse_size
-from edge.pipeline import PipelineError
+from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.config import parse_size
+from edge.pipeline.pipeline import PipelineError
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
 from engines.errors import EngineError

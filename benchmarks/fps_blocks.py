@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from benchmarks.frame_skipping import Arm, FrameTracker, has_period
 from benchmarks.scatter import relative_error
-from edge.backend import Backend
-from edge.config import PipelineSettings
-from edge.pipeline import TrackingPipeline
+from edge.pipeline.backend import Backend
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
 
 LEAST_WARM_UP = 3

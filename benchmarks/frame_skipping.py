@@ -10,11 +10,11 @@ from typing import Literal
 
 import numpy as np
 
-from edge.detections import Tracks
-from edge.modes import MODES, Mode
-from edge.pipeline import TrackedFrame, TrackingPipeline
-from edge.schedule import KeyframeSchedule
+from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.schedule import KeyframeSchedule
 from edge.sources.base import Frame
+from edge.tracking.detections import Tracks
 
 Arm = Mode | Literal["predicted"]
 """What is compared: the pipeline's modes, and frame skipping."""

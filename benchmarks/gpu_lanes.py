@@ -10,13 +10,13 @@ import numpy as np
 
 from benchmarks.gpu_speed import run_ticks
 from benchmarks.gpu_subject import Check
-from edge.backend import Backend
-from edge.config import PipelineSettings
-from edge.lane import IdentityPolicy
-from edge.modes import Mode
-from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.backend import Backend
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
-from service.worker import Worker
+from service.streams.worker import Worker
 
 FRAME_RATE = 30.0
 PATIENCE_S = 60.0
@@ -99,7 +99,7 @@ def _ring(worker: Worker, every_s: float, done: Event) -> None:
 
 
 class Camera:
-    """A stream whose frames are there when the clock says so: a `service.worker.Lane`."""
+    """A stream whose frames are there when the clock says so: a `service.streams.worker.Lane`."""
 
     k = 6
     mode: Mode = "atttrack"

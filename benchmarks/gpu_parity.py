@@ -7,10 +7,10 @@ import numpy as np
 
 from benchmarks.gpu_subject import ROLES, Check
 from edge.arrays import I32
-from edge.backend import ops_on
-from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.backend import ops_on
 from engines.device import Array, CudaStream, Device
 from engines.engine import Engine
 from engines.errors import EngineError

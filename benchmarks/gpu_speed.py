@@ -8,11 +8,11 @@ from typing import Any
 
 from benchmarks.gpu_subject import Check, Variant
 from benchmarks.speed_law import fit
-from edge.config import PipelineSettings
-from edge.modes import Mode
-from edge.pipeline import TrackingPipeline
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import TrackingPipeline
+from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame
-from edge.tick import InFlight
 from engines.device import CudaStream, Device
 from engines.engine import Engine
 from engines.errors import EngineError

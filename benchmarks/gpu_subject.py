@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from benchmarks.gpu_process import say
 from benchmarks.gpu_verdicts import fastest
-from edge.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.sources import open_source
 from edge.sources.base import Frame
 from engines.device import Device, GpuDevice

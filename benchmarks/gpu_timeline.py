@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.gpu_subject import Check
-from edge.config import PipelineSettings
-from edge.pipeline import TrackingPipeline
-from edge.tick import InFlight
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.pipeline import TrackingPipeline
+from edge.pipeline.tick import InFlight
 
 Span = tuple[int, str, float, float]
 """Tick, what, begin and end in ms."""

@@ -1,10 +1,10 @@
-"""ID retention of a whole sequence; what `service.id_retention` shows of the last minutes of a live stream."""
+"""ID retention of a whole sequence; what `service.tracks.id_retention` shows of the last minutes of a live stream."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from benchmarks.hota import HotaCounts, count_hota
 from benchmarks.identity import IdentityCounts, count_identity
 from benchmarks.overlaps import measure_overlaps
 from benchmarks.score_fairmot import FairMotCounts, count_fairmot
-from edge.mot_format import MotBoxes
+from edge.tracking.mot_format import MotBoxes
 
 POOLED = "pooled"
 """Name of the row over all sequences: counts are summed, ratios are never averaged."""

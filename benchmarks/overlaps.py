@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edge.arrays import F64, I64, Bool
-from edge.boxes import iou_matrix, xywh_to_xyxy
-from edge.mot_format import PEDESTRIAN, MotBoxes
+from edge.tracking.boxes import iou_matrix, xywh_to_xyxy
+from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
 
 MATCH_IOU = 0.5
 """Least overlap of a match."""

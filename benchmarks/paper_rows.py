@@ -37,7 +37,7 @@ class PaperRow:
     """Name below RECIPES; empty where the row has no teacher."""
     student_recipe: str
     mode: str
-    """Of edge.modes; a network alone runs as teacher or as student."""
+    """Of edge.pipeline.modes; a network alone runs as teacher or as student."""
     pivot: bool
     """Whether both networks are exported with pivot features."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from edge.detections import Detections
+from edge.tracking.detections import Detections
 
 
 class PeerError(Exception):

@@ -20,12 +20,12 @@ from benchmarks.conditions import ROOT, conditions
 from benchmarks.frame_skipping import ARMS
 from benchmarks.paper_rows import SEQUENCES
 from benchmarks.score_export import ScoreError, TrainedRun, export, train
-from edge.backend import Backend, open_backend
-from edge.config import parse_size
-from edge.modes import Mode, NetworkName
-from edge.mot_folders import sequence_folder
-from edge.pipeline import PipelineError
+from edge.pipeline.backend import Backend, open_backend
+from edge.pipeline.config import parse_size
+from edge.pipeline.modes import Mode, NetworkName
+from edge.pipeline.pipeline import PipelineError
 from edge.sources.base import SourceError
+from edge.tracking.mot_folders import sequence_folder
 from engines.errors import EngineError
 
 MAPPINGS = ("none", "ifm", "efm")

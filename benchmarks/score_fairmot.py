@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmarks.identity import count_identity
 from benchmarks.overlaps import DISTRACTORS, MATCH_IOU, Overlaps, iou, lay_over, pedestrians, per_frame
 from edge.arrays import F64, I64, Bool
-from edge.mot_format import MotBoxes
+from edge.tracking.mot_format import MotBoxes
 
 FORBIDDEN = 1e4
 """Distance of a pair that overlaps too little; more than all other distances of a frame together."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.backend import Backend
-from edge.modes import NetworkName
+from edge.pipeline.backend import Backend
+from edge.pipeline.modes import NetworkName
 from engines.device import CudaStream
 from engines.engine import Buffers, Engine
 from engines.signature import IMAGE

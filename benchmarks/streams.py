@@ -27,9 +27,9 @@ from urllib.request import Request, urlopen
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.soak import post_stream, record_clip, running_service
 from benchmarks.stream_probe import Probe, follow, judge
-from edge.backend import SHIPPED_MODELS
-from edge.config import parse_size
-from edge.schedule import KeyframeSchedule, LaneState
+from edge.pipeline.backend import SHIPPED_MODELS
+from edge.pipeline.config import parse_size
+from edge.pipeline.schedule import KeyframeSchedule, LaneState
 from service.__main__ import serve
 from service.configuration import read_settings
 from tests.support.clips import read_clip

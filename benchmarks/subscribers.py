@@ -26,12 +26,12 @@ import uvicorn
 
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.soak import post_stream, rss_mb, running_service
-from edge.detections import Tracks, TrackState
-from edge.lane import IdentityPolicy
-from edge.modes import Mode
-from edge.pipeline import TrackedFrame
+from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import TrackedFrame
+from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
-from edge.timings import StageTimes
+from edge.tracking.detections import Tracks, TrackState
 from service.__main__ import DrainingServer
 from service.app import create_app
 from service.configuration import read_settings
@@ -47,7 +47,7 @@ _SEQ, _TS_OUT = re.compile(rb'"seq":(\d+)'), re.compile(rb'"ts_out":([\d.]+)')
 
 
 class CrowdPipeline:
-    """Implements `service.worker.Pipeline` without networks: the same people walk on in every frame."""
+    """Implements `service.streams.worker.Pipeline` without networks: the same people walk on in every frame."""
 
     modes: tuple[Mode, ...] = ("atttrack",)
     depth = 1

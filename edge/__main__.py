@@ -11,15 +11,15 @@ from time import perf_counter
 from tqdm import tqdm
 
 from edge.annotate import Annotator
-from edge.backend import open_backend
-from edge.config import PipelineSettings, parse_size
-from edge.modes import MODES
-from edge.mot_format import MotBoxes, result_lines
-from edge.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.pipeline.backend import open_backend
+from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.modes import MODES
+from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
 from edge.sources.base import Frame, Source, SourceError
 from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
+from edge.tracking.mot_format import MotBoxes, result_lines
 from edge.tracking.tracker import TrackerSettings
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from edge.arrays import F32, U8
-from edge.detections import Tracks
-from edge.pipeline import Kind, TrackedFrame
+from edge.pipeline.pipeline import Kind, TrackedFrame
+from edge.tracking.detections import Tracks
 
 Colour: TypeAlias = tuple[int, int, int]
 """Blue, green, red, as OpenCV has them."""

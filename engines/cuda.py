@@ -319,7 +319,7 @@ class CudaDevice:
             raise DeviceError(
                 f"{error}: the kernels were compiled for other GPUs than sm_{major}{minor}, or by a newer compiler "
                 f"than this driver, which speaks CUDA {version}; update the driver, or compile with that CUDA's nvcc: "
-                "NVCC=/usr/local/cuda/bin/nvcc python -m edge.kernels.build --again"
+                "NVCC=/usr/local/cuda/bin/nvcc python -m edge.ops.kernels.build --again"
             ) from error
 
     def _attribute(self, which: int, device: ctypes.c_int) -> int:

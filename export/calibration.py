@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.arrays import F32, U8
-from edge.letterbox import Letterbox
 from edge.ops.host import HostOps
+from edge.ops.letterbox import Letterbox
 from edge.sources import open_source
 from engines.engine import Execution
 from engines.host import HostDevice

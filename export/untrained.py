@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge.config import parse_size
+from edge.pipeline.config import parse_size
 from engines.signature import Role, Signature
 from export.to_onnx import export
 from training.models.decode import PEAKS

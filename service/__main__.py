@@ -10,7 +10,7 @@ from types import FrameType
 
 import uvicorn
 
-from edge.pipeline import PipelineError
+from edge.pipeline.pipeline import PipelineError
 from engines.errors import EngineError
 from service.app import build_pipeline, create_app
 from service.auth.exposure import ExposureError, check_exposure
@@ -28,7 +28,7 @@ STALLED_CLIENT_S = 30.0
 COMMANDS = {
     "config": "service.config_command",
     "keys": "service.auth.command",
-    "doctor": "service.doctor",
+    "doctor": "service.doctor.command",
 }
 """First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
 

@@ -12,9 +12,9 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from edge.backend import open_backend
-from edge.config import PipelineSettings
-from edge.pipeline import TrackingPipeline
+from edge.pipeline.backend import open_backend
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.pipeline import TrackingPipeline
 from engines.plan import plans_folder
 from engines.plan_builds import BuildCommand, PlanBuilds
 from service.auth.browser import BrowserGuard
@@ -22,13 +22,13 @@ from service.auth.guard import Guard
 from service.auth.keys import KeyRing
 from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
-from service.messages import TrackMessage
 from service.readiness import Progress
 from service.routes import export, health, keys, metrics, schemas, sinks, streams, tickets, tracks, video, zones
 from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import VERSION, Runtime
 from service.settings import Settings
-from service.worker import Pipeline
+from service.streams.worker import Pipeline
+from service.tracks.messages import TrackMessage
 
 STATIC = Path(__file__).parent / "static"
 DESCRIPTION = """

@@ -2,7 +2,7 @@
 URL, and goes when the stream goes.
 
 Counters and histograms are written where things happen; what has a value at any time is read when somebody asks
-(`service.gauges`), so that it costs nothing in between.
+(`service.streams.gauges`), so that it costs nothing in between.
 """
 
 from prometheus_client import (
@@ -17,9 +17,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from edge.pipeline import Kind, TrackedFrame
-from edge.timings import StageTimes
-from service.id_retention import IdRetention
+from edge.pipeline.pipeline import Kind, TrackedFrame
+from edge.pipeline.timings import StageTimes
+from service.tracks.id_retention import IdRetention
 
 AGE_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 """From a wired camera and a GPU to a CPU that falls behind."""

@@ -5,19 +5,19 @@ import logging
 from collections.abc import Callable
 
 from edge.sources.decoding import ON_CPU, choose_decoding
-from service.gauges import Gauges
-from service.hub import HubSettings, TrackHub
 from service.logs import fields
 from service.metrics import Metrics
 from service.readiness import Progress, Readiness
-from service.registry import StreamRegistry
 from service.settings import Settings
 from service.sinks.sinks import Sinks
-from service.spec import StreamSpec
 from service.store import Store
-from service.stream import Stream
-from service.video import VideoFeed, VideoSettings
-from service.worker import Pipeline, Worker
+from service.streams.gauges import Gauges
+from service.streams.registry import StreamRegistry
+from service.streams.spec import StreamSpec
+from service.streams.stream import Stream
+from service.streams.worker import Pipeline, Worker
+from service.tracks.hub import HubSettings, TrackHub
+from service.tracks.video import VideoFeed, VideoSettings
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edge.modes import Mode
+from edge.pipeline.modes import Mode
 from edge.sources.decoding import Wanted
 from edge.tracking.tracker import TrackerSettings
-from service.camera_addresses import AddressPolicy
+from service.cameras.addresses import AddressPolicy
+from service.cameras.url_policy import UrlPolicy
 from service.logs import LogFormat
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
-from service.streams import NewStream
-from service.url_policy import UrlPolicy
+from service.stream_schema import NewStream
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
 DEMO_URL = "synthetic://?people=12&seed=7"

@@ -59,7 +59,7 @@ class StoredStream:
 
     id: str
     document: dict[str, Any] = field(repr=False)
-    """The specification as JSON, with the credentials in it; `service.spec` reads and writes it."""
+    """The specification as JSON, with the credentials in it; `service.streams.spec` reads and writes it."""
     created_at: float
     """Unix time."""
     position: int

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.kernels.build import find_nvcc
+from edge.ops.kernels.build import find_nvcc
 
 on_ci = pytest.mark.skipif(
     os.environ.get("CI") != "true" or platform.machine() != "x86_64", reason="holds for the build machine, x86-64"

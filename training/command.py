@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.mot_folders import sequence_folder
+from edge.tracking.mot_folders import sequence_folder
 from training.data.drawn import draw_sequences
 from training.data.images import read_images
 from training.data.labelled import LabelledImage

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.arrays import F32, U8
-from edge.boxes import iou_matrix
+from edge.tracking.boxes import iou_matrix
 from training.data.images import read_images
 from training.data.yolo_labels import IGNORE, PERSON
 

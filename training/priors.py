@@ -1,9 +1,10 @@
 """The student's second input in training: the frozen teacher's heatmap, moved as in service, and then disturbed.
 
-In service the heatmap comes from `edge.heatmap_memory`; here motion comes from the labels instead of the tracker, with
-noise, and blobs fade, go missing or appear, so that a late, absent or false peak of the teacher makes no ghost.
-The teacher has seen these very frames, which makes its maps cleaner and surer than they will be: the disturbances make
-up for it. `edge.ops.host` is the specification of the movement, which here takes a whole batch, on any device.
+In service the heatmap comes from `edge.pipeline.heatmap_memory`; here motion comes from the labels instead of the
+tracker, with noise, and blobs fade, go missing or appear, so that a late, absent or false peak of the teacher makes no
+ghost. The teacher has seen these very frames, which makes its maps cleaner and surer than they will be: the
+disturbances make up for it. `edge.ops.host` is the specification of the movement, which here takes a whole batch, on
+any device.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.objects import MIN_OVERLAP
+from edge.ops.objects import MIN_OVERLAP
 from engines.signature import STRIDE
 from training.models.decode import Decoded
 from training.recipe import Recipe
@@ -139,7 +140,7 @@ def draw_gaussians(maps: Tensor, centres: Tensor, radii: Tensor, sample: Tensor,
 
 
 def window_radii(sides: Tensor) -> Tensor:
-    """(n,) radii in cells of boxes with `sides` (n, 2): `edge.objects.window_radii`."""
+    """(n,) radii in cells of boxes with `sides` (n, 2): `edge.ops.objects.window_radii`."""
     box = sides.clamp_min(0).ceil()
     total, area = box.sum(1), box.prod(1)
     half = MIN_OVERLAP * total

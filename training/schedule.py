@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.mot_folders import sequence_folder
+from edge.tracking.mot_folders import sequence_folder
 from training.atomic import save_text
 from training.kit import unpack
 from training.recipe import Recipe

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.arrays import I32
-from edge.letterbox import Letterbox
-from edge.pixels import Pixels
+from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import Pixels
 from engines.device import Array, CudaStream
 
 

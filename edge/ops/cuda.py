@@ -1,4 +1,4 @@
-"""Letterbox and extrapolation by the kernels of edge/kernels, bit for bit as `edge.ops.host` does them."""
+"""Letterbox and extrapolation by the kernels of edge/ops/kernels, bit for bit as `edge.ops.host` does them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.arrays import I32
-from edge.kernels.build import KERNELS, kernel_image
-from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
+from edge.ops.kernels.build import KERNELS, kernel_image
+from edge.ops.letterbox import GREY, Letterbox
+from edge.ops.pixels import Pixels, Surface
 from edge.ops.resampling import column_weights, halvings, row_weights
-from edge.pixels import Pixels, Surface
 from engines.cuda import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned

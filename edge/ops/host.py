@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from edge.arrays import F32, F64, I32, U8, Bool
-from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
+from edge.ops.letterbox import GREY, Letterbox
+from edge.ops.pixels import Pixels, Surface
 from edge.ops.resampling import halvings
-from edge.pixels import Pixels, Surface
 from engines.device import CudaStream
 
 
@@ -44,7 +44,7 @@ class HostOps:
             extrapolate(lane.heatmap, lane.owners, lane.shifts, prior[0])
 
     def _as_bgr(self, pixels: Pixels) -> U8:
-        """`edge.pixels.as_bgr`, without an allocation for what lies on the host."""
+        """`edge.ops.pixels.as_bgr`, without an allocation for what lies on the host."""
         image = pixels.download() if isinstance(pixels, Surface) else pixels
         if image.ndim == 3:
             return image

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edge.arrays import U8
-from edge.pixels import Pixels, as_bgr, size_of
+from edge.ops.pixels import Pixels, as_bgr, size_of
 
 Clock = Literal["camera", "host", "media"]
 """Who stamped a frame: the camera, this host on arrival, or the file's own time line."""

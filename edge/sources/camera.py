@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from edge.sources.backoff import Backoff
 from edge.sources.base import Frame, SourceError, SourceState, StateObserver
-from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.messages import Pinned
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.reach import reach
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, Connect, DecodingRefused, on_cpu
 from edge.sources.settings import SourceSettings
 from edge.sources.state import StateCell

@@ -19,7 +19,8 @@ from typing import Literal, get_args
 
 from av.codec.hwaccel import HWAccel
 
-from edge.sources import hardware, jetson, surfaces
+from edge.sources import surfaces
+from edge.sources.gpu import hardware, jetson
 from edge.sources.session import CameraSession, Connect, on_cpu
 from engines.cuda import CudaDevice
 from engines.errors import DeviceError

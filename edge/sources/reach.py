@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
+from edge.sources.rtsp.camera_url import CameraUrl
 
 PROBE_TIMEOUT_S = 1.0
 """A host on the way back does not answer in between: a lost look is repeated soon."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
-from edge.pixels import Pixels
+from edge.ops.pixels import Pixels
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.messages import Exited, Job, Message, Note, Packet, Picture, Task
 from edge.sources.decoder.process import DecoderProcess, DecoderServer
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)

@@ -24,12 +24,12 @@ from av.codec.hwaccel import HWAccel
 from av.error import FFmpegError, InvalidDataError
 
 from edge.arrays import U8
-from edge.pixels import Surface
-from edge.sources.camera_url import CameraUrl
+from edge.ops.pixels import Surface
 from edge.sources.decoder.connection import check_size
 from edge.sources.decoder.messages import Format, Packet, Picture
 from edge.sources.decoder.process import DecoderServer
-from edge.sources.hardware import clip_packets, open_decoder
+from edge.sources.gpu.hardware import clip_packets, open_decoder
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, DecodingRefused, Link
 from edge.sources.settings import SourceSettings
 from engines.cuda import CudaDevice

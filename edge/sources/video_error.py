@@ -6,7 +6,7 @@ FFmpeg's own exceptions carry the URL they were given, password included. They a
 import av
 
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
 
 

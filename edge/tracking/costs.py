@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.arrays import F32, F64
-from edge.boxes import iou_matrix
+from edge.tracking.boxes import iou_matrix
 
 
 def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weight: float, gate: float) -> F64:

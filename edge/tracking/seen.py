@@ -6,8 +6,8 @@ from typing import Self
 import numpy as np
 
 from edge.arrays import F32, F64, I32
-from edge.boxes import xyxy_to_xyah
-from edge.detections import Detections
+from edge.tracking.boxes import xyxy_to_xyah
+from edge.tracking.detections import Detections
 
 SMALLEST_SIDE_PX = 1.0
 FARTHEST_PX = 1e6

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.arrays import F32, F64, I64, Bool
-from edge.boxes import xyah_to_xyxy
-from edge.detections import Detections, Tracks, TrackState
 from edge.tracking.assignment import assign
+from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
+from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
 from edge.tracking.tracklets import Tracklets

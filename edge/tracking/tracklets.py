@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from edge.arrays import F32, F64, I32, I64, U8, Bool
-from edge.detections import TrackState
+from edge.tracking.detections import TrackState
 
 _COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
 """Fields with one row per identity; `motion` has them on its second axis."""

@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
 from service.errors import Forbidden, NotReady, stream_not_found
-from service.registry import StreamRegistry
 from service.runtime import Runtime
+from service.streams.registry import StreamRegistry
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from fastapi.responses import Response
 from pydantic_core import to_json
 
 from service.errors import documented
-from service.formats import coco, mot_text
 from service.routes.dependencies import Needs, RuntimeDependency
+from service.tracks.formats import coco, mot_text
 
 router = APIRouter(tags=["tracks"])
 

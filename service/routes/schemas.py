@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from service.asyncapi import document, message_schema
 from service.routes.dependencies import PUBLIC
+from service.tracks.asyncapi import document, message_schema
 
 router = APIRouter(tags=["schemas"])
 

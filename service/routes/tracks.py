@@ -12,11 +12,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.auth.caller import Caller
 from service.errors import NotFound, Refused, documented, stream_not_found
-from service.hub import HubClosed, Subscription
-from service.messages import Published, TrackMessage
 from service.routes.dependencies import SUBSCRIBES, Needs, RuntimeDependency
 from service.runtime import Runtime
-from service.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
+from service.tracks.hub import HubClosed, Subscription
+from service.tracks.messages import Published, TrackMessage
+from service.tracks.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
 
 router = APIRouter(tags=["tracks"])
 

@@ -8,7 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from service.errors import NotFound, documented
 from service.routes.dependencies import SUBSCRIBES, Needs, RegistryDependency
-from service.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
+from service.tracks.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
 BOUNDARY = b"frame"

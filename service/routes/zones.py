@@ -7,9 +7,9 @@ from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import documented
-from service.registry import StreamRegistry
 from service.routes.dependencies import STARTED, Needs, RegistryDependency
-from service.streams import StreamPatch
+from service.stream_schema import StreamPatch
+from service.streams.registry import StreamRegistry
 from service.zones.counts import Counts
 from service.zones.zone import Zones
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Self
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from service.views import View
+from service.tracks.views import View
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from service.hub import HubClosed, Subscription
-from service.messages import Published
 from service.sinks.address import SinkAddress
+from service.tracks.hub import HubClosed, Subscription
+from service.tracks.messages import Published
 
 log = logging.getLogger(__name__)
 

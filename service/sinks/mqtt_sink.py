@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import aiomqtt
 
-from service.messages import Published
 from service.sinks.address import SinkAddress
 from service.sinks.base import Send
+from service.tracks.messages import Published
 
 TIMEOUT_S = 5.0
 KEEPALIVE_S = 15

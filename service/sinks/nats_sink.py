@@ -10,9 +10,9 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, NoServersError
 
-from service.messages import Published
 from service.sinks.address import SinkAddress
 from service.sinks.base import Send
+from service.tracks.messages import Published
 
 TIMEOUT_S = 5
 

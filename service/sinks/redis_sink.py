@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from service.messages import Published
 from service.sinks.address import SinkAddress
 from service.sinks.base import Send
+from service.tracks.messages import Published
 
 TIMEOUT_S = 5.0
 KEEP = 1000

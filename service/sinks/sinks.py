@@ -6,9 +6,9 @@ from importlib import import_module
 
 from pydantic import BaseModel, Field
 
-from service.hub import TrackHub
 from service.sinks.address import SinkAddress
 from service.sinks.base import QUEUE, Sink, SinkRunner
+from service.tracks.hub import TrackHub
 
 FLUSH_S = 5.0
 """At the end, brokers get so long to take what is queued."""

@@ -21,8 +21,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from edge.arrays import F32, F64, I64, Bool
-from edge.detections import Tracks
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
+from edge.tracking.detections import Tracks
 from edge.tracking.tracker import TIME_TOLERANCE_S, TrackerSettings
 from service.store import StoreError
 from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.accuracy import Variant, draw, evaluate, half_range, lines, rows, variants
 from benchmarks.conditions import conditions, save
 from benchmarks.mot_metrics import POOLED
-from edge.detections import Tracks, TrackState
-from edge.mot_format import read_mot
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
+from edge.tracking.detections import Tracks, TrackState
+from edge.tracking.mot_format import read_mot
 
 FRAMES = 7
 LANE = "source"

@@ -18,8 +18,8 @@ from benchmarks.failure_pictures import FALSE, FOUND, MISSED, draw
 from benchmarks.failure_plot import WIDTH_PX, plot
 from benchmarks.failures import main, sequence_folders
 from benchmarks.mot_metrics import POOLED, compare
-from edge.backend import open_backend
-from edge.mot_format import MotBoxes, parse_mot, read_mot
+from edge.pipeline.backend import open_backend
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from tests.support.tiny_pair import write_tiny_pair
 
 NOTHING = parse_mot([])

@@ -13,7 +13,7 @@ from benchmarks.fps import main, read_frames
 from benchmarks.fps_blocks import Bench, Block, PairedBlock, Runner, measure, to_and_fro
 from benchmarks.fps_report import differences, from_blocks, report
 from benchmarks.scatter import relative_error
-from edge.backend import open_backend
+from edge.pipeline.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from benchmarks.frame_skipping import FrameTracker, has_period, moved
-from edge.config import PipelineSettings
-from edge.detections import Tracks
-from edge.pipeline import TrackingPipeline
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
+from edge.tracking.detections import Tracks
 from tests.support.scripted_backend import Crowd
 
 FPS = 10.0

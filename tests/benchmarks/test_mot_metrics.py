@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
 from benchmarks.overlaps import measure_overlaps
-from edge.mot_format import MotBoxes, parse_mot, read_mot
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 
 SAMPLE = Path(motmetrics.__file__).parent / "data"
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
-from edge.detections import Tracks, TrackState
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
 from edge.sources.base import Frame
-from service.id_retention import WINDOW, IdRetention
+from edge.tracking.detections import Tracks, TrackState
+from service.tracks.id_retention import WINDOW, IdRetention
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from benchmarks.mot_metrics import POOLED, compare, with_pooled
 from benchmarks.score_fairmot import FairMotCounts, count_fairmot
-from edge.boxes import iou_matrix, xywh_to_xyxy
-from edge.mot_format import MotBoxes, parse_mot, read_mot
+from edge.tracking.boxes import iou_matrix, xywh_to_xyxy
+from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 
 SAMPLE = Path(motmetrics.__file__).parent / "data"
 NOTHING = parse_mot([])

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.accuracy import evaluate, open_pipelines, variants
 from benchmarks.frame_skipping import ARMS
 from benchmarks.score_once import OncePerPicture, once_per_picture
-from edge.backend import Backend, open_backend
+from edge.pipeline.backend import Backend, open_backend
 from engines.host import HostStream
 from engines.signature import IMAGE
 from tests.support.scripted_engine import ScriptedEngine

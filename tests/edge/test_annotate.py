@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from edge.annotate import Annotator, colour_of
-from edge.detections import Tracks
-from edge.pipeline import Kind, TrackedFrame
+from edge.pipeline.pipeline import Kind, TrackedFrame
 from edge.sources.base import Frame
+from edge.tracking.detections import Tracks
 
 
 def _tracked(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge.__main__ import main
-from edge.boxes import iou_matrix
-from edge.mot_format import read_mot
+from edge.tracking.boxes import iou_matrix
+from edge.tracking.mot_format import read_mot
 from edge.video_writer import VideoWriter
 from tests.support.drawn import Drawn
 from tests.support.tiny_pair import write_tiny_pair

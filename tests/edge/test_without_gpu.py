@@ -39,8 +39,8 @@ def _run(program: str) -> list[str]:
     "module",
     [
         "edge",
-        "edge.pipeline",
-        "edge.backend",
+        "edge.pipeline.pipeline",
+        "edge.pipeline.backend",
         "edge.ops.cuda",
         "edge.sources.decoding",
         "engines.cuda",
@@ -55,7 +55,7 @@ def test_importing_touches_no_gpu_library(module: str) -> None:
 def test_the_cpu_is_chosen_and_one_line_says_why() -> None:
     lines = _run("""
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
-from edge.backend import open_backend
+from edge.pipeline.backend import open_backend
 backend = open_backend()
 print(backend.device.name, type(backend.ops).__name__, touched)
 """)

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from edge.backend import SHIPPED_MODELS
+from edge.pipeline.backend import SHIPPED_MODELS
 from engines.errors import ModelFileError, SignatureError
 from engines.signature import Signature
 from export.calibration import calibration_feeds

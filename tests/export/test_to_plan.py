@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.backend import SHIPPED_MODELS
+from edge.pipeline.backend import SHIPPED_MODELS
 from engines.errors import DeviceError, ModelFileError, PlanError
 from engines.plan import ANY, PlanStore, read_manifest, read_plan
 from engines.signature import Signature

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="no torch here: pip install -e '.[training]'")
 pytestmark = pytest.mark.training
 
-from edge.backend import open_backend  # noqa: E402
-from edge.config import PipelineSettings  # noqa: E402
-from edge.pipeline import TrackingPipeline  # noqa: E402
+from edge.pipeline.backend import open_backend  # noqa: E402
+from edge.pipeline.config import PipelineSettings  # noqa: E402
+from edge.pipeline.pipeline import TrackingPipeline  # noqa: E402
 from edge.sources.base import Frame  # noqa: E402
 from export.untrained import PATTERN, QUICK, repeat_weights, write_pair  # noqa: E402
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge.backend import open_backend
+from edge.pipeline.backend import open_backend
 from engines.plan_builds import BuildCommand, PlanBuilds
 from service.app import plan_builds
 from service.settings import Settings

@@ -4,8 +4,8 @@ import pytest
 
 from service.errors import Refused
 from service.settings import Settings
-from service.spec import StreamSpec
-from service.streams import NewStream, StreamPatch
+from service.stream_schema import NewStream, StreamPatch
+from service.streams.spec import StreamSpec
 
 SETTINGS = Settings()
 SPEC = StreamSpec.from_request(

@@ -14,7 +14,7 @@ from service.app import build_pipeline, create_app
 from service.readiness import Progress
 from service.runtime import Runtime
 from service.settings import Settings
-from service.worker import Pipeline
+from service.streams.worker import Pipeline
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
 

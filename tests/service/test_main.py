@@ -12,9 +12,9 @@ import pytest
 from websockets.sync.client import connect
 
 from service.__main__ import read_settings, serve
-from service.messages import TrackMessage
 from service.runtime import Runtime
 from service.settings import Settings
+from service.tracks.messages import TrackMessage
 from tests.service.test_tracks_route import receive_all
 from tests.support.service_process import COMMAND, PROJECT, ServiceProcess, environment
 

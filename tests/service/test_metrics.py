@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.arrays import I64
-from edge.detections import Tracks
-from edge.pipeline import Kind, TrackedFrame
+from edge.pipeline.pipeline import Kind, TrackedFrame
+from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
-from edge.timings import StageTimes
-from service.id_retention import WINDOW, IdRetention
+from edge.tracking.detections import Tracks
 from service.metrics import Metrics
+from service.tracks.id_retention import WINDOW, IdRetention
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from websockets.sync.client import connect
 
-from service.asyncapi import document, message_schema
-from service.messages import TrackMessage
+from service.tracks.asyncapi import document, message_schema
+from service.tracks.messages import TrackMessage
 from tests.service.conftest import RunningService
 
 Json = dict[str, Any]

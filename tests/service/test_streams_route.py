@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from service.overload import Overload
+from service.streams.overload import Overload
 from tests.service.conftest import KEY, RunningService
 from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until

@@ -16,9 +16,9 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from edge.mot_format import read_mot
-from service.messages import Published, TrackMessage
+from edge.tracking.mot_format import read_mot
 from service.routes.tracks import TrackList
+from service.tracks.messages import Published, TrackMessage
 from tests.service.conftest import CLIP_FRAMES, SCENE, RunningService
 from tests.service.sinks.brokers import redis_server
 from tests.service.waiting import wait_for_phase, wait_until

@@ -6,13 +6,13 @@ from dataclasses import fields
 
 import numpy as np
 
-from edge.backend import Backend
-from edge.config import PipelineSettings
-from edge.modes import MODES
 from edge.ops.host import HostOps
-from edge.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.backend import Backend
+from edge.pipeline.config import PipelineSettings
+from edge.pipeline.modes import MODES
+from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
+from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame
-from edge.tick import InFlight
 from engines.host import HostDevice
 from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-KERNELS = HERE.parents[1] / "edge" / "kernels"
+KERNELS = HERE.parents[1] / "edge" / "ops" / "kernels"
 
 
 @cache

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from edge.arrays import I32, U8
-from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps
-from edge.pixels import Pixels, Surface
+from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import Pixels, Surface
 from engines.host import HostStream
 from engines.signature import Signature
 from tests.support.scripted_engine import Script

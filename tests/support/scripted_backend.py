@@ -3,8 +3,8 @@
 import numpy as np
 
 from edge.arrays import F32, F64
-from edge.backend import Backend
 from edge.ops.host import HostOps
+from edge.pipeline.backend import Backend
 from engines.host import HostDevice
 from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from edge.arrays import F64
-from edge.detections import Detections
+from edge.tracking.detections import Detections
 from tests.support.textbook_kalman import TextbookFilter
 
 FORBIDDEN = 1e6

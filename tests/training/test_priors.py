@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.arrays import F32, F64
-from edge.boxes import iou_matrix
-from edge.objects import window_radii
 from edge.ops.host import extrapolate, own
+from edge.ops.objects import window_radii
+from edge.tracking.boxes import iou_matrix
 from training.models.decode import Decoded
 from training.priors import SCORE_THRESHOLD, Draws, make_priors
 from training.recipe import Recipe

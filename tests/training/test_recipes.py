@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.modes import MODES
+from edge.pipeline.modes import MODES
 from tests.support.tiny_data import HEIGHT, WIDTH, write_data
 from training import chain
 from training.checkpoint import load_checkpoint

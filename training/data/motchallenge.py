@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from edge.mot_folders import sequence_name
-from edge.mot_format import PEDESTRIAN, MotBoxes, read_mot
+from edge.tracking.mot_folders import sequence_name
+from edge.tracking.mot_format import PEDESTRIAN, MotBoxes, read_mot
 from training.data.labelled import LabelledImage
 
 NEITHER = (2, 6, 7, 8, 12, 13)

@@ -1,8 +1,8 @@
 """`AccessUnits`: whole coded pictures out of the pieces in which RTP carries H.264 and H.265.
 
-A picture is over where RTP says so (its mark, see `edge.sources.rtp`), or else where the next one begins: what FFmpeg's
-parser waits for, one frame period later. Cameras set RTP's marker at each slice, at parameter sets or not at all, too.
-So marks count after `PROOF` pictures that ended at theirs, and never again once a picture went on behind one.
+A picture is over where RTP says so (its mark, see `edge.sources.rtsp.rtp`), or else where the next one begins: what
+FFmpeg's parser waits for, one frame period later. Cameras set RTP's marker at each slice, at parameter sets or not at
+all, too. So marks count after `PROOF` pictures that ended at theirs, and never again once a picture went on behind one.
 """
 
 import re

@@ -10,11 +10,11 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.access_units import CODECS, AccessUnits
 from edge.sources.decoder.outlet import Stop
-from edge.sources.relay import Relay
-from edge.sources.rtp import new_mark
+from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.rtsp.relay import Relay
+from edge.sources.rtsp.rtp import new_mark
 from edge.sources.settings import SourceSettings
 
 OPTIONS = {

@@ -8,11 +8,11 @@ import time
 
 import numpy as np
 
-from edge.sources import jetson
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import check_size, relayed
 from edge.sources.decoder.messages import Job, Picture
 from edge.sources.decoder.outlet import Outlet
+from edge.sources.gpu import jetson
 
 
 def decode_with_gstreamer(outlet: Outlet, job: Job) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
 
 LONGEST = 4096

@@ -13,7 +13,7 @@ from edge.sources.decoder.damage import Damage
 from edge.sources.decoder.frozen import FrozenPicture
 from edge.sources.decoder.messages import Job, Note, Picture
 from edge.sources.decoder.outlet import Outlet
-from edge.sources.hardware import decoded_on_gpu, gpu_decoding
+from edge.sources.gpu.hardware import decoded_on_gpu, gpu_decoding
 from edge.sources.picture import BgrConverter, Nv12Converter
 
 Converter = Callable[[av.VideoFrame], U8]

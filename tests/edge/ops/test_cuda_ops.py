@@ -12,11 +12,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.arrays import F32, I32, U8
-from edge.kernels.build import kernel_image
-from edge.letterbox import Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps, own
+from edge.ops.kernels.build import kernel_image
+from edge.ops.letterbox import Letterbox
 from edge.ops.resampling import MOST_HALVINGS, halvings
 from engines.cuda import CudaArray, CudaDevice
 from engines.errors import DeviceError

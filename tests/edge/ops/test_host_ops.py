@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from edge.arrays import F32, F64, I32, U8
-from edge.letterbox import GREY, Letterbox
 from edge.ops.base import MovedHeatmap
 from edge.ops.host import HostOps, extrapolate, own
+from edge.ops.letterbox import GREY, Letterbox
 from engines.host import HostDevice
 from tests.support.reference_prior import reference_prior
 

@@ -10,8 +10,8 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.camera import PROBE_EVERY_S
-from edge.sources.camera_url import CameraUrl
 from edge.sources.reach import reach
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
 from tests.conftest import ClipFactory
 from tests.support.clips import numbered_image, read_clip

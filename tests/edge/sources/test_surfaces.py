@@ -10,17 +10,18 @@ import av
 import numpy as np
 import pytest
 
-from edge.letterbox import Letterbox
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
-from edge.pixels import Surface, as_bgr
-from edge.sources import hardware, surfaces
+from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import Surface, as_bgr
+from edge.sources import surfaces
 from edge.sources.base import Frame
 from edge.sources.camera import CameraSource
-from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.process import DECODERS
-from edge.sources.hardware import clip_pictures, difference
+from edge.sources.gpu import hardware
+from edge.sources.gpu.hardware import clip_pictures, difference
 from edge.sources.picture import Nv12Converter
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import CameraSession, Connect, DecodingRefused
 from edge.sources.settings import SourceSettings
 from edge.sources.surfaces import SurfaceDecoder, SurfaceSession, decode_clip

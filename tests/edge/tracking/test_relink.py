@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from edge.detections import Detections, Tracks
+from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Tracker, TrackerSettings
 
 FRAME_S = 1 / 25

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.crowd import Crowd
-from edge.detections import Detections, Tracks, TrackState
+from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
 from tests.support.slow_tracker import SlowTracker
 

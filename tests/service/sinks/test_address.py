@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from service.settings import Settings
 from service.sinks.address import SCHEMES, SinkAddress
 from service.sinks.sinks import open_sink
-from service.views import View
+from service.tracks.views import View
 
 secrets = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=6).map(lambda text: f"q{text}Z")
 

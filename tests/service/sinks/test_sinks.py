@@ -18,12 +18,12 @@ import pytest
 import redis.asyncio
 from nats.aio.client import Client as NatsClient
 
-from service.hub import HubSettings, TrackHub
-from service.messages import Published
 from service.sinks import base
 from service.sinks.address import SinkAddress
 from service.sinks.base import SinkRunner
 from service.sinks.sinks import Sinks, open_sink
+from service.tracks.hub import HubSettings, TrackHub
+from service.tracks.messages import Published
 from tests.service.sinks.brokers import PASSWORD, USER, Broker, free_port, mosquitto, nats_server, redis_server
 
 Received = Callable[[int], Awaitable[list[dict[str, Any]]]]
@@ -292,7 +292,7 @@ def test_view_of_the_url_chooses_what_is_sent(tmp_path: Path) -> None:
 
 VICTIM = """
 import asyncio, os, sys
-from service.hub import HubSettings, TrackHub
+from service.tracks.hub import HubSettings, TrackHub
 from service.sinks.sinks import Sinks
 
 async def main():

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from service.messages import TrackMessage
+from service.tracks.messages import TrackMessage
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
 from tests.support.rtsp_server import RtspServer

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from edge.detections import Tracks, TrackState
-from edge.pipeline import TrackedFrame
+from edge.pipeline.pipeline import TrackedFrame
 from edge.sources.base import Frame
+from edge.tracking.detections import Tracks, TrackState
 from service.zones.counter import MARGIN, ZoneCounter, ZoneEvent
 from service.zones.zone import Line, Polygon
 

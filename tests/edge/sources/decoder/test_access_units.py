@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.sources.decoder.access_units import CODECS, MOST_BYTES, PROOF, AccessUnit, AccessUnits
-from edge.sources.rtp import new_mark
+from edge.sources.rtsp.rtp import new_mark
 
 MARK = new_mark()
 START = b"\0\0\0\1"

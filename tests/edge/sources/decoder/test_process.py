@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 import pytest
 
 from edge.sources.base import SourceError
-from edge.sources.camera_url import CameraUrl
 from edge.sources.decoder.messages import Job, Pinned
 from edge.sources.decoder.process import DecoderProcess, DecoderServer
+from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
 
 JOB = Job(CameraUrl.parse("rtsp://viewer:secret@192.0.2.1/live"), SourceSettings(resolve=Pinned(("192.0.2.1",))))

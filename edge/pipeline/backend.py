@@ -1,0 +1,130 @@
+"""The one place that chooses: which device, which model files, which implementation of the pixel work."""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.ops.base import Ops
+from edge.ops.cuda import CudaOps
+from edge.ops.host import HostOps
+from edge.pipeline.modes import MODES, Mode, NetworkName
+from engines.cuda import CudaDevice
+from engines.device import Device
+from engines.engine import Engine
+from engines.errors import DeviceError, ModelFileError, SignatureError
+from engines.load import load_engine, open_device
+from engines.plan_builds import PlanBuilds
+from engines.signature import Signature, check_pair
+
+log = logging.getLogger(__name__)
+
+SHIPPED_MODELS = Path(__file__).parents[2] / "models"
+_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+"""Name in `Backend` -> name in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Everything of a pipeline that depends on the machine, and the networks that were found; each may be missing."""
+
+    device: Device
+    ops: Ops
+    teacher: Engine | None = None
+    student: Engine | None = None
+    """The student with a prior."""
+    plain: Engine | None = None
+    """The student without."""
+
+    @property
+    def engines(self) -> dict[NetworkName, Engine]:
+        """Those that are there."""
+        named: dict[NetworkName, Engine | None] = {
+            "teacher": self.teacher,
+            "student": self.student,
+            "plain": self.plain,
+        }
+        return {name: engine for name, engine in named.items() if engine is not None}
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes whose networks are all there."""
+        return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})
+
+
+def open_backend(
+    models: Path | None = None,
+    size: tuple[int, int] = (576, 320),
+    device: str = "auto",
+    mode: Mode = "atttrack",
+    pair: str = "yolo",
+    threads: int | None = None,
+    plans: Path | None = None,
+    builds: PlanBuilds | None = None,
+    max_batch: int = 1,
+) -> Backend:
+    """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
+
+    models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one; roles are teacher, student and
+    student-plain. size: width and height of the networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU
+    per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`. builds:
+    where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes that the pipeline will have; a
+    plan for fewer does not fit.
+
+    Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
+    """
+    chosen = open_device(device)
+    folder = models or SHIPPED_MODELS
+    needed = MODES[mode].networks
+    engines: dict[NetworkName, Engine] = {}
+    for network, role in _ROLES.items():
+        usable = network != "student" or "teacher" in engines  # who else would make its prior?
+        if network in needed or (usable and _path(folder, pair, role, size).is_file()):
+            path = _find(folder, pair, role, size)
+            try:
+                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch)
+            except DeviceError as error:  # on a Jetson, say, where a network runs as a plan or not at all
+                if network in needed:
+                    raise
+                log.info("the %s network, which mode %s does without, is left out: %s", network, mode, error)
+                continue
+            _check_network(network, engines[network].signature, path)
+    if "teacher" in engines:
+        for network in engines.keys() - {"teacher"}:
+            check_pair(engines["teacher"].signature, engines[network].signature)
+    return Backend(chosen, ops_on(chosen), **engines)
+
+
+def ops_on(device: Device) -> Ops:
+    """The pixel work on `device`. Raises DeviceError where a GPU's kernels cannot be built."""
+    return CudaOps(device) if isinstance(device, CudaDevice) else HostOps()
+
+
+def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
+    """Raise SignatureError where a file is not the network that its name says."""
+    expected = ("teacher" if network == "teacher" else "student", network == "student")
+    if (found.role, found.prior) != expected:
+        raise SignatureError(
+            f"{path} should hold a {expected[0]} with{'' if expected[1] else 'out'} a prior, its metadata say: "
+            f"{found.role} with{'' if found.prior else 'out'}; export it again under its right name"
+        )
+
+
+def _path(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
+    return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx"
+
+
+def _find(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
+    """The model file, or a ModelFileError that says what there is instead."""
+    path = _path(folder, pair, role, size)
+    if path.is_file():
+        return path
+    stems = sorted(file.stem for file in folder.glob("*.onnx"))
+    same_role = re.compile(rf"{re.escape(pair)}-{role}-(\d+x\d+)")
+    sizes = [match[1] for stem in stems if (match := same_role.fullmatch(stem))]
+    if sizes:
+        raise ModelFileError(
+            f"no model file {path.name} in {folder}; this {role} comes in the sizes {', '.join(sizes)}"
+        )
+    raise ModelFileError(f"no model file {path.name} in {folder}; it has {', '.join(stems) or 'no .onnx file'}")

@@ -1,0 +1,86 @@
+"""What the pipeline keeps for one stream."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.heatmap_memory import HeatmapMemory
+from edge.pipeline.modes import Mode
+from edge.pipeline.schedule import LaneState
+from edge.sources.base import Frame
+from edge.tracking.detections import Detections, Tracks
+from edge.tracking.tracker import Tracker
+
+IdentityPolicy = Literal["keep", "reset"]
+"""What becomes of identities when a source reconnects. keep: people are found again by appearance, for
+`TrackerSettings.relink_s`; reset: a new epoch, with ids from 1."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One stream's letterbox, keyframe memory, tracker and counters. Touches no other lane's."""
+
+    lane_id: Final[str]
+    k: int
+    """Keyframe period, frames; may be changed between ticks, as may mode and threshold."""
+    mode: Mode
+    threshold: float
+    """Detections must score higher."""
+    tracker: Tracker
+    memory: Final[HeatmapMemory]
+    letterbox: Letterbox
+    identity: IdentityPolicy = "keep"
+    """May be changed between ticks."""
+    epoch: int = 1
+    """Grows when identities start anew: an id means somebody else in another epoch."""
+    discontinuity: bool = False
+    """Whether the frame tracked last was the first one after a reconnect."""
+    frames_since_teacher: int | None = None
+    """0 on a keyframe; None before the first, and after a reconnect or a change of the picture's size."""
+    _teacher_time_s: float = 0.0
+    _last_time_s: float | None = None
+    _fitted_session: int = 0
+    _tracked_session: int = 0
+
+    def fit(self, frame: Frame) -> None:
+        """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
+        width, height = frame.size
+        box = self.letterbox
+        if (width, height) != (box.source_width, box.source_height):
+            self.letterbox = Letterbox(width, height, box.input_width, box.input_height)
+            self.frames_since_teacher = None
+        if frame.session != self._fitted_session:
+            self._fitted_session = frame.session
+            self.frames_since_teacher = None
+
+    def state(self, frame: Frame) -> LaneState:
+        """What the schedule sees of this lane before `frame`."""
+        if self.frames_since_teacher is None:
+            return LaneState(self.lane_id, self.k, None, None)
+        since_s = frame.time_s - self._teacher_time_s
+        return LaneState(self.lane_id, self.k, self.frames_since_teacher + 1, since_s)
+
+    def begin(self, frame: Frame, keyframe: bool) -> None:
+        """Count the frame."""
+        if keyframe:
+            self.frames_since_teacher = 0
+            self._teacher_time_s = frame.time_s
+        elif self.frames_since_teacher is not None:
+            self.frames_since_teacher += 1
+
+    def associate(self, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+        """Feed the tracker with the time since the last frame; a clock that jumps back counts as none."""
+        dt_s = 0.0 if self._last_time_s is None else max(0.0, frame.time_s - self._last_time_s)
+        self.discontinuity = frame.session != self._tracked_session and self._last_time_s is not None
+        self._last_time_s, self._tracked_session = frame.time_s, frame.session
+        if self.discontinuity:
+            self._start_anew(dt_s)
+        return self.tracker.update(detections, dt_s, threshold, between_keyframes)
+
+    def _start_anew(self, gap_s: float) -> None:
+        """The source was away for `gap_s`: what becomes of the identities."""
+        if self.identity == "keep":
+            self.tracker.interrupt(gap_s)
+        else:
+            self.tracker = Tracker(self.tracker.settings)
+            self.epoch += 1

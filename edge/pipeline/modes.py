@@ -1,0 +1,48 @@
+"""The five ways to run a pair: AttTrack, and the baselines that it is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from edge.pipeline.heatmap_memory import Motion, follow_tracks, stand_still
+from edge.pipeline.schedule import EveryFrame, KeyframePolicy, KeyframeSchedule, NoFrame
+
+Mode = Literal["teacher", "student", "naive", "no-update", "atttrack"]
+NetworkName = Literal["teacher", "student", "plain"]
+"""`student` takes the teacher's heatmap as its prior, `plain` is the student that was trained without."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModePlan:
+    """Which networks a mode needs and what passes between them."""
+
+    about: str
+    """One line for people."""
+    policy: type[KeyframePolicy]
+    """Which frames are keyframes; lanes whose modes have the same one share it."""
+    student: Literal["student", "plain"] | None
+    """The network of all other frames."""
+    motion: Motion | None
+    """How the heatmap moves; None where nothing is kept of it."""
+
+    @property
+    def networks(self) -> tuple[NetworkName, ...]:
+        """What must be loaded."""
+        teacher: tuple[NetworkName, ...] = () if self.policy is NoFrame else ("teacher",)
+        return teacher if self.student is None else (*teacher, self.student)
+
+
+MODES: Mapping[Mode, ModePlan] = MappingProxyType(
+    {
+        "teacher": ModePlan("the teacher on every frame", EveryFrame, None, None),
+        "student": ModePlan("the plain student on every frame", NoFrame, "plain", None),
+        "naive": ModePlan("teacher and plain student in turn, nothing shared", KeyframeSchedule, "plain", None),
+        "no-update": ModePlan(
+            "the student gets the heatmap of the keyframe as it was", KeyframeSchedule, "student", stand_still
+        ),
+        "atttrack": ModePlan(
+            "the student gets the heatmap moved to its frame", KeyframeSchedule, "student", follow_tracks
+        ),
+    }
+)

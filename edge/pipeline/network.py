@@ -1,0 +1,78 @@
+"""A network at work in the pipeline: its device buffers, and the host's copies of what it found."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge.arrays import F32
+from edge.ops.base import Ops
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.tick import Ticket
+from edge.pipeline.timings import StageTimes, Stopwatch
+from edge.tracking.detections import Detections
+from engines.device import Array, CudaStream, Device
+from engines.engine import Engine
+from engines.signature import BOXES, DECODED, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES
+
+
+class Network:
+    """One engine with buffers on the device for one batch, and on the host for the results of `depth` batches.
+
+    The batches follow each other on one cuda_stream, so the device's buffers need no more care than that. On the host,
+    a batch's results stay until another batch has the same turn.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        device: Device,
+        ops: Ops,
+        cuda_stream: CudaStream,
+        times: StageTimes,
+        max_batch: int,
+        depth: int,
+    ) -> None:
+        self.cuda_stream = cuda_stream
+        self._device, self._ops, self._times = device, ops, times
+        self._clock: Stopwatch = times.stages()[engine.signature.role]
+        self._execution = engine.prepare(max_batch)
+        self._prior: Array | None = self._execution.inputs.get(PRIOR)
+        arrays = engine.signature.output_arrays(max_batch)
+        self._found: list[dict[str, F32]] = [
+            {name: device.host_empty(*arrays[name]) for name in DECODED} for _ in range(depth)
+        ]
+
+    def enqueue(self, tickets: Sequence[Ticket], turn: int) -> None:
+        """Letterbox, prior, network and the copy back, for one frame of each lane.
+
+        `turn`, below `depth`: where the results go on the host.
+        """
+        batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
+        with self._times.letterbox(batch):
+            pictures = [ticket.frame.pixels for ticket in tickets]
+            letterboxes = [ticket.letterbox for ticket in tickets]
+            self._ops.letterbox(pictures, letterboxes, inputs[IMAGE][:batch], self.cuda_stream)
+        if self._prior is not None:
+            with self._times.extrapolate(batch):
+                moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]
+                self._ops.extrapolate(moved, self._prior[:batch], self.cuda_stream)
+        with self._clock(batch):
+            self._execution.run(batch, self.cuda_stream)
+            for name, found in self._found[turn].items():
+                self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
+
+    def detections(self, turn: int, row: int, letterbox: Letterbox, threshold: float) -> Detections:
+        """What was found in image `row` of a batch, scores strictly above `threshold`; new arrays."""
+        found = self._found[turn]
+        scores, boxes = found[SCORES][row], found[BOXES][row]
+        good = (scores > threshold) & np.isfinite(boxes).all(axis=1)
+        return Detections(
+            xyxy=letterbox.to_source(boxes[good]),
+            scores=scores[good],
+            embeddings=found[EMBEDDINGS][row][good],
+            points=found[POINTS][row][good],
+        )
+
+    def heatmap(self, row: int) -> Array:
+        """(h, w) of image `row` of the batch enqueued last, for work on the same cuda_stream."""
+        return self._execution.outputs[HEATMAP][row][0]

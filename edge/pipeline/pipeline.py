@@ -1,0 +1,323 @@
+"""One tick's journey, from the newest frame of every lane to its tracks. READ THIS FIRST.
+
+    pipeline = TrackingPipeline(open_backend(), PipelineSettings(k=6))
+    pipeline.add_lane("door")
+    for frame in source:
+        for tracked in pipeline.collect(pipeline.submit({"door": frame})):
+            print(tracked.kind, tracked.tracks.ids)
+
+`submit` puts a tick's work on the device, `collect` waits for it and does the host's part: association, and what the
+next priors need to know. One stream is a batch of one. On a CPU all device work has happened when `submit` returns.
+
+On a device that works on its own, `depth` ticks may be in flight, so that it computes one while the host tracks the one
+before:
+
+    waiting.append(pipeline.submit(newer))
+    if len(waiting) == pipeline.depth:
+        use(pipeline.collect(waiting.popleft()))
+
+Teacher and students have a cuda_stream each and run side by side. What a second tick in flight may use:
+
+- A prior needs its lane's newest keyframe, and how the tracker sees it. Where that keyframe is still in flight,
+  `submit` first does the host's part of its share, and waits for that teacher, but for no other work. Whoever leaves
+  such lanes out of the tick never waits there.
+- Every frame of a lane goes to its tracker in the order of submission: ticks are collected in order, and the shares of
+  one tick have no lane in common.
+- A keyframe's heatmap is put aside on the teacher's cuda_stream behind the results that go to the host; the students'
+  cuda_stream waits for it before the first prior. It takes the slot of the keyframe before the last: by then all
+  frames between those two have been collected.
+- Results on the host have `depth` buffers. All else on the device follows from the order on its cuda_stream.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.backend import Backend
+from edge.pipeline.config import PipelineSettings, check_mode, check_period, check_threshold
+from edge.pipeline.heatmap_memory import HeatmapMemory
+from edge.pipeline.lane import IdentityPolicy, Lane
+from edge.pipeline.modes import MODES, Mode, NetworkName
+from edge.pipeline.network import Network
+from edge.pipeline.schedule import KeyframePolicy, LaneState
+from edge.pipeline.tick import InFlight, Share, Ticket
+from edge.pipeline.tick import Kind as Kind
+from edge.pipeline.tick import TrackedFrame as TrackedFrame  # what comes out, so at hand where it does
+from edge.pipeline.timings import StageTimes
+from edge.sources.base import Frame
+from edge.tracking.tracker import Tracker
+
+
+class PipelineError(Exception):
+    """A pipeline built from parts that do not fit, or used out of order."""
+
+
+class TrackingPipeline:
+    """All lanes of one device. Belongs to one thread."""
+
+    def __init__(self, backend: Backend, settings: PipelineSettings | None = None) -> None:
+        """Allocate every buffer. Raises PipelineError where the backend cannot run the settings' mode."""
+        self.settings = settings or PipelineSettings()
+        self.times = StageTimes()
+        self._backend = backend
+        self._check_mode(self.settings.mode)
+        self.depth = 2 if backend.device.asynchronous else 1
+        """Ticks that may be in flight."""
+        device = backend.device
+        self._teacher_stream, self._student_stream = device.cuda_stream(), device.cuda_stream()
+        self._networks: dict[NetworkName, Network] = {
+            name: Network(
+                engine,
+                device,
+                backend.ops,
+                self._teacher_stream if name == "teacher" else self._student_stream,
+                self.times,
+                self.settings.max_lanes,
+                self.depth,
+            )
+            for name, engine in backend.engines.items()
+        }
+        self.signature = next(iter(backend.engines.values())).signature
+        self._policies: dict[type[KeyframePolicy], KeyframePolicy] = {
+            plan.policy: plan.policy() for plan in MODES.values()
+        }
+        self._lanes: dict[str, Lane] = {}
+        self._in_flight: deque[InFlight] = deque()
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """What a lane may run."""
+        return self._backend.modes
+
+    @property
+    def lane_ids(self) -> tuple[str, ...]:
+        """Lanes in the order in which they were added."""
+        return tuple(self._lanes)
+
+    def add_lane(
+        self,
+        lane_id: str,
+        k: int | None = None,
+        mode: Mode | None = None,
+        threshold: float | None = None,
+        *,
+        identity: IdentityPolicy = "keep",
+    ) -> None:
+        """Start a stream; None for what the settings say. Its first frame is a keyframe.
+
+        k: keyframe period. threshold: the score that a detection must exceed. identity: what becomes of identities when
+        the source reconnects.
+
+        Raises ValueError for a bad value, PipelineError for a mode that cannot run here, a lane that exists or one too
+        many.
+        """
+        tracker = self.settings.tracker
+        period = self.settings.k if k is None else k
+        chosen = self.settings.mode if mode is None else mode
+        least = tracker.score_threshold if threshold is None else threshold
+        check_period(period)
+        check_threshold(least)
+        self._check_mode(chosen)
+        if lane_id in self._lanes:
+            raise PipelineError(f"there is a lane {lane_id!r} already; remove it first")
+        if len(self._lanes) == self.settings.max_lanes:
+            raise PipelineError(f"all {self.settings.max_lanes} lanes are taken; raise max_lanes or remove one")
+        self._lanes[lane_id] = Lane(
+            lane_id=lane_id,
+            k=period,
+            mode=chosen,
+            threshold=least,
+            tracker=Tracker(tracker),
+            memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
+            letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
+            identity=identity,
+        )
+
+    def remove_lane(self, lane_id: str) -> None:
+        """Forget a stream and its identities. Raises PipelineError for an unknown one, or while a tick is in flight."""
+        if self._in_flight:
+            raise PipelineError("cannot remove a lane while a tick is in flight; collect it first")
+        lane = self._lane(lane_id)
+        self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
+        del self._lanes[lane_id]
+        self._policy(lane.mode).forget(lane_id)
+
+    def set_period(self, lane_id: str, k: int) -> None:
+        """Change a lane's keyframe period: a shorter one holds at once, a longer one from the next keyframe on."""
+        check_period(k)
+        self._lane(lane_id).k = k
+
+    def set_mode(self, lane_id: str, mode: Mode) -> None:
+        """Change a lane's mode from its next frame on, which is a keyframe where the mode has any. Identities stay.
+
+        Raises ValueError for an unknown mode, PipelineError for one that cannot run here.
+        """
+        self._check_mode(mode)
+        lane = self._lane(lane_id)
+        if mode != lane.mode:
+            self._policy(lane.mode).forget(lane_id)
+            lane.mode, lane.frames_since_teacher = mode, None
+
+    def set_threshold(self, lane_id: str, threshold: float) -> None:
+        """Change the score that a lane's detections must exceed, from its next frame on."""
+        check_threshold(threshold)
+        self._lane(lane_id).threshold = threshold
+
+    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None:
+        """Change what becomes of a lane's identities at its source's next reconnect."""
+        self._lane(lane_id).identity = identity
+
+    def submit(self, frames: Mapping[str, Frame]) -> InFlight:
+        """Put one tick on the device: at most one frame per lane, for any of the lanes.
+
+        Raises PipelineError for an unknown lane or while `depth` ticks are in flight. After any other error the tick is
+        lost, and its lanes begin with keyframes again.
+        """
+        if len(self._in_flight) == self.depth:
+            raise PipelineError("cannot submit while a tick is in flight; collect it first")
+        lanes = [self._lane(lane_id) for lane_id in frames]
+        with self._restarting(lanes):
+            batches = self._split(lanes, frames)
+            turn = self._free_turn()
+            # The teacher first: it works on while the host does what the students' priors need.
+            shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key="teacher".__ne__)]
+        tick = InFlight(tuple(frames), shares)
+        self._in_flight.append(tick)
+        return tick
+
+    def collect(self, in_flight: InFlight) -> list[TrackedFrame]:
+        """Wait for the oldest tick, track, remember its keyframes; results in the order of the frames submitted.
+
+        Raises PipelineError for any other tick. After any other error the tick is lost as in `submit`. A lane whose
+        results were lost in a later tick's `submit` is left out.
+        """
+        if not self._in_flight or in_flight is not self._in_flight[0]:
+            raise PipelineError("this tick is not in flight: collect each one once, oldest first")
+        self._in_flight.popleft()
+        tracked: dict[str, TrackedFrame] = {}
+        with self._restarting([ticket.lane for share in in_flight.shares for ticket in share.tickets]):
+            for share in reversed(in_flight.shares):  # the students first: the teacher takes longer
+                tracked |= self._finish(share)
+        return [tracked[lane_id] for lane_id in in_flight.order if lane_id in tracked]
+
+    def _split(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[NetworkName, list[Ticket]]:
+        """Which lane's frame goes to which network; counts the frames."""
+        for lane in lanes:
+            lane.fit(frames[lane.lane_id])
+        keyframes = self._choose_keyframes([(lane, lane.state(frames[lane.lane_id])) for lane in lanes])
+        batches: dict[NetworkName, list[Ticket]] = {}
+        for lane in lanes:
+            network = "teacher" if lane.lane_id in keyframes else MODES[lane.mode].student
+            assert network is not None, "a policy without students chooses every frame"  # noqa: S101
+            lane.begin(frames[lane.lane_id], network == "teacher")
+            batches.setdefault(network, []).append(Ticket.of(lane, frames[lane.lane_id]))
+        return batches
+
+    def _choose_keyframes(self, lanes: Sequence[tuple[Lane, LaneState]]) -> frozenset[str]:
+        """Each policy decides for the lanes whose modes have it."""
+        chosen = [
+            policy.select([state for lane, state in lanes if MODES[lane.mode].policy is kind])
+            for kind, policy in self._policies.items()
+        ]
+        return frozenset[str]().union(*chosen)
+
+    def _free_turn(self) -> int:
+        """A result buffer that no tick in flight has."""
+        taken = {share.turn for tick in self._in_flight for share in tick.shares}
+        return next(turn for turn in range(self.depth) if turn not in taken)
+
+    def _enqueue(self, name: NetworkName, tickets: Sequence[Ticket], turn: int) -> Share:
+        """One network's part of a tick."""
+        network, slots, heatmaps = self._networks[name], dict[str, int](), None
+        if name == "student":
+            self._finish_keyframes_of(tickets)
+        network.enqueue(tickets, turn)
+        found = network.cuda_stream.record()
+        if name == "teacher":
+            with self.times.keep(0):
+                for row, ticket in enumerate(tickets):
+                    if MODES[ticket.mode].motion is not None:
+                        memory = ticket.lane.memory
+                        slots[ticket.lane.lane_id] = memory.put_aside(network.heatmap(row), network.cuda_stream)
+                heatmaps = network.cuda_stream.record() if slots else None
+        return Share(name, tickets, turn, found, slots, heatmaps)
+
+    def _finish_keyframes_of(self, tickets: Sequence[Ticket]) -> None:
+        """These lanes' priors need their keyframes: where one is in flight, do the host's part of its share now."""
+        lanes = {ticket.lane.lane_id for ticket in tickets}
+        for share in [share for tick in self._in_flight for share in tick.shares]:
+            if share.network == "teacher" and lanes & share.slots.keys():
+                self._finish(share)
+
+    def _finish(self, share: Share) -> Mapping[str, TrackedFrame]:
+        """The host's part of a share, done once."""
+        if share.tracked is None:
+            tracked = share.tracked = dict[str, TrackedFrame]()
+            with self._restarting([ticket.lane for ticket in share.tickets]):
+                with self.times.wait(len(share.tickets)):
+                    share.found.synchronize()
+                if share.heatmaps is not None:
+                    self._student_stream.wait(share.heatmaps)
+                for row, ticket in enumerate(share.tickets):
+                    tracked[ticket.lane.lane_id] = self._track(share, row, ticket)
+        return share.tracked
+
+    @contextmanager
+    def _restarting(self, lanes: Sequence[Lane]) -> Iterator[None]:
+        """After an error nothing is known of these lanes' keyframes: let the device run empty, begin with new ones."""
+        try:
+            yield
+        except BaseException:
+            for lane in lanes:
+                lane.frames_since_teacher = None
+            self._teacher_stream.synchronize()
+            self._student_stream.synchronize()
+            raise
+
+    def _track(self, share: Share, row: int, ticket: Ticket) -> TrackedFrame:
+        """The host's part for one lane, whose frame was image `row` of the batch."""
+        lane, frame = ticket.lane, ticket.frame
+        with self.times.association(1):
+            least = self._least_score(share.network, ticket.threshold)
+            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
+            tracks = lane.associate(detections, frame, ticket.threshold, between_keyframes=ticket.since_teacher > 0)
+        motion, slot = MODES[ticket.mode].motion, share.slots.get(lane.lane_id)
+        if motion is not None and slot is not None:
+            with self.times.keep(1):
+                objects = motion(detections, tracks, ticket.letterbox)
+                lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
+        return TrackedFrame(
+            lane_id=lane.lane_id,
+            frame=frame,
+            tracks=tracks,
+            kind="teacher" if share.network == "teacher" else "student",
+            k=ticket.k,
+            since_teacher=ticket.since_teacher,
+            epoch=lane.epoch,
+            discontinuity=lane.discontinuity,
+            mode=ticket.mode,
+            threshold=ticket.threshold,
+        )
+
+    def _least_score(self, network: NetworkName, threshold: float) -> float:
+        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
+        return threshold if network == "teacher" else self.settings.tracker.weak_share * threshold
+
+    def _policy(self, mode: Mode) -> KeyframePolicy:
+        return self._policies[MODES[mode].policy]
+
+    def _check_mode(self, mode: Mode) -> None:
+        """Raise ValueError or PipelineError unless lanes can run in `mode`."""
+        check_mode(mode)
+        if mode not in self._backend.modes:
+            wanted, found = MODES[mode].networks, list(self._backend.engines)
+            raise PipelineError(
+                f"mode {mode!r} wants the networks {', '.join(wanted)}; this backend has {', '.join(found) or 'none'}, "
+                f"which is enough for {', '.join(self._backend.modes) or 'no mode'}"
+            )
+
+    def _lane(self, lane_id: str) -> Lane:
+        if lane_id not in self._lanes:
+            raise PipelineError(f"no lane {lane_id!r}; there are {list(self._lanes)}")
+        return self._lanes[lane_id]

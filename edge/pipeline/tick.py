@@ -1,0 +1,84 @@
+"""A tick on its way: which frame of which lane went to which network, under the settings that held then."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.lane import Lane
+from edge.pipeline.modes import Mode, NetworkName
+from edge.sources.base import Frame
+from edge.tracking.detections import Tracks
+from engines.device import Event
+
+Kind = Literal["teacher", "student", "predicted"]
+"""Who saw a frame; `predicted`: nobody, its tracks are the motion model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """A frame and who is in it."""
+
+    lane_id: str
+    frame: Frame
+    tracks: Tracks
+    kind: Kind
+    k: int
+    """The lane's keyframe period at this frame."""
+    since_teacher: int
+    """Frames since the lane's keyframe: 0 on one, -1 where there was none (mode `student`)."""
+    epoch: int = 1
+    """Grows when the lane's identities start anew, which a reconnect does where the lane's policy is `reset`."""
+    discontinuity: bool = False
+    """Whether this is the first frame after a reconnect."""
+    mode: Mode = "atttrack"
+    """The lane's mode at this frame."""
+    threshold: float = 0.4
+    """Who scores lower is a weak detection at best (`TrackerSettings.weak_share`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One lane's frame, and what was true of the lane when it was submitted: it may have changed when collected."""
+
+    lane: Lane
+    frame: Frame
+    letterbox: Letterbox
+    mode: Mode
+    k: int
+    threshold: float
+    since_teacher: int
+    """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
+
+    @classmethod
+    def of(cls, lane: Lane, frame: Frame) -> "Ticket":
+        """The lane as it is now, after `Lane.begin`."""
+        since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
+        return cls(lane, frame, lane.letterbox, lane.mode, lane.k, lane.threshold, since)
+
+
+@dataclass(slots=True)
+class Share:
+    """What one network got of a tick."""
+
+    network: NetworkName
+    tickets: Sequence[Ticket]
+    """In the order of the batch."""
+    turn: int
+    """Which of the networks' result buffers this tick has."""
+    found: Event
+    """The results are on the host."""
+    slots: Mapping[str, int]
+    """Lane -> where in its memory the heatmap was put aside; of keyframes whose heatmap is wanted."""
+    heatmaps: Event | None
+    """All of these copies are done; None where there are none."""
+    tracked: Mapping[str, TrackedFrame] | None = None
+    """Lane -> its result; None until the host's part was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A submitted tick, to be collected once, in the order of submission."""
+
+    order: tuple[str, ...]  # lane ids as they were submitted
+    shares: Sequence[Share]

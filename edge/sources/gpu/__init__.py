@@ -1,0 +1,1 @@
+"""Decoders in hardware: what a machine has, tried on a short clip."""

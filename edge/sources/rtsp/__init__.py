@@ -1,0 +1,1 @@
+"""RTSP without FFmpeg reaching the network: addresses, the relay, and what it adds to RTP."""

@@ -1,0 +1,1 @@
+"""Which cameras may be reached: rules for their URLs and addresses."""

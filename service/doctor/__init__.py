@@ -1,0 +1,1 @@
+"""The command `doctor`: will the service run well on this machine?"""

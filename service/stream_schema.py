@@ -1,0 +1,127 @@
+"""What the API says about streams: the bodies of POST and PATCH, and the answer of GET."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.modes import Mode
+from service.zones.zone import Zones
+
+StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Period = Annotated[int, Field(ge=1, le=100)]
+Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+_IDENTITY = (
+    "What becomes of identities when the camera was away. keep: people are found again by appearance; "
+    "reset: a new epoch begins, with new ids."
+)
+
+
+class NewCredentials(BaseModel):
+    """User name and password of a camera. Write-only: no answer, message or log ever has them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(min_length=1, max_length=256, examples=["viewer"])
+    password: SecretStr = Field(max_length=256, examples=["secret"])
+
+
+class NewStream(BaseModel):
+    """A stream to add; `url` is enough."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"url": "synthetic://?people=8&seed=1"}, {"url": "rtsp://192.168.1.20/live"}]},
+    )
+
+    url: str = Field(description="rtsp://, rtsps:// or synthetic://; files only where the service allows them")
+    id: StreamId | None = Field(default=None, description="Your own id; without it the service makes one.")
+    name: Name | None = Field(default=None, description="For people; the id if absent.")
+    k: Period | None = Field(default=None, description="Keyframe period; the service's default if absent.")
+    mode: Mode | None = Field(
+        default=None, description="How the networks share the work; the service's default if absent."
+    )
+    threshold: Threshold | None = Field(
+        default=None, description="Score that a detection must exceed; the service's default if absent."
+    )
+    zones: Zones = Field(default=(), description="Areas and lines to count in.")
+    identity: IdentityPolicy = Field(default="keep", description=_IDENTITY)
+    credentials: NewCredentials | None = None
+
+
+class StreamPatch(BaseModel):
+    """JSON merge patch (RFC 7396) of a stream: what is left out stays, null stands for the service's default.
+
+    `zones` and `credentials` are replaced as a whole.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"k": 3}, {"name": None, "zones": []}]})
+
+    name: Name | None = Field(default=None, description="null: the id.")
+    k: Period | None = Field(default=None, description="Holds from the next keyframe on, a shorter one at once.")
+    mode: Mode | None = Field(default=None, description="Holds from the next keyframe on.")
+    threshold: Threshold | None = Field(default=None, description="Holds from the next keyframe on.")
+    zones: Zones | None = Field(default=None, description="null: none.")
+    identity: IdentityPolicy | None = Field(default=None, description=_IDENTITY)
+    url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
+    credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
+
+
+class StateView(BaseModel):
+    """What the stream is doing, and why."""
+
+    phase: Phase = Field(
+        description="pending: not begun yet. connecting: the first attempt. running: frames are tracked. degraded: "
+        "they are, but see `cause`. reconnecting: frames failed to come, it goes on trying. failed: given up; PATCH "
+        "its `url` to try again. stopped: the source came to its end."
+    )
+    since: float = Field(description="Unix time of the change to this phase.")
+    cause: str | None = Field(
+        default=None,
+        description="Stable code: connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, "
+        "codec_unsupported, no_video, frozen_picture, overloaded, ended, pipeline_error, and those of POST /streams.",
+    )
+    message: str | None = Field(default=None, description="The cause for people.")
+    attempts: int = Field(default=0, description="Connections that failed since the last frame.")
+    next_retry: float | None = Field(default=None, description="Unix time of the next attempt, while reconnecting.")
+
+
+class StatsView(BaseModel):
+    """Live numbers over the last three seconds; totals since the stream was added."""
+
+    fps: float = Field(description="Frames tracked per second.")
+    frame_age_p50_ms: float | None = Field(description="From capture to tracks.")
+    frame_age_p95_ms: float | None
+    people: int = Field(description="In the newest frame.")
+    frames: int = Field(description="Frames tracked, total.")
+    dropped: int = Field(description="Frames replaced by newer ones before they were tracked, total.")
+    width: int | None = Field(description="Of the source picture, pixels.")
+    height: int | None
+    subscribers: int = Field(description="WebSocket clients now.")
+
+
+class StreamView(BaseModel):
+    """A stream as GET shows it."""
+
+    id: str
+    name: str
+    url: str = Field(description="Without user, password and secret query values.")
+    has_credentials: bool
+    k: int
+    mode: Mode
+    threshold: float
+    zones: Zones
+    identity: IdentityPolicy
+    created_at: float = Field(description="Unix time.")
+    state: StateView
+    stats: StatsView
+
+
+class StreamList(BaseModel):
+    """Streams, oldest first."""
+
+    streams: list[StreamView]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get the next ones; null: these were the last.")

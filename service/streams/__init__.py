@@ -1,0 +1,1 @@
+"""Streams while they run: from the specification to the worker that tracks them."""

@@ -1,0 +1,277 @@
+"""StreamRegistry: the streams of this service, and the one who changes them: in memory, on the device, in the store."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from edge.pipeline.modes import Mode
+from edge.sources.base import SourceError
+from edge.sources.latest import FrameReader
+from service.cameras.url_policy import Address, UrlPolicy
+from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.logs import fields
+from service.settings import Settings
+from service.store import Store, StoredStream, StoreError
+from service.stream_schema import NewStream, StreamPatch
+from service.streams.memory import give_back
+from service.streams.spec import StreamSpec
+from service.streams.stream import Stream
+from service.streams.worker import Worker, WorkerStopped
+
+log = logging.getLogger(__name__)
+
+CLOSE_S = 2.0
+"""For all readers together, at the end of the service."""
+Result = TypeVar("Result")
+MakeStream = Callable[[StreamSpec, float], Stream]
+"""From a specification and the Unix time of its creation."""
+
+
+class StreamRegistry:
+    """Adds, changes and removes streams; belongs to the event loop.
+
+    What returned without an error is in the store: it outlives the death of the process at any moment.
+    """
+
+    def __init__(self, settings: Settings, store: Store, worker: Worker, make: MakeStream) -> None:
+        self._settings = settings
+        self._store = store
+        self._policy: UrlPolicy = settings.url_policy
+        self._worker = worker
+        self._make = make
+        self._streams: dict[str, Stream] = {}
+        self._rows: dict[str, StoredStream] = {}
+        self._changing = asyncio.Lock()
+        self._closed = False
+
+    def restore(self) -> None:
+        """Take over the streams of the store; they are pending until `begin`. Raises StoreError."""
+        for row in self._store.streams():
+            try:
+                spec = StreamSpec.from_document(row.id, row.document)
+            except ValidationError as error:  # whose text has the values, and secrets among them
+                names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+                message = "stream %s cannot be read from the store and is left out: %s"
+                log.error(message, row.id, names, extra=fields("stream_unreadable", stream_id=row.id))
+                continue
+            self._rows[row.id] = row
+            self._streams[row.id] = self._make(spec, row.created_at)
+
+    async def begin(self, cameras: Iterable[NewStream]) -> None:
+        """Start all streams: those taken over, and those of the settings, which are what the settings say now.
+
+        Nothing stops the start: a stream that cannot work any more is failed, with its cause; a camera of the settings
+        that is refused is logged and left out.
+        """
+        wanted = {camera.id: camera for camera in cameras}
+        for row in list(self._rows.values()):
+            if row.from_settings and row.id not in wanted:
+                await self.remove(row.id)
+        await asyncio.gather(*(self._resume(stream, number) for number, stream in enumerate(self.all())))
+        for camera in wanted.values():
+            try:
+                await self._add_first(camera)
+            except ApiError as error:
+                extra = fields("stream_refused", stream_id=camera.id, code=error.code)
+                log.error("cannot start with %s: %s: %s", camera.id, error.code, error.detail, extra=extra)
+
+    async def add(
+        self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
+    ) -> tuple[Stream, bool]:
+        """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
+        spec = StreamSpec.from_request(new, self._settings, idempotency_key)
+        if (known := self._known(spec.id, new)) is not None:
+            return known, False
+        self._check_open()
+        self._check_mode(spec.mode)
+        stream = self._make(spec, time.time())
+        address, reader = await self._open(stream, spec)
+        async with self._changing:
+            if (known := self._known(spec.id, new)) is not None:
+                return known, False
+            self._check_open()
+            if len(self._streams) >= self._settings.max_streams:
+                raise self._too_many()
+            stream.adopt(address, reader)
+            await _obeyed(self._worker.add(stream))
+            try:
+                created_at, document = stream.created_at, spec.document()
+                row = await _kept(lambda: self._store.add_stream(spec.id, document, created_at, from_settings))
+            except ApiError:
+                await _obeyed(self._worker.remove(spec.id))
+                raise
+            self._rows[spec.id], self._streams[spec.id] = row, stream
+        stream.start()
+        log.info("stream %s added: %s", spec.id, address.shown, extra=fields("stream_added", stream_id=spec.id))
+        return stream, True
+
+    async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> Stream:
+        """Change a stream that may be running. Raises NotFound, PreconditionFailed, Refused or NotReady."""
+        async with self._changing:
+            stream = self.get(stream_id)
+            self._check_open()
+            self._check_version(stream_id, if_match)
+            old, spec = stream.spec, stream.spec.changed(patch, self._settings)
+            self._check_mode(spec.mode)
+            moved = (spec.url, spec.credentials) != (old.url, old.credentials)
+            anew = moved or ("url" in patch.model_fields_set and not stream.live)
+            opened = await self._open(stream, spec) if anew else None
+            if spec != old:
+                self._rows[stream_id] = await _kept(lambda: self._store.change_stream(stream_id, spec.document()))
+            stream.spec = spec
+            if spec.zones != old.zones:
+                await asyncio.to_thread(stream.counter.set_zones, spec.zones)
+            if opened is not None:
+                await self._reopen(stream, *opened)
+            else:
+                await _obeyed(self._worker.change(stream))
+        changed = sorted(patch.model_fields_set)
+        extra = fields("stream_changed", stream_id=stream_id)
+        log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing", extra=extra)
+        return stream
+
+    async def remove(self, stream_id: str, if_match: str | None = None) -> None:
+        """Stop a stream and end its subscriptions. Raises NotFound, PreconditionFailed or NotReady."""
+        async with self._changing:
+            stream = self.get(stream_id)
+            self._check_open()
+            self._check_version(stream_id, if_match)
+            await _kept(lambda: self._store.remove_stream(stream_id))
+            await _obeyed(self._worker.remove(stream_id))
+            del self._streams[stream_id], self._rows[stream_id]
+        stream.end_subscriptions()
+        await asyncio.to_thread(stream.close)
+        del stream  # the last reference
+        await asyncio.to_thread(give_back)
+        log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
+
+    def get(self, stream_id: str) -> Stream:
+        """Return a stream. Raises NotFound."""
+        try:
+            return self._streams[stream_id]
+        except KeyError:
+            raise stream_not_found(stream_id) from None
+
+    def all(self) -> list[Stream]:
+        """Return all streams, oldest first."""
+        return list(self._streams.values())
+
+    def position(self, stream_id: str) -> int:
+        """Return the stream's place in the order of creation, which nothing else ever gets. Raises NotFound."""
+        self.get(stream_id)
+        return self._rows[stream_id].position
+
+    def etag(self, stream_id: str) -> str:
+        """Return the name of the stream's present specification, for ETag and If-Match. Raises NotFound."""
+        self.get(stream_id)
+        row = self._rows[stream_id]
+        return f'"{row.position}-{row.version}"'
+
+    async def close(self) -> None:
+        """Stop reading everywhere; what was read may still be tracked."""
+        self._closed = True
+        await asyncio.to_thread(_close_all, self.all())
+
+    async def _resume(self, stream: Stream, number: int) -> None:
+        try:
+            if number >= self._settings.max_streams:
+                raise self._too_many()
+            self._check_mode(stream.mode)
+            address, reader = await self._open(stream, stream.spec)
+            await self._reopen(stream, address, reader)
+        except NotReady:
+            return  # the service ends before it has begun
+        except ApiError as error:
+            stream.fail(error.code, error.detail)
+        except Exception:  # one stream's fault must not keep the others from starting
+            log.exception("stream %s cannot be resumed", stream.id, extra=fields("resume_failed", stream_id=stream.id))
+            stream.fail("internal_error", "the service cannot resume this stream; its log has the reason")
+        else:
+            extra = fields("stream_resumed", stream_id=stream.id)
+            log.info("stream %s resumed: %s", stream.id, address.shown, extra=extra)
+
+    async def _add_first(self, camera: NewStream) -> None:
+        known = self._streams.get(camera.id or "")
+        if known is None:
+            await self.add(camera, from_settings=True)
+        elif known.spec.url != camera.url:
+            if not self._rows[known.id].from_settings:
+                raise Conflict("stream_exists", "a stream with this id was posted before; it stays as it is")
+            await self.update(known.id, StreamPatch(url=camera.url))
+
+    async def _reopen(self, stream: Stream, address: Address, reader: FrameReader) -> None:
+        await _obeyed(self._worker.remove(stream.id))
+        await asyncio.to_thread(stream.close)
+        stream.adopt(address, reader)
+        await _obeyed(self._worker.add(stream))
+        stream.start()
+
+    async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
+        """Look at the address and what it leads to, which may take its time. Raises Refused."""
+
+        def look() -> tuple[Address, FrameReader]:
+            address = self._policy.check(spec.url, spec.credentials)
+            return address, stream.reader(address)
+
+        try:
+            return await asyncio.to_thread(look)
+        except SourceError as error:
+            raise Refused(error.code, str(error)) from None
+
+    def _known(self, stream_id: str, new: NewStream) -> Stream | None:
+        """The stream that exists already and is as asked. Raises Conflict."""
+        known = self._streams.get(stream_id)
+        if known is not None and (differing := known.spec.differences(new)):
+            detail = f"stream {stream_id!r} exists and differs in {', '.join(differing)}; PATCH it or choose another id"
+            raise Conflict("stream_exists", detail)
+        return known
+
+    def _too_many(self) -> LimitReached:
+        most = self._settings.max_streams
+        return LimitReached(
+            "too_many_streams", f"this service takes {most} streams; DELETE one, or raise --max-streams"
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotReady("shutting_down", "the service is shutting down")
+
+    def _check_mode(self, mode: Mode) -> None:
+        if mode not in self._worker.modes:
+            has = ", ".join(self._worker.modes)
+            raise Refused("mode_not_available", f"no model file here for mode {mode!r}; there is one for {has}")
+
+    def _check_version(self, stream_id: str, if_match: str | None) -> None:
+        known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
+        if "*" not in known and self.etag(stream_id) not in known:
+            raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
+
+
+async def _kept(write: Callable[[], Result]) -> Result:
+    """Write into the store. Raises NotReady where that fails: what cannot be kept is not done."""
+    try:
+        return await asyncio.to_thread(write)
+    except StoreError as error:
+        log.error("%s", error, extra=fields("store_failed"))
+        raise NotReady("store_failed", "the change cannot be kept, so it was not made; see the service's log") from None
+
+
+def _close_all(streams: list[Stream]) -> None:
+    for stream in streams:
+        stream.close(timeout_s=0)
+    deadline = time.monotonic() + CLOSE_S
+    for stream in streams:
+        stream.close(max(0.0, deadline - time.monotonic()))
+
+
+async def _obeyed(command: "Future[None]") -> None:
+    """Wait until the device thread has done it."""
+    try:
+        await asyncio.wrap_future(command)
+    except WorkerStopped:
+        raise NotReady("shutting_down", "the service is shutting down") from None

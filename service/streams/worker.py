@@ -1,0 +1,287 @@
+"""The device thread: every tick takes the newest frame of each lane through the pipeline and publishes its tracks."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from threading import Condition, Thread
+from typing import Any, Protocol
+
+from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import TrackedFrame
+from edge.pipeline.timings import StageTimes
+from edge.sources.base import Frame
+from engines.errors import DeviceLostError
+from service.logs import fields
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.25
+"""Longest sleep of an idle worker; its heart beats at least this often."""
+
+
+class WorkerStopped(Exception):
+    """A command came after the end of the device thread."""
+
+
+class Pipeline(Protocol):
+    """What the worker needs of `edge.pipeline.pipeline.TrackingPipeline`."""
+
+    @property
+    def times(self) -> StageTimes: ...
+    @property
+    def modes(self) -> tuple[Mode, ...]: ...
+    @property
+    def depth(self) -> int:
+        """Ticks that may be in flight."""
+        ...
+
+    def add_lane(
+        self, lane_id: str, k: int | None, mode: Mode | None, threshold: float | None, *, identity: IdentityPolicy
+    ) -> None: ...
+    def remove_lane(self, lane_id: str) -> None: ...
+    def set_period(self, lane_id: str, k: int) -> None: ...
+    def set_mode(self, lane_id: str, mode: Mode) -> None: ...
+    def set_threshold(self, lane_id: str, threshold: float) -> None: ...
+    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None: ...
+    def submit(self, frames: Mapping[str, Frame]) -> Any: ...
+    def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
+
+
+class Lane(Protocol):
+    """One stream as the worker sees it; all methods are called on the device thread."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def k(self) -> int: ...
+    @property
+    def mode(self) -> Mode: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def identity(self) -> IdentityPolicy: ...
+    @property
+    def ready(self) -> bool:
+        """Whether a frame waits."""
+        ...
+
+    def take(self) -> Frame | None:
+        """Return the newest frame not taken yet, without waiting."""
+        ...
+
+    def publish(self, tracked: TrackedFrame) -> None:
+        """Send out what was tracked; must not wait."""
+        ...
+
+    def fail(self, code: str, message: str) -> None:
+        """The pipeline cannot go on with this stream; the lane was removed."""
+        ...
+
+
+OnTick = Callable[[StageTimes, list[TrackedFrame]], None]
+"""Gets the pipeline's stopwatches, which never go back, and what the tick tracked."""
+
+
+class Worker:
+    """Owns the pipeline and its thread. All methods may be called on any thread."""
+
+    def __init__(self, build: Callable[[], Pipeline], on_tick: OnTick = lambda times, tracked: None) -> None:
+        """`on_tick` hears of each tick, on the device thread."""
+        self._build = build
+        self._on_tick = on_tick
+        self.bell = Condition()
+        """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
+        self.modes: tuple[Mode, ...] = ()
+        """What a lane may run; none until the pipeline is built."""
+        self.load_s: float | None = None
+        """How long building the pipeline took; None until it is built."""
+        self._commands: deque[Callable[[Pipeline], None]] = deque()
+        self._stopping = False
+        self._built: Future[None] = Future()
+        self._thread = Thread(target=self._run, name="device", daemon=True)
+        self._lanes: dict[str, Lane] = {}
+        self._in_flight: deque[tuple[Mapping[str, Frame], Any]] = deque()
+        self._suspects: set[str] = set()
+        self._beat_at = time.monotonic()
+
+    def start(self) -> None:
+        """Build the pipeline on the device thread; raises what building raised."""
+        self.launch().result()
+
+    def launch(self) -> "Future[None]":
+        """Start the device thread; the future is done when the pipeline is built, or has what building raised."""
+        self._built.set_running_or_notify_cancel()  # whoever waits may go, the building goes on
+        self._thread.start()
+        return self._built
+
+    def stop(self, timeout_s: float | None = None) -> None:
+        """Finish the ticks under way, publish them and end the thread; see `alive`, if it does not in time.
+
+        A pipeline being built is not waited for.
+        """
+        with self.bell:
+            self._stopping = True
+            self.bell.notify_all()
+        if self.alive and not self.building:
+            self._thread.join(timeout_s)
+
+    @property
+    def building(self) -> bool:
+        """Whether the device thread still builds the pipeline; its heart does not beat meanwhile."""
+        return self.alive and not self._built.done()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the device thread has not ended."""
+        return self._thread.is_alive()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last sign of life; 0 before the thread began, infinite once it ended."""
+        if self._thread.ident is None:
+            return 0.0
+        return time.monotonic() - self._beat_at if self.alive else float("inf")
+
+    def add(self, lane: Lane) -> "Future[None]":
+        """Track `lane` from the next tick on; the future has the error if the pipeline refuses."""
+        return self._command(lambda pipeline: self._add(pipeline, lane))
+
+    def change(self, lane: Lane) -> "Future[None]":
+        """Apply the lane's k, mode, threshold and identity as they are now. Unknown lanes are ignored."""
+        return self._command(lambda pipeline: self._change(pipeline, lane))
+
+    def remove(self, lane_id: str) -> "Future[None]":
+        """Forget a lane; once done, nothing of it is published any more. Unknown lanes are ignored."""
+        return self._command(lambda pipeline: self._remove(pipeline, lane_id))
+
+    def _command(self, action: Callable[[Pipeline], None]) -> "Future[None]":
+        done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # whoever waits may go, the command stands
+
+        def obey(pipeline: Pipeline) -> None:
+            try:
+                action(pipeline)
+            except Exception as error:  # the caller's to handle, not the device thread's
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        with self.bell:
+            if self._stopping:
+                done.set_exception(WorkerStopped("the device thread has stopped"))
+            else:
+                self._commands.append(obey)
+                self.bell.notify_all()
+        return done
+
+    def _run(self) -> None:
+        began_s = time.monotonic()
+        try:
+            pipeline = self._build()
+            self.modes, self.load_s = pipeline.modes, time.monotonic() - began_s
+        except BaseException as error:
+            self._built.set_exception(error)
+            return
+        self._built.set_result(None)
+        try:
+            while self._wait():
+                if self._commands:
+                    self._finish(pipeline)  # lanes come and go between ticks
+                    self._obey(pipeline)
+                if frames := self._take():
+                    self._tick(pipeline, frames)
+                else:
+                    self._finish(pipeline)  # nothing new to compute meanwhile
+            self._finish(pipeline)
+        except Exception:  # /healthz tells; a thread that just ended would say nothing
+            log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
+        finally:
+            with self.bell:
+                self._stopping = True
+            self._obey(pipeline)  # nobody shall wait for ever
+
+    def _obey(self, pipeline: Pipeline) -> None:
+        while self._commands:
+            self._commands.popleft()(pipeline)
+
+    def _wait(self) -> bool:
+        """Sleep until there is something to do; False when it is time to stop."""
+        self._beat_at = time.monotonic()
+        with self.bell:
+            self.bell.wait_for(self._has_work, IDLE_S)
+            return not self._stopping
+
+    def _has_work(self) -> bool:
+        waiting = self._stopping or bool(self._commands) or bool(self._in_flight)
+        return waiting or any(lane.ready for lane in self._lanes.values())
+
+    def _add(self, pipeline: Pipeline, lane: Lane) -> None:
+        pipeline.add_lane(lane.id, lane.k, lane.mode, lane.threshold, identity=lane.identity)
+        self._lanes[lane.id] = lane
+
+    def _change(self, pipeline: Pipeline, lane: Lane) -> None:
+        if lane.id in self._lanes:
+            pipeline.set_period(lane.id, lane.k)
+            pipeline.set_mode(lane.id, lane.mode)
+            pipeline.set_threshold(lane.id, lane.threshold)
+            pipeline.set_identity(lane.id, lane.identity)
+
+    def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
+        self._suspects.discard(lane_id)
+        if self._lanes.pop(lane_id, None) is not None:
+            pipeline.remove_lane(lane_id)
+
+    def _take(self) -> dict[str, Frame]:
+        return {lane_id: frame for lane_id, lane in self._lanes.items() if (frame := lane.take()) is not None}
+
+    def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
+        for batch in self._batches(frames):
+            try:
+                self._in_flight.append((batch, pipeline.submit(batch)))
+            except DeviceLostError:
+                raise  # no stream is to blame, and none can go on: the thread ends, and /healthz tells
+            except Exception:  # whatever a stream's frame breaks, the other streams go on
+                self._blame(pipeline, batch)
+            self._finish(pipeline, pipeline.depth - 1)
+
+    def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
+        """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""
+        while len(self._in_flight) > leave:
+            batch, in_flight = self._in_flight.popleft()
+            try:
+                tick = pipeline.collect(in_flight)
+                for tracked in tick:
+                    self._lanes[tracked.lane_id].publish(tracked)
+                self._on_tick(pipeline.times, tick)
+            except DeviceLostError:
+                raise
+            except Exception:  # as in `_tick`
+                self._blame(pipeline, batch)
+            else:
+                self._suspects -= batch.keys()
+
+    def _batches(self, frames: dict[str, Frame]) -> list[dict[str, Frame]]:
+        """All lanes at once, but each suspect alone, so that a lane that breaks the tick breaks only its own."""
+        trusted = {lane_id: frame for lane_id, frame in frames.items() if lane_id not in self._suspects}
+        alone = [{lane_id: frames[lane_id]} for lane_id in sorted(frames.keys() & self._suspects)]
+        return [trusted, *alone] if trusted else alone
+
+    def _blame(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
+        """While an error is handled: a lane that failed alone is out; of several together, any may be the culprit.
+
+        Their frames are not tried again: some of the lanes may have seen them already.
+        """
+        log.exception("tick failed on %s", ", ".join(batch), extra=fields("tick_failed"))
+        if len(batch) > 1:
+            self._suspects |= batch.keys()
+            return
+        (lane_id,) = batch
+        self._finish(pipeline)  # the lane may be in flight once more, and fail there as well
+        lane = self._lanes.get(lane_id)
+        if lane is None:
+            return
+        self._remove(pipeline, lane_id)
+        lane.fail("pipeline_error", "the pipeline cannot process this stream; the service's log has the reason")

@@ -1,0 +1,67 @@
+"""The whole pipeline on the CUDA device, whose driver and kernels run on the host: staging, kernels, results."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from edge.ops.cuda import CudaOps
+from edge.pipeline.backend import Backend
+from engines.cuda import CudaArray, CudaDevice, CudaQueue
+from engines.signature import Signature
+from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
+from tests.support.host_driver import host_driver, statistic
+from tests.support.scripted_engine import Script
+
+
+class AddressedEngine:
+    """A scripted network that finds its inputs and outputs by address, as TensorRT does; captured in a graph, too."""
+
+    def __init__(self, signature: Signature, script: Script, device: CudaDevice) -> None:
+        self.signature, self._script, self._device = signature, script, device
+
+    def prepare(self, max_batch: int) -> "AddressedExecution":
+        return AddressedExecution(self.signature, self._script, self._device, max_batch)
+
+
+class AddressedExecution:
+    def __init__(self, signature: Signature, script: Script, device: CudaDevice, max_batch: int) -> None:
+        self.max_batch, self._script = max_batch, script
+        self.inputs = {name: device.empty(*array) for name, array in signature.input_arrays(max_batch).items()}
+        self.outputs = {name: device.empty(*array) for name, array in signature.output_arrays(max_batch).items()}
+
+    def run(self, batch: int, cuda_stream: CudaQueue) -> None:
+        for row in range(batch):
+            outputs = {name: _look(array[row]) for name, array in self.outputs.items()}
+            for array in outputs.values():
+                array.fill(0)
+            self._script({name: _look(array[row]) for name, array in self.inputs.items()}, outputs)
+
+
+def _look(array: CudaArray) -> np.ndarray:
+    """The memory at an address; only this driver's is the host's own."""
+    return np.ndarray(array.shape, array.dtype, (ctypes.c_uint8 * array.nbytes).from_address(array.pointer))
+
+
+def _on_cuda() -> Backend:
+    device = CudaDevice(library=str(host_driver()))
+    engines = {name: AddressedEngine(s, see, device) for name, s in SIGNATURES.items()}
+    return Backend(device, CudaOps(device, b"built in"), **engines)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_day_on_the_cuda_device_is_a_day_on_the_host_bit_for_bit(seed: int) -> None:
+    day = Day(seed)
+    assert_same(day.through(_on_cuda()), day.through(on_host()))
+
+
+def test_a_tick_allocates_nothing() -> None:
+    backend = _on_cuda()
+
+    def allocations(ticks: int) -> int:
+        before = statistic("allocations")
+        Day(1, lanes=3, ticks=ticks).through(backend)
+        return statistic("allocations") - before
+
+    allocations(60)  # every camera's size has been seen
+    assert allocations(60) == allocations(20) > 0, "the pipeline's own buffers, however long it runs"

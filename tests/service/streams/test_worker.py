@@ -1,0 +1,364 @@
+"""The device thread with a scripted pipeline: isolation of lanes, commands, start and stop."""
+
+from collections.abc import Iterator, Mapping
+from threading import Event
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.pipeline.pipeline import TrackedFrame
+from edge.pipeline.timings import StageTimes
+from edge.sources.base import Frame
+from edge.sources.latest import LatestFrame
+from edge.tracking.detections import Tracks
+from engines.errors import DeviceLostError
+from service.streams.worker import Worker, WorkerStopped
+from tests.service.waiting import wait_until
+
+
+def frame(index: int) -> Frame:
+    return Frame(np.zeros((4, 4, 3), np.uint8), index, index / 25, 0.0, "host")
+
+
+class ScriptedPipeline:
+    """Tracks nothing; breaks on the lanes named in `broken`, the whole tick with them."""
+
+    modes = ("atttrack", "teacher")
+
+    def __init__(self, depth: int = 1) -> None:
+        self.depth = depth
+        self.in_flight: list[Mapping[str, Frame]] = []
+        self.most_in_flight = 0
+        self.times = StageTimes()
+        self.lanes: set[str] = set()
+        self.batches: list[tuple[str, ...]] = []
+        self.broken: set[str] = set()
+        self.broken_late: set[str] = set()
+        self.set: dict[str, list[object]] = {}
+
+    def add_lane(self, lane_id: str, *values: object, identity: str) -> None:
+        if lane_id in self.lanes:
+            raise ValueError("twice")
+        self.lanes.add(lane_id)
+        self.set[lane_id] = [*values, identity]
+
+    def set_period(self, lane_id: str, k: int) -> None:
+        self.set[lane_id] = [k]
+
+    def set_mode(self, lane_id: str, mode: str) -> None:
+        self.set[lane_id].append(mode)
+
+    def set_threshold(self, lane_id: str, threshold: float) -> None:
+        self.set[lane_id].append(threshold)
+
+    def set_identity(self, lane_id: str, identity: str) -> None:
+        self.set[lane_id].append(identity)
+
+    def remove_lane(self, lane_id: str) -> None:
+        assert not self.in_flight, "the real pipeline refuses this"
+        self.lanes.remove(lane_id)
+
+    def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+        self.batches.append(tuple(sorted(frames)))
+        if self.broken & frames.keys():
+            raise RuntimeError("broken picture")
+        self.in_flight.append(frames)
+        self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
+        assert len(self.in_flight) <= self.depth
+        return frames
+
+    def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+        assert self.in_flight.pop(0) is in_flight, "oldest first"
+        if self.broken_late & in_flight.keys():
+            raise RuntimeError("broken result")
+        return [TrackedFrame(i, f, Tracks.empty(), "teacher", 1, 0) for i, f in in_flight.items()]
+
+
+class FakeLane:
+    """A lane whose frames the test puts in."""
+
+    k, mode, threshold, identity = 6, "atttrack", 0.4, "keep"
+
+    def __init__(self, lane_id: str, worker: Worker) -> None:
+        self.id = lane_id
+        self.door = LatestFrame(worker.bell)
+        self.published: list[int] = []
+        self.failed: str | None = None
+        self.seen = Event()
+
+    @property
+    def ready(self) -> bool:
+        return self.door.ready
+
+    def take(self) -> Frame | None:
+        return self.door.take()
+
+    def publish(self, tracked: TrackedFrame) -> None:
+        self.published.append(tracked.frame.index)
+        self.seen.set()
+
+    def fail(self, code: str, message: str) -> None:
+        self.failed = code
+        self.seen.set()
+
+
+@pytest.fixture
+def pipeline() -> ScriptedPipeline:
+    return ScriptedPipeline()
+
+
+@pytest.fixture
+def worker(pipeline: ScriptedPipeline) -> Iterator[Worker]:
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    yield worker
+    worker.stop()
+
+
+def put_together(worker: Worker, index: int, *lanes: FakeLane) -> None:
+    """Give all lanes a frame so that one tick takes them together."""
+    with worker.bell:
+        for lane in lanes:
+            lane.seen.clear()
+            lane.door.put(frame(index))
+
+
+def test_worker_without_lanes_stops() -> None:
+    worker = Worker(ScriptedPipeline)
+    assert worker.silent_s == 0, "nothing is expected of a thread that has not begun"
+    worker.start()
+    assert worker.silent_s < 5
+    worker.stop()
+    assert worker.silent_s == float("inf")
+
+
+def test_error_while_building_is_raised_by_start() -> None:
+    def build() -> ScriptedPipeline:
+        raise FileNotFoundError("no model")
+
+    worker = Worker(build)
+    with pytest.raises(FileNotFoundError, match="no model"):
+        worker.start()
+    assert worker.load_s is None
+
+
+def test_the_time_that_building_takes_is_known_once_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("service.streams.worker.time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def build() -> ScriptedPipeline:
+        clock.now += 2.5
+        return ScriptedPipeline()
+
+    worker = Worker(build)
+    assert worker.load_s is None
+    worker.start()
+    assert worker.load_s == 2.5
+    worker.stop()
+
+
+def test_frames_that_wait_together_go_through_in_one_tick(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lanes = [FakeLane(name, worker) for name in "ab"]
+    for lane in lanes:
+        worker.add(lane).result(5)
+    put_together(worker, 1, *lanes)
+    assert all(lane.seen.wait(5) for lane in lanes)
+    assert pipeline.batches == [("a", "b")]
+    assert [lane.published for lane in lanes] == [[1], [1]]
+
+
+def test_broken_lane_is_found_and_the_others_go_on(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lanes = {name: FakeLane(name, worker) for name in "abc"}
+    for lane in lanes.values():
+        worker.add(lane).result(5)
+    pipeline.broken = {"b"}
+    put_together(worker, 1, *lanes.values())  # the tick breaks: anybody may be to blame
+    wait_until(lambda: pipeline.batches, 5, "the tick")
+    put_together(worker, 2, *lanes.values())  # each alone: b is found out
+    assert all(lane.seen.wait(5) for lane in lanes.values())
+    assert lanes["b"].failed == "pipeline_error"
+    assert pipeline.lanes == {"a", "c"}
+    put_together(worker, 3, lanes["a"], lanes["c"])
+    assert lanes["a"].seen.wait(5)
+    assert lanes["c"].seen.wait(5)
+    assert pipeline.batches == [("a", "b", "c"), ("a",), ("b",), ("c",), ("a", "c")]
+    assert lanes["a"].published == lanes["c"].published == [2, 3]
+
+
+def test_lane_that_cannot_publish_fails_alone(worker: Worker) -> None:
+    class Mute(FakeLane):
+        def publish(self, tracked: TrackedFrame) -> None:
+            raise RuntimeError("cannot speak")
+
+    mute, good = Mute("a", worker), FakeLane("b", worker)
+    worker.add(mute).result(5)
+    worker.add(good).result(5)
+    put_together(worker, 1, mute)
+    assert mute.seen.wait(5)
+    assert mute.failed == "pipeline_error"
+    put_together(worker, 2, good)
+    assert good.seen.wait(5)
+
+
+def test_nothing_is_published_after_removal(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    worker.remove("a").result(5)
+    worker.remove("never there").result(5)
+    put_together(worker, 1, lane)
+    other = FakeLane("b", worker)
+    worker.add(other).result(5)
+    put_together(worker, 1, other)
+    assert other.seen.wait(5)
+    assert lane.published == []
+    assert pipeline.lanes == {"b"}
+
+
+def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    assert worker.modes == ("atttrack", "teacher")
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    assert pipeline.set == {"a": [6, "atttrack", 0.4, "keep"]}
+    lane.k, lane.mode, lane.threshold, lane.identity = 3, "teacher", 0.6, "reset"
+    worker.change(lane).result(5)
+    assert pipeline.set == {"a": [3, "teacher", 0.6, "reset"]}
+    worker.change(FakeLane("nobody", worker)).result(5)
+    assert pipeline.set.keys() == {"a"}
+
+
+def test_command_stands_when_nobody_waits_for_it_any_more(worker: Worker, pipeline: ScriptedPipeline) -> None:
+    for name in "ab":
+        worker.add(FakeLane(name, worker)).cancel()
+    worker.add(FakeLane("c", worker)).result(5)
+    assert pipeline.lanes == {"a", "b", "c"}
+
+
+def test_refusal_of_the_pipeline_reaches_who_adds(worker: Worker) -> None:
+    worker.add(FakeLane("a", worker)).result(5)
+    with pytest.raises(ValueError, match="twice"):
+        worker.add(FakeLane("a", worker)).result(5)
+
+
+def test_command_after_the_end_is_refused() -> None:
+    worker = Worker(ScriptedPipeline)
+    worker.start()
+    worker.stop()
+    with pytest.raises(WorkerStopped):
+        worker.remove("a").result(5)
+
+
+def test_thread_that_dies_leaves_nobody_waiting() -> None:
+    class Deadly(FakeLane):
+        def take(self) -> Frame | None:
+            raise RuntimeError("a bug")
+
+    worker = Worker(ScriptedPipeline)
+    worker.start()
+    lane = Deadly("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
+    with pytest.raises(WorkerStopped):
+        worker.remove("a").result(5)
+
+
+def test_a_gpu_that_is_lost_ends_the_thread_and_no_stream_is_blamed() -> None:
+    class Lost(ScriptedPipeline):
+        def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+            raise DeviceLostError("an illegal memory access was encountered (700)")
+
+    worker = Worker(Lost)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
+    assert lane.failed is None
+
+
+def test_tick_under_way_is_published_before_the_worker_stops() -> None:
+    entered, leave = Event(), Event()
+
+    class Slow(ScriptedPipeline):
+        def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+            entered.set()
+            leave.wait(5)
+            return super().collect(in_flight)
+
+    worker = Worker(Slow)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    assert entered.wait(5)
+    with worker.bell:
+        leave.set()  # while the worker is still inside collect
+    worker.stop()
+    assert lane.published == [1]
+
+
+def test_device_that_hangs_is_not_waited_for_when_there_is_no_time() -> None:
+    entered, leave = Event(), Event()
+
+    class Hung(ScriptedPipeline):
+        def collect(self, in_flight: Mapping[str, Frame]) -> list[TrackedFrame]:
+            entered.set()
+            leave.wait(30)
+            return super().collect(in_flight)
+
+    worker = Worker(Hung)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    lane.door.put(frame(1))
+    assert entered.wait(5)
+    worker.stop(0.05)
+    assert worker.alive
+    leave.set()
+    worker.stop()
+    assert not worker.alive
+
+
+class FileLane(FakeLane):
+    """A lane with frames that wait, as those of a file do."""
+
+    def __init__(self, lane_id: str, worker: Worker, frames: int) -> None:
+        super().__init__(lane_id, worker)
+        self.waiting = [frame(index) for index in range(frames)]
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.waiting)
+
+    def take(self) -> Frame | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_as_many_ticks_are_in_flight_as_the_pipeline_allows_and_none_is_left_there(depth: int) -> None:
+    pipeline = ScriptedPipeline(depth)
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    lane = FileLane("a", worker, frames=5)
+    worker.add(lane).result(5)
+    wait_until(lambda: lane.published == [0, 1, 2, 3, 4], 5, "all frames in order, the last one too")
+    assert pipeline.most_in_flight == depth
+    worker.remove("a").result(5)
+    worker.stop()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_lane_whose_results_break_is_out_and_the_others_go_on(depth: int) -> None:
+    pipeline = ScriptedPipeline(depth)
+    pipeline.broken_late.add("bad")
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    good, bad = FileLane("good", worker, frames=9), FileLane("bad", worker, frames=9)
+    for lane in (good, bad):
+        worker.add(lane).result(5)
+    wait_until(lambda: bad.failed == "pipeline_error", 5, "the bad lane to be out")
+    wait_until(lambda: 8 in good.published, 5, "the good lane to go on")
+    worker.stop()
+    assert pipeline.lanes == {"good"}
+    assert bad.published == []
