@@ -1,7 +1,7 @@
 """From coded video to arrays: which of a container's streams is the film, and its pictures upright, as BGR or NV12."""
 
 import struct
-from collections.abc import Buffer, Mapping
+from collections.abc import Mapping
 from typing import Final, cast
 
 import av
@@ -47,7 +47,7 @@ class Orientation:
     @classmethod
     def of(cls, picture: av.VideoFrame) -> "Orientation":
         """What the picture, or the file it is from, says: (x, y) of the stored one is shown at (ax + cy, bx + dy)."""
-        side_data = cast("Mapping[object, Buffer]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
+        side_data = cast("Mapping[object, bytes]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
         if side_data is None or len(bytes(side_data)) != 36:
             return UPRIGHT
         a, b, _, c, d, *_ = struct.unpack("=9i", bytes(side_data))
