@@ -87,7 +87,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
         settings.models,
         settings.input_size,
         settings.device,
-        settings.mode,
+        settings.lane.mode,
         settings.pair,
         plans=settings.plans_dir,
         builds=builds,
@@ -95,7 +95,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
     )
     if builds is not None:
         builds.start()
-    return TrackingPipeline(backend, PipelineSettings(settings.mode, settings.k, settings.max_streams))
+    return TrackingPipeline(backend, PipelineSettings(settings.lane, settings.max_streams))
 
 
 def plan_builds(settings: Settings) -> PlanBuilds | None:
