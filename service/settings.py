@@ -14,6 +14,7 @@ from edge.sources.decoding import Wanted
 from edge.tracking.tracker import TrackerSettings
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
+from service.demo import SCENES
 from service.logs import LogFormat
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
@@ -21,7 +22,6 @@ from service.store import FILE_NAME
 from service.stream_schema import NewStream
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
-DEMO_URL = "synthetic://?people=12&seed=7"
 SHORTEST_KEY = 32
 """Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         default=TrackerSettings().score_threshold, ge=0, le=1, description="score that a detection must exceed"
     )
 
-    demo: bool = Field(default=False, description="start with a drawn scene as camera")
+    demo: bool = Field(default=False, description="start with three drawn scenes as cameras")
     cameras: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
     )
@@ -227,5 +227,8 @@ class Settings(BaseSettings):
     @property
     def start_cameras(self) -> list[NewStream]:
         """Streams to begin with, by ids that are the same at every start."""
-        demo = [NewStream(id="demo", name="Drawn scene", url=DEMO_URL)] if self.demo else []
-        return [*demo, *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1))]
+        scenes = SCENES if self.demo else ()
+        return [
+            *scenes,
+            *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1)),
+        ]

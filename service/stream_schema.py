@@ -11,6 +11,7 @@ from service.zones.zone import Zones
 StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Note = Annotated[str, StringConstraints(max_length=200)]
 Period = Annotated[int, Field(ge=1, le=100)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -40,6 +41,7 @@ class NewStream(BaseModel):
     url: str = Field(description="rtsp://, rtsps:// or synthetic://; files only where the service allows them")
     id: StreamId | None = Field(default=None, description="Your own id; without it the service makes one.")
     name: Name | None = Field(default=None, description="For people; the id if absent.")
+    note: Note = Field(default="", description="One line for people: what this camera shows.")
     k: Period | None = Field(default=None, description="Keyframe period; the service's default if absent.")
     mode: Mode | None = Field(
         default=None, description="How the networks share the work; the service's default if absent."
@@ -61,6 +63,7 @@ class StreamPatch(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"k": 3}, {"name": None, "zones": []}]})
 
     name: Name | None = Field(default=None, description="null: the id.")
+    note: Note | None = Field(default=None, description="null: none.")
     k: Period | None = Field(default=None, description="Holds from the next keyframe on, a shorter one at once.")
     mode: Mode | None = Field(default=None, description="Holds from the next keyframe on.")
     threshold: Threshold | None = Field(default=None, description="Holds from the next keyframe on.")
@@ -108,6 +111,7 @@ class StreamView(BaseModel):
 
     id: str
     name: str
+    note: str
     url: str = Field(description="Without user, password and secret query values.")
     has_credentials: bool
     k: int

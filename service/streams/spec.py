@@ -32,6 +32,7 @@ class StreamSpec:
     """Score that a detection must exceed, 0 to 1."""
     zones: Zones = ()
     identity: IdentityPolicy = "keep"
+    note: str = ""
 
     @classmethod
     def from_request(cls, new: NewStream, settings: Settings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -51,6 +52,7 @@ class StreamSpec:
             threshold=settings.threshold if new.threshold is None else new.threshold,
             zones=new.zones,
             identity=new.identity,
+            note=new.note,
         )
 
     @classmethod
@@ -72,6 +74,7 @@ class StreamSpec:
             "threshold": settings.threshold,
             "zones": (),
             "identity": "keep",
+            "note": "",
         }
         changes: dict[str, Any] = {}
         for name in patch.model_fields_set:

@@ -55,7 +55,7 @@ class Stream:
     ) -> None:
         """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
         self.spec = spec
-        """May be replaced by an equal one but for k, mode, threshold, zones, identity and name."""
+        """May be replaced by an equal one but for k, mode, threshold, zones, identity, name and note."""
         self.feed = feed
         self.stats = StreamStats()
         self.metrics = metrics
@@ -179,6 +179,7 @@ class Stream:
         return StreamView(
             id=spec.id,
             name=spec.name,
+            note=spec.note,
             url=address.shown if address else _bare(spec.url),
             has_credentials=address.has_credentials if address else spec.credentials is not None,
             k=spec.k,
