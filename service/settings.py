@@ -20,6 +20,7 @@ from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
 from service.stream_schema import NewStream
+from service.timeline.archive import FILE_NAME as TIMELINE_FILE
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
 SHORTEST_KEY = 32
@@ -78,6 +79,14 @@ class Settings(BaseSettings):
         default=None,
         description="folder of what outlives a restart: streams, counts, keys; unset: ~/.local/state/atttrack, "
         "and with --demo nothing is kept",
+    )
+    timeline_days: float = Field(
+        default=7.0, gt=0, le=3660, description="days for which people over time and zone events are kept"
+    )
+    stills_mb: float = Field(
+        default=500.0,
+        ge=0,
+        description="most megabytes of the stills of all streams together; the oldest go first",
     )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 
@@ -196,6 +205,11 @@ class Settings(BaseSettings):
             return None
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"  # the XDG base directories
         return (self.state_dir or Path(home) / "atttrack") / FILE_NAME
+
+    @property
+    def timeline_path(self) -> Path | None:
+        """The file for `service.timeline.archive.Archive`, beside that of the store; None: memory alone."""
+        return self.store_path and self.store_path.with_name(TIMELINE_FILE)
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -15,6 +15,9 @@ Note = Annotated[str, StringConstraints(max_length=200)]
 Period = Annotated[int, Field(ge=1, le=100)]
 Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
+StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
+
+_STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 _IDENTITY = (
     "What becomes of identities when the camera was away. keep: people are found again by appearance; "
     "reset: a new epoch begins, with new ids."
@@ -51,6 +54,7 @@ class NewStream(BaseModel):
     )
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
     identity: IdentityPolicy = Field(default="keep", description=_IDENTITY)
+    stills_days: StillsDays = Field(default=0, description=_STILLS)
     credentials: NewCredentials | None = None
 
 
@@ -69,6 +73,7 @@ class StreamPatch(BaseModel):
     threshold: Threshold | None = Field(default=None, description="Holds from the next keyframe on.")
     zones: Zones | None = Field(default=None, description="null: none.")
     identity: IdentityPolicy | None = Field(default=None, description=_IDENTITY)
+    stills_days: StillsDays | None = Field(default=None, description=_STILLS)
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -119,6 +124,7 @@ class StreamView(BaseModel):
     threshold: float
     zones: Zones
     identity: IdentityPolicy
+    stills_days: float
     created_at: float = Field(description="Unix time.")
     state: StateView
     stats: StatsView

@@ -33,6 +33,8 @@ class StreamSpec:
     zones: Zones = ()
     identity: IdentityPolicy = "keep"
     note: str = ""
+    stills_days: float = 0.0
+    """How long a picture is kept of what happens in the zones; 0: none."""
 
     @classmethod
     def from_request(cls, new: NewStream, settings: Settings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -53,6 +55,7 @@ class StreamSpec:
             zones=new.zones,
             identity=new.identity,
             note=new.note,
+            stills_days=new.stills_days,
         )
 
     @classmethod
@@ -75,6 +78,7 @@ class StreamSpec:
             "zones": (),
             "identity": "keep",
             "note": "",
+            "stills_days": 0.0,
         }
         changes: dict[str, Any] = {}
         for name in patch.model_fields_set:
