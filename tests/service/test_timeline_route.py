@@ -80,7 +80,7 @@ def test_stills_are_kept_when_asked_for_and_go_with_the_stream(client: httpx.Cli
     answer = client.get(f"/streams/door/stills/{still}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None and picture.shape == (360, 640, 3)
+    assert picture is not None and picture.shape == (384, 640, 3)
     client.post("/streams", json={"id": "yard", "url": "rtsp://127.0.0.1:9/nothing"})
     for path in (f"/streams/yard/stills/{still}", "/streams/door/stills/99999", f"/streams/door/stills/{2**63}"):
         answer = client.get(path)
