@@ -15,7 +15,7 @@ import pytest
 
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
-from tests.support.rtsp_server import RtspServer
+from testbed.rtsp_server import RtspServer
 
 EVERYWHERE = {"id": "hall", "name": "=Hall, 1", "type": "polygon", "points": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
