@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 import pytest
 
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
-from testbed.rtsp_server import RtspServer
 
 EVERYWHERE = {"id": "hall", "name": "=Hall, 1", "type": "polygon", "points": [[0, 0], [1, 0], [1, 1], [0, 1]]}
 
