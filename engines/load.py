@@ -10,7 +10,7 @@ import onnxruntime as ort
 from engines.cuda import CudaDevice
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
-from engines.errors import DeviceError, EngineError, ModelFileError
+from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
 from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
@@ -99,7 +99,7 @@ def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None, size: t
     engine = OnnxCudaEngine(path, device, size=size)
     if builds is None:
         more = f" --size {size_name(size)}" if size else ""
-        log.warning("%s runs without a plan; faster with one: python -m export.to_plan %s%s", path.name, path, more)
+        log.warning("%s runs without a plan; faster with one: %s %s%s", path.name, MAKE_PLAN, path, more)
         return engine
     switching = SwitchingEngine(engine)
 

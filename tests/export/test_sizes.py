@@ -115,7 +115,9 @@ def test_a_plan_is_built_for_one_size_of_an_open_file(models: Path, tmp_path: Pa
     pytest.importorskip("tensorrt_rtx", reason="no tensorrt-rtx here; on x86-64: pip install -e '.[plans]'")
     from threading import Event
 
-    command = BuildCommand(("--runtime", "tensorrt_rtx", "--max-batch", "2", "--output", str(tmp_path)))
+    command = BuildCommand(
+        "export.to_plan", ("--runtime", "tensorrt_rtx", "--max-batch", "2", "--output", str(tmp_path))
+    )
     for size, name in ((OTHER, "160x96"), (None, "96x64")):
         plan = command(models / "any-student.onnx", size, lambda share, doing: None, Event())
         manifest = read_manifest(plan)
