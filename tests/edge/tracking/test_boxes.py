@@ -103,4 +103,4 @@ def test_the_best_of_overlapping_boxes_remains(xyxy: F64, limit: float) -> None:
 
 
 def test_a_limit_of_one_suppresses_not_even_equal_boxes() -> None:
-    assert suppress(np.zeros((3, 4)) + [0, 0, 9, 9], 1.0).all()
+    assert suppress(np.tile(np.array([0.0, 0, 9, 9]), (3, 1)), 1.0).all()
