@@ -23,7 +23,7 @@ ARMS: tuple[Arm, ...] = (*MODES, "predicted")
 
 def has_period(arm: Arm) -> bool:
     """Whether K means anything to it."""
-    return arm == "predicted" or MODES[arm].policy is KeyframeSchedule
+    return arm == "predicted" or MODES[arm].schedule is KeyframeSchedule
 
 
 @dataclass(slots=True)

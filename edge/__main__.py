@@ -51,6 +51,7 @@ def _track(options: argparse.Namespace) -> None:
     settings = PipelineSettings(
         mode=options.mode,
         k=options.k,
+        student_every=options.student_every,
         max_lanes=1,
         tracker=replace(TrackerSettings(), score_threshold=options.threshold),
     )
@@ -141,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, metavar="TXT", help="MOTChallenge text to write")
     parser.add_argument("--video", type=Path, metavar="MP4", help="annotated video to write, .mp4 or .webm")
     parser.add_argument("--k", type=int, default=6, help="the teacher sees every K-th frame (default 6)")
+    parser.add_argument(
+        "--student-every",
+        type=int,
+        default=1,
+        metavar="S",
+        help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
+    )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
         "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"

@@ -17,6 +17,9 @@ class PipelineSettings:
     """Mode of a lane that names none of its own: which networks run and what passes between them; see `modes`."""
     k: int = 6
     """Keyframe period of a lane that names none of its own, frames; 1 to 1000."""
+    student_every: int = 1
+    """Of the frames between keyframes the student sees every so many, and nobody the rest: 1 for all of them, k or more
+    for none, which is plain frame skipping. Of a lane that names none of its own; 1 to 1000."""
     max_lanes: int = 16
     """Streams at a time, for which buffers are allocated; 1 to 256."""
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
@@ -25,6 +28,7 @@ class PipelineSettings:
     def __post_init__(self) -> None:
         check_mode(self.mode)
         check_period(self.k)
+        check_student_every(self.student_every)
         if not 1 <= self.max_lanes <= 256:
             raise ValueError(f"max_lanes must be 1 to 256, got {self.max_lanes}")
 
@@ -45,6 +49,12 @@ def check_period(k: int) -> None:
     """Raise ValueError unless `k` can be a keyframe period."""
     if not 1 <= k <= LONGEST_PERIOD:
         raise ValueError(f"k must be 1 to {LONGEST_PERIOD} frames, got {k}")
+
+
+def check_student_every(frames: int) -> None:
+    """Raise ValueError unless `frames` can be the student's period."""
+    if not 1 <= frames <= LONGEST_PERIOD:
+        raise ValueError(f"student_every must be 1 to {LONGEST_PERIOD} frames, got {frames}")
 
 
 def parse_size(text: str) -> tuple[int, int]:
