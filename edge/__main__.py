@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from edge.annotate import Annotator
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -20,7 +19,6 @@ from edge.sources.base import Frame, Source, SourceError
 from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.tracking.mot_format import MotBoxes, result_lines
-from edge.tracking.tracker import TrackerSettings
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
 
@@ -48,13 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _track(options: argparse.Namespace) -> None:
     """The journey of every frame: source, pipeline, text, picture."""
-    settings = PipelineSettings(
-        mode=options.mode,
-        k=options.k,
-        student_every=options.student_every,
-        max_lanes=1,
-        tracker=replace(TrackerSettings(), score_threshold=options.threshold),
-    )
+    lane = LaneSettings(options.k, options.mode, options.threshold, student_every=options.student_every)
+    settings = PipelineSettings(lane, max_lanes=1)
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
@@ -141,11 +134,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", help="video file, rtsp:// URL, sequence folder, or synthetic://")
     parser.add_argument("--output", type=Path, required=True, metavar="TXT", help="MOTChallenge text to write")
     parser.add_argument("--video", type=Path, metavar="MP4", help="annotated video to write, .mp4 or .webm")
-    parser.add_argument("--k", type=int, default=6, help="the teacher sees every K-th frame (default 6)")
+    lane = LaneSettings()
+    parser.add_argument("--k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)")
     parser.add_argument(
         "--student-every",
         type=int,
-        default=1,
+        default=lane.student_every,
         metavar="S",
         help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
     )
@@ -153,9 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"
     )
-    parser.add_argument(
-        "--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed (default 0.4)"
-    )
+    parser.add_argument("--threshold", type=float, default=lane.threshold, help="score to exceed (default %(default)s)")
     parser.add_argument("--size", type=_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"

@@ -9,11 +9,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings
 from edge.sources.decoding import Wanted
-from edge.tracking.tracker import TrackerSettings
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
+from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
@@ -27,8 +27,9 @@ SHORTEST_KEY = 32
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
+@with_lane_fields("defaulted")
 class Settings(BaseSettings):
-    """All settings of one service; checked when it starts."""
+    """All settings of one service; checked when it starts. Those of a lane are its defaults for new streams."""
 
     model_config = SettingsConfigDict(
         env_prefix="ATTTRACK_", extra="forbid", validate_default=True, frozen=True, hide_input_in_errors=True
@@ -54,13 +55,6 @@ class Settings(BaseSettings):
         default="auto",
         description="what decodes video: cpu, gpu (its video unit, a process per camera), gpu-direct (the same without "
         "a copy to the host or a process of its own: see docs/GPU.md), gstreamer (a Jetson's video unit), or the best",
-    )
-    k: int = Field(
-        default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
-    )
-    mode: Mode = Field(default="atttrack", description="how teacher and student share the work")
-    threshold: float = Field(
-        default=TrackerSettings().score_threshold, ge=0, le=1, description="score that a detection must exceed"
     )
 
     demo: bool = Field(default=False, description="start with a drawn scene as camera")
@@ -188,6 +182,11 @@ class Settings(BaseSettings):
         if value is not None and not value.is_dir():
             raise ValueError(f"{value} is not a directory")
         return value
+
+    @property
+    def lane(self) -> LaneSettings:
+        """What a stream has that asks for nothing else."""
+        return lane_settings(self)
 
     @property
     def store_path(self) -> Path | None:

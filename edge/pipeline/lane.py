@@ -1,19 +1,16 @@
 """What the pipeline keeps for one stream."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from edge.ops.letterbox import Letterbox
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
-from edge.pipeline.modes import Mode
+from edge.pipeline.modes import NetworkName
 from edge.pipeline.schedule import Kind, LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Tracker
-
-IdentityPolicy = Literal["keep", "reset"]
-"""What becomes of identities when a source reconnects. keep: people are found again by appearance, for
-`TrackerSettings.relink_s`; reset: a new epoch, with ids from 1."""
 
 
 @dataclass(slots=True)
@@ -21,18 +18,11 @@ class Lane:
     """One stream's letterbox, keyframe memory, tracker and counters. Touches no other lane's."""
 
     lane_id: Final[str]
-    k: int
-    """Keyframe period, frames; may be changed between ticks, as may mode and threshold."""
-    mode: Mode
-    threshold: float
-    """Detections must score higher."""
-    student_every: int
-    """Between keyframes the student sees every so many frames, nobody the rest."""
+    settings: LaneSettings
+    """May be replaced between ticks."""
     tracker: Tracker
     memory: Final[HeatmapMemory]
     letterbox: Letterbox
-    identity: IdentityPolicy = "keep"
-    """May be changed between ticks."""
     epoch: int = 1
     """Grows when identities start anew: an id means somebody else in another epoch."""
     discontinuity: bool = False
@@ -58,9 +48,11 @@ class Lane:
     def state(self, frame: Frame) -> LaneState:
         """What the schedule sees of this lane before `frame`."""
         if self.frames_since_teacher is None:
-            return LaneState(self.lane_id, self.k, None, None, self.student_every)
+            return LaneState(self.lane_id, self.settings.k, None, None, self.settings.student_every)
         since_s = frame.time_s - self._teacher_time_s
-        return LaneState(self.lane_id, self.k, self.frames_since_teacher + 1, since_s, self.student_every)
+        return LaneState(
+            self.lane_id, self.settings.k, self.frames_since_teacher + 1, since_s, self.settings.student_every
+        )
 
     def begin(self, frame: Frame, kind: Kind) -> None:
         """Count the frame."""
@@ -70,14 +62,20 @@ class Lane:
         elif self.frames_since_teacher is not None:
             self.frames_since_teacher += 1
 
-    def associate(self, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+    def least_score(self, settings: LaneSettings, network: NetworkName) -> float:
+        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
+        return settings.threshold * (1 if network == "teacher" else self.tracker.settings.weak_share)
+
+    def associate(
+        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+    ) -> Tracks:
         """Feed the tracker with the time since the last look; a clock that jumps back counts as none."""
         dt_s = self._since_look_s(frame)
         self.discontinuity = frame.session != self._tracked_session and self._look_time_s is not None
         self._look_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
-        return self.tracker.update(detections, dt_s, threshold, between_keyframes)
+        return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
 
     def predict(self, frame: Frame) -> Tracks:
         """The people of the last look where they should be in `frame`, which nobody sees."""
@@ -89,7 +87,7 @@ class Lane:
 
     def _start_anew(self, gap_s: float) -> None:
         """The source was away for `gap_s`: what becomes of the identities."""
-        if self.identity == "keep":
+        if self.settings.identity == "keep":
             self.tracker.interrupt(gap_s)
         else:
             self.tracker = Tracker(self.tracker.settings)

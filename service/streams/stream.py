@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from edge.pipeline.lane import IdentityPolicy
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.pipeline import TrackedFrame
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceState
@@ -16,6 +15,7 @@ from edge.sources.decoding import Decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from service.cameras.url_policy import Address
+from service.lane_fields import as_fields
 from service.logs import fields
 from service.metrics import StreamMetrics
 from service.stream_schema import StateView, StatsView, StreamView
@@ -55,7 +55,7 @@ class Stream:
     ) -> None:
         """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
         self.spec = spec
-        """May be replaced by an equal one but for k, mode, threshold, zones, identity and name."""
+        """May be replaced by an equal one but for lane, zones and name."""
         self.feed = feed
         self.stats = StreamStats()
         self.metrics = metrics
@@ -81,20 +81,8 @@ class Stream:
         return self.spec.id
 
     @property
-    def k(self) -> int:
-        return self.spec.k
-
-    @property
-    def mode(self) -> Mode:
-        return self.spec.mode
-
-    @property
-    def threshold(self) -> float:
-        return self.spec.threshold
-
-    @property
-    def identity(self) -> IdentityPolicy:
-        return self.spec.identity
+    def settings(self) -> LaneSettings:
+        return self.spec.lane
 
     @property
     def ready(self) -> bool:
@@ -181,11 +169,8 @@ class Stream:
             name=spec.name,
             url=address.shown if address else _bare(spec.url),
             has_credentials=address.has_credentials if address else spec.credentials is not None,
-            k=spec.k,
-            mode=spec.mode,
-            threshold=spec.threshold,
+            **as_fields(spec.lane),
             zones=spec.zones,
-            identity=spec.identity,
             created_at=self.created_at,
             state=self.state,
             stats=StatsView(

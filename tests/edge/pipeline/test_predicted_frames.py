@@ -1,14 +1,12 @@
 """Frames that no network sees: they cost no work on pixels, and nobody comes or goes on one."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.frame_skipping import FrameTracker
-from edge.pipeline.config import PipelineSettings
+from benchmarks.arms import FrameTracker
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from tests.support.scripted_backend import Crowd, Scripted
@@ -39,7 +37,7 @@ def _crowd(people: int = 3, seed: int = 0) -> Crowd:
 
 
 def _run(scripted: Scripted, frames: int, k: int, student_every: int) -> list[TrackedFrame]:
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=k, student_every=student_every))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k, student_every=student_every)))
     pipeline.add_lane("a")
     tracked = []
     for index in range(frames):
@@ -58,7 +56,7 @@ def test_a_predicted_frame_without_people_has_no_tracks() -> None:
 
 def test_a_predicted_frame_costs_no_network_no_letterbox_and_no_look_at_its_pixels() -> None:
     scripted = Scripted()
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=6, student_every=3))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(6, student_every=3)))
     pipeline.add_lane("a")
     kinds = []
     for index in range(12):
@@ -77,7 +75,7 @@ def test_nobody_is_born_or_dies_on_a_predicted_frame(seed: int, k: int, student_
     rng = np.random.default_rng(seed)
     scripted = _crowd(5, seed)
     whole = scripted.starts, scripted.speeds, scripted.sides
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=k, student_every=student_every))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k, student_every=student_every)))
     pipeline.add_lane("a")
     before: set[int] = set()
     for index in range(30):
@@ -109,13 +107,13 @@ def test_without_a_student_it_is_frame_skipping(k: int) -> None:
         for index, one in enumerate(ours):
             twin.time_s = index / FPS
             theirs = tracker.track(_frame(index))
-            assert (one.kind, one.since_teacher, one.k) == (theirs.kind, theirs.since_teacher, theirs.k)
+            assert (one.kind, one.since_teacher) == (theirs.kind, theirs.since_teacher)
             np.testing.assert_array_equal(one.tracks.ids, theirs.tracks.ids)
             np.testing.assert_allclose(one.tracks.xyxy, theirs.tracks.xyxy, atol=1e-3)
 
 
 def test_the_first_frame_of_another_session_is_never_predicted() -> None:
-    pipeline = TrackingPipeline(_crowd().backend, PipelineSettings(k=8, student_every=8))
+    pipeline = TrackingPipeline(_crowd().backend, PipelineSettings(LaneSettings(8, student_every=8)))
     pipeline.add_lane("a")
     seen = []
     for index, session in enumerate([0, 0, 0, 1, 1]):
@@ -125,16 +123,14 @@ def test_the_first_frame_of_another_session_is_never_predicted() -> None:
 
 
 def test_a_period_of_the_student_may_change_between_frames() -> None:
-    pipeline = TrackingPipeline(_crowd().backend, PipelineSettings(k=6))
-    pipeline.add_lane("a", student_every=6)
+    pipeline = TrackingPipeline(_crowd().backend, PipelineSettings())
+    pipeline.add_lane("a", LaneSettings(6, student_every=6))
     kinds = []
     for index in range(6):
         if index == 3:
-            pipeline.set_student_every("a", 1)
+            pipeline.change_lane("a", LaneSettings(6, student_every=1))
         kinds += [one.kind[0] for one in pipeline.collect(pipeline.submit({"a": _frame(index)}))]
     assert "".join(kinds) == "tppsss"
     for wrong in (0, 1001):
         with pytest.raises(ValueError, match="student_every must be 1 to 1000"):
-            pipeline.set_student_every("a", wrong)
-        with pytest.raises(ValueError, match="student_every must be 1 to 1000"):
-            replace(PipelineSettings(), student_every=wrong)
+            LaneSettings(student_every=wrong)
