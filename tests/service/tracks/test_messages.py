@@ -54,6 +54,7 @@ def test_frame_without_people_is_a_message_without_tracks() -> None:
         "mode": "atttrack",
         "threshold": 0.3,
         "identity": "keep",
+        "student_every": 1,
         "kind": "student",
         "tracks": [],
         "events": [],
