@@ -81,7 +81,7 @@ def suppress(xyxy: Boxes, limit: float) -> Bool:
         return kept
     close = iou_matrix(xyxy, xyxy) > limit
     np.fill_diagonal(close, False)
-    for row in close.any(axis=1).nonzero()[0]:
+    for row in np.flatnonzero(close.any(axis=1)):
         if kept[row]:
             kept[row + 1 :] &= ~close[row, row + 1 :]
     return kept
