@@ -79,7 +79,7 @@ export class HistoryChart {
     context.textAlign = "right";
     for (const tick of ticks) {
       context.fillText(tick, this.left - 6 * pixel, y(tick));
-      context.strokeRect(this.left, Math.round(y(tick)), this.right - this.left, 0);
+      context.strokeRect(this.left, Math.round(y(tick)) + pixel / 2, this.right - this.left, 0);
     }
     context.fillStyle = themed("accent");
     context.strokeStyle = themed("accent");
@@ -107,7 +107,7 @@ export class HistoryChart {
       const middle = top + (row + 0.5) * ROW * pixel;
       context.strokeStyle = themed("line");
       context.lineWidth = pixel;
-      context.strokeRect(this.left, Math.round(middle), this.right - this.left, 0);
+      context.strokeRect(this.left, Math.round(middle) + pixel / 2, this.right - this.left, 0);
       for (const event of events) if (event.zone === zone) this.mark(context, event, middle, pixel);
       const wide = context.measureText(name).width + 8 * pixel;
       context.globalAlpha = 0.85;

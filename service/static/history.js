@@ -8,6 +8,7 @@ import { eventWords } from "./words.js";
 const EVERY_MS = 10_000;
 const SOON_MS = 2500; // after something happened: the service writes once a second
 const LISTED = 60;
+const SHORT_S = 900;
 
 export class History {
   constructor(at) {
@@ -17,7 +18,10 @@ export class History {
     this.problem = at("history-problem");
     this.chart = new HistoryChart(at("history-chart"), at("history-readout"));
     this.stills = new Stills(at);
-    this.span.onchange = () => this.refresh();
+    this.span.onchange = () => {
+      this.chosen = true;
+      this.refresh();
+    };
     at("export-events").onclick = () => this.export("events");
     at("export-counts").onclick = () => this.export("counts");
     this.forget();
@@ -39,7 +43,10 @@ export class History {
   watch(stream) {
     const isNew = this.stream?.id !== stream.id;
     this.stream = stream;
-    if (isNew) this.refresh();
+    if (!isNew) return;
+    const youngS = Date.now() / 1000 - stream.created_at;
+    if (!this.chosen) this.span.value = youngS < SHORT_S ? SHORT_S : 3600; // most of an hour would be empty
+    this.refresh();
   }
 
   // Something happened: it is in the service's timeline in a moment.

@@ -11,7 +11,7 @@ export class Stills {
     this.older = at("still-older");
     this.newer = at("still-newer");
     this.pictures = new Map(); // still -> address of the picture, or the promise of one
-    this.events = [];
+    this.shots = []; // [still, its events]
     this.shown = null;
     this.older.onclick = () => this.step(1);
     this.newer.onclick = () => this.step(-1);
@@ -28,13 +28,13 @@ export class Stills {
     this.dialog.close();
     for (const picture of this.pictures.values()) picture.then((href) => href && URL.revokeObjectURL(href));
     this.pictures.clear();
-    this.events = [];
+    this.shots = [];
   }
 
-  // Which events have pictures, newest first.
+  // Which pictures there are, newest first; one may show several events.
   know(stream, events) {
     this.stream = stream;
-    this.events = events.filter(({ still }) => still);
+    this.shots = [...Map.groupBy(events.filter(({ still }) => still), ({ still }) => still)];
     this.mark();
   }
 
@@ -61,11 +61,11 @@ export class Stills {
   }
 
   async open(still) {
-    const event = this.events.find((one) => one.still === still);
-    if (!event) return;
+    const [, events] = this.shots.find(([one]) => one === still) ?? [];
+    if (!events) return;
     this.shown = still;
-    this.title.textContent = `${new Date(event.at * 1000).toLocaleTimeString()} · ${eventWords(event)}`;
-    this.image.alt = eventWords(event);
+    this.image.alt = events.map(eventWords).join(", ");
+    this.title.textContent = `${new Date(events[0].at * 1000).toLocaleTimeString()} · ${this.image.alt}`;
     if (!this.dialog.open) this.dialog.showModal();
     this.mark();
     const href = await this.picture(this.stream.id, still);
@@ -74,14 +74,17 @@ export class Stills {
     else this.title.textContent = "This picture is not kept any more";
   }
 
+  get index() {
+    return this.shots.findIndex(([still]) => still === this.shown);
+  }
+
   step(by) {
-    const next = this.events[this.events.findIndex(({ still }) => still === this.shown) + by];
-    if (next) this.open(next.still);
+    const next = this.shots[this.index + by];
+    if (next) this.open(next[0]);
   }
 
   mark() {
-    const index = this.events.findIndex(({ still }) => still === this.shown);
-    this.newer.disabled = index <= 0;
-    this.older.disabled = index < 0 || index === this.events.length - 1;
+    this.newer.disabled = this.index <= 0;
+    this.older.disabled = this.index < 0 || this.index === this.shots.length - 1;
   }
 }
