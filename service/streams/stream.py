@@ -139,7 +139,7 @@ class Stream:
         self.stats.record(age_s, len(tracked.tracks), tracked.frame.size)
         self._overload.record(age_s, self._dropped)
         self.metrics.frame(tracked, age_s)
-        zones = self.counter.observe(tracked, tracked.frame.time_s)
+        zones = self.counter.observe(tracked)
         events = self._events.observe(tracked, self.counter.events)
         self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
