@@ -26,7 +26,7 @@ help: ## list the verbs
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
-demo: $(RUN_READY) ## start the service on a drawn camera: http://127.0.0.1:8000
+demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
 	$(BIN)/python -m service --demo $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"

@@ -10,6 +10,10 @@ from service.zones.zone import Zones
 StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Note = Annotated[str, StringConstraints(max_length=200)]
+StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
+
+_STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 
 
 class NewCredentials(BaseModel):
@@ -33,7 +37,9 @@ class NewStream(BaseModel):
     url: str = Field(description="rtsp://, rtsps:// or synthetic://; files only where the service allows them")
     id: StreamId | None = Field(default=None, description="Your own id; without it the service makes one.")
     name: Name | None = Field(default=None, description="For people; the id if absent.")
+    note: Note = Field(default="", description="One line for people: what this camera shows.")
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
+    stills_days: StillsDays = Field(default=0, description=_STILLS)
     credentials: NewCredentials | None = None
 
 
@@ -47,7 +53,9 @@ class StreamPatch(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"k": 3}, {"name": None, "zones": []}]})
 
     name: Name | None = Field(default=None, description="null: the id.")
+    note: Note | None = Field(default=None, description="null: none.")
     zones: Zones | None = Field(default=None, description="null: none.")
+    stills_days: StillsDays | None = Field(default=None, description=_STILLS)
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -91,9 +99,11 @@ class StreamView(BaseModel):
 
     id: str
     name: str
+    note: str
     url: str = Field(description="Without user, password and secret query values.")
     has_credentials: bool
     zones: Zones
+    stills_days: float
     created_at: float = Field(description="Unix time.")
     state: StateView
     stats: StatsView

@@ -38,12 +38,21 @@ class StreamRegistry:
     What returned without an error is in the store: it outlives the death of the process at any moment.
     """
 
-    def __init__(self, settings: Settings, store: Store, worker: Worker, make: MakeStream) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        worker: Worker,
+        make: MakeStream,
+        forget: Callable[[str], object] = lambda stream_id: None,
+    ) -> None:
+        """`forget` deletes what is kept elsewhere of a stream that is removed; it may wait."""
         self._settings = settings
         self._store = store
         self._policy: UrlPolicy = settings.url_policy
         self._worker = worker
         self._make = make
+        self._forget = forget
         self._streams: dict[str, Stream] = {}
         self._rows: dict[str, StoredStream] = {}
         self._changing = asyncio.Lock()
@@ -143,6 +152,7 @@ class StreamRegistry:
             self._check_version(stream_id, if_match)
             await _kept(lambda: self._store.remove_stream(stream_id))
             await _obeyed(self._worker.remove(stream_id))
+            await asyncio.to_thread(self._forget, stream_id)
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
         await asyncio.to_thread(stream.close)

@@ -27,6 +27,9 @@ class StreamSpec:
     credentials: Credentials | None = field(default=None, repr=False)
     lane: LaneSettings
     zones: Zones = ()
+    note: str = ""
+    stills_days: float = 0.0
+    """How long a picture is kept of what happens in the zones; 0: none."""
 
     @classmethod
     def from_request(cls, new: NewStream, defaults: LaneSettings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -43,6 +46,8 @@ class StreamSpec:
             credentials=_credentials(new.credentials),
             lane=replace(defaults, **asked_of_lane(new, defaults)),
             zones=new.zones,
+            note=new.note,
+            stills_days=new.stills_days,
         )
 
     @classmethod
@@ -58,7 +63,7 @@ class StreamSpec:
 
     def changed(self, patch: StreamPatch, defaults: LaneSettings) -> "StreamSpec":
         """The stream after a merge patch; null stands for the default. Raises Refused."""
-        empty: dict[str, Any] = {"name": self.id, "zones": ()}
+        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0}
         changes: dict[str, Any] = {"lane": replace(self.lane, **asked_of_lane(patch, defaults))}
         for name in patch.model_fields_set.difference(LANE_FIELDS):
             value = getattr(patch, name)
