@@ -18,8 +18,8 @@ from service.cameras.url_policy import Address
 from service.lane_fields import as_fields
 from service.logs import fields
 from service.metrics import StreamMetrics
-from service.stream_schema import StateView, StatsView, StreamView
 from service.streams.overload import OverloadWatch
+from service.streams.schema import StateView, StatsView, StreamView
 from service.streams.spec import StreamSpec
 from service.streams.stats import StreamStats
 from service.streams.worker import Worker

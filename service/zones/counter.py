@@ -23,7 +23,6 @@ import numpy as np
 from edge.arrays import F32, F64, I64, Bool
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks
-from service.store import StoreError
 from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
 from service.zones.presence import Presence
 from service.zones.totals import Totals
@@ -37,7 +36,7 @@ MARGIN = 0.1
 
 
 class CountStore(Protocol):
-    """Where counts outlive the process: `service.store.Store`."""
+    """Where counts outlive the process: `service.store.Store`. Methods raise OSError where that fails."""
 
     def counts(self, stream_id: str) -> dict[str, Any]: ...
     def put_counts(self, stream_id: str, counts: dict[str, Any]) -> None: ...
@@ -63,7 +62,7 @@ class ZoneCounter:
     """The zones of one stream. `observe` and `events` are for the device thread, the rest for any."""
 
     def __init__(self, stream_id: str, zones: Sequence[Polygon | Line], store: CountStore) -> None:
-        """Go on with the counts in `store`; who was inside then has left. Raises StoreError where it cannot be read."""
+        """Go on with the counts in `store`; who was inside then has left. Raises OSError where it cannot be read."""
         self.events: list[ZoneEvent] = []
         """Of the frame last observed."""
         self._stream_id = stream_id
@@ -186,7 +185,7 @@ class ZoneCounter:
             return
         try:
             self._store.put_counts(self._stream_id, self._totals.to_json())
-        except StoreError as error:
+        except OSError as error:
             if not self._store_fails:
                 log.error("stream %s: zone counts are not saved: %s", self._stream_id, error)
             self._store_fails = True
