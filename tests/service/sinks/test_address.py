@@ -91,6 +91,6 @@ def test_settings_take_several_with_lists_inside(monkeypatch: pytest.MonkeyPatch
 
 def test_settings_refuse_a_bad_sink_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTTRACK_SINKS", "mqtt://user:sesame@broker?nonsense=1")
-    with pytest.raises(SettingsError, match="sinks: .*no option 'nonsense'") as refused:
+    with pytest.raises(SettingsError, match=r"sinks: .*no option 'nonsense'") as refused:
         gather([])
     assert "sesame" not in str(refused.value)
