@@ -32,6 +32,7 @@ def frame(
         states=np.ones(count, np.uint8),
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
+        unseen_s=np.zeros(count, np.float32),
         detection=np.arange(count, dtype=np.int32),
         gone=gone or Gone.nobody(),
         remembered=np.array(remembered, np.int64),

@@ -58,6 +58,7 @@ def tracks(
         states=np.full(count, TrackState.CONFIRMED, np.uint8),
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
+        unseen_s=np.zeros(count, np.float32),
         detection=np.array([-1 if name in unseen else 0 for name in sorted(people)], np.int32),
         remembered=np.array(sorted(remembered), np.int64),
         clock_s=clock_s,
