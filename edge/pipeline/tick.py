@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from edge.arrays import I64, Bool
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.lane import Lane
@@ -29,6 +32,15 @@ class TrackedFrame:
     """Whether this is the first frame after a reconnect."""
     settings: LaneSettings = field(default_factory=LaneSettings)
     """The lane's, as they held for this frame."""
+
+    def ended(self, ids: I64, epoch: int) -> Bool:
+        """(N,) whether the people `ids`, known until now and of `epoch`, are gone; a new epoch ends everybody.
+
+        It holds after lost frames, too, which nobody was told of: `Tracks.gone` names each one once.
+        """
+        if epoch != self.epoch or not len(ids):
+            return np.ones(len(ids), np.bool_)
+        return np.isin(ids, np.concatenate((self.tracks.ids, self.tracks.remembered)), invert=True)
 
 
 @dataclass(frozen=True, slots=True)
