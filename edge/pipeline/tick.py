@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.lane import Lane
 from edge.pipeline.modes import NetworkName
+from edge.pipeline.schedule import Kind
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
 from engines.device import Event
-
-Kind = Literal["teacher", "student", "predicted"]
-"""Who saw a frame; `predicted`: nobody, its tracks are the motion model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +51,16 @@ class Ticket:
 
 @dataclass(slots=True)
 class Share:
-    """What one network got of a tick."""
+    """What one network got of a tick, or nobody."""
 
-    network: NetworkName
+    network: NetworkName | None
+    """None: nobody sees these frames."""
     tickets: Sequence[Ticket]
     """In the order of the batch."""
     turn: int
     """Which of the networks' result buffers this tick has."""
-    found: Event
-    """The results are on the host."""
+    found: Event | None
+    """The results are on the host; None where nothing is computed."""
     slots: Mapping[str, int]
     """Lane -> where in its memory the heatmap was put aside; of keyframes whose heatmap is wanted."""
     heatmaps: Event | None

@@ -53,6 +53,7 @@ class Tracks:
     states: U8  # (N,) TrackState
     velocities: F32  # (N, 2) centre's (x, y) velocity, source pixels per second; 0 until two observations
     ages_s: F32  # (N,) seconds since the first observation
+    unseen_s: F32  # (N,) seconds since the last observation, 0 where seen in this frame
     detection: I32  # (N,) row in this frame's Detections, -1 where the identity was not seen
 
     def __len__(self) -> int:
@@ -68,5 +69,6 @@ class Tracks:
             states=np.zeros(0, np.uint8),
             velocities=np.zeros((0, 2), np.float32),
             ages_s=np.zeros(0, np.float32),
+            unseen_s=np.zeros(0, np.float32),
             detection=np.zeros(0, np.int32),
         )

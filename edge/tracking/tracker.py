@@ -138,10 +138,13 @@ class Tracker:
     def predict_boxes(self, after_s: float) -> Tracks:
         """The people of the last `update`, moved on by `after_s` seconds: for a frame that no network saw.
 
-        The tracker itself does not change: the next update's `dt_s` still counts from the last update.
+        The tracker itself does not change: nobody is born, lost or forgotten, and the next update's `dt_s` still counts
+        from the last update.
         """
         tracks = self._report(_CONFIRMED)
         tracks.xyxy[:] += np.tile(tracks.velocities, 2) * np.float32(after_s)
+        tracks.ages_s[:] += np.float32(after_s)
+        tracks.unseen_s[:] += np.float32(after_s)
         tracks.detection[:] = -1
         return tracks
 
@@ -321,6 +324,7 @@ class Tracker:
             states=tracklets.states[rows],
             velocities=velocities.astype(np.float32),
             ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
+            unseen_s=(self._now_s - tracklets.last_seen_s[rows]).astype(np.float32),
             detection=tracklets.detection[rows],
         )
 

@@ -25,6 +25,7 @@ def frame(time_s: float, ids: list[int], epoch: int = 1, discontinuity: bool = F
         states=np.ones(count, np.uint8),
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
+        unseen_s=np.zeros(count, np.float32),
         detection=np.arange(count, dtype=np.int32),
     )
     picture = Frame(np.zeros((2, 2, 3), np.uint8), 0, time_s, 1000 + time_s, "host", None)

@@ -52,6 +52,7 @@ def tracks(people: People, predicted: Iterable[int] = (), box_height: float = BO
         states=np.full(count, TrackState.CONFIRMED, np.uint8),
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
+        unseen_s=np.zeros(count, np.float32),
         detection=np.array([-1 if name in unseen else 0 for name in sorted(people)], np.int32),
     )
 
