@@ -204,7 +204,7 @@ class Run:
             "network": halved(self.average.network.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
             "identities": self._identities,
-            "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "commit": self._commit,
             "step": self.step,
         }

@@ -1,7 +1,7 @@
 """Train a student beside a frozen teacher: with its heatmap as prior (AttTrack sections 4.2, 4.3), or layerwise.
 
 python -m training.train_student training/recipes/yolo-student.toml --data /path/to/data \\
-    --teacher runs/yolo-teacher-longer/weights.pt --start runs/yolo-small-longer/weights.pt --out runs/yolo-student
+    --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.command import Pictures, training_parser
+from training.command import Pictures, run_command, training_parser
 from training.data.samples import Pairs, Sizes
 from training.models.heads import TrackingNetwork, with_prior
 from training.models.networks import build_network
@@ -103,4 +103,4 @@ def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("training.train_student", main)
