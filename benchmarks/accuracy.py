@@ -22,8 +22,8 @@ from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_r
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
+from edge.pipeline.config import SHIPPED_PAIR, LaneSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
@@ -189,11 +190,11 @@ def main() -> None:
     options = parser.parse_args()
 
     most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))
-    backend = open_backend(options.models, options.size, options.device, most)
+    backend = open_backend(options.models, options.size, options.device, most, options.pair)
     runs = [named.partition("=") for named in options.trained]
     trained = {network: TrainedRun.find(Path(run)).as_record() for network, _, run in runs}
     size = f"{options.size[0]}x{options.size[1]}"
-    about = {"conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend), "input": size}
+    about = {"conditions": conditions(model_files(options.models, options.pair, options.size), backend), "input": size}
     about |= {"trained": trained} if trained else {}
     score(options, [sequence_folder(options.data, name) for name in options.sequences], backend, options.modes, about)
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from edge.annotate import Annotator
 from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
+from edge.pipeline.config import SHIPPED_PAIR, LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"
     )
-    parser.add_argument("--pair", default="yolo", help="name of the model pair (default yolo)")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--decode", choices=WANTED, default="auto", help="what decodes video, see docs/GPU.md")
     parser.add_argument("--threads", type=int, help="CPU threads per network (default: one per core)")

@@ -7,6 +7,8 @@ from edge.pipeline.modes import Mode
 from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
+SHIPPED_PAIR = "open"
+"""The networks that run unless others are named; what they are says models/README.md."""
 
 
 def _told(about: str, least: float | None = None, most: float | None = None) -> dict[str, Any]:

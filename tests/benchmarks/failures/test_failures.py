@@ -259,7 +259,7 @@ def test_outlines_contain_no_picture(scene: JudgedSequence, tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_tiny_pair(folder, pair="yolo")
+    write_tiny_pair(folder, pair="open")
     return folder
 
 

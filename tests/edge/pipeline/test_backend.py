@@ -21,7 +21,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"no model file yolo-teacher-576x320\.onnx in .*; it has no \.onnx file"):
+    with pytest.raises(ModelFileError, match=r"no model file open-teacher-576x320\.onnx in .*; it has no \.onnx file"):
         open_backend(tmp_path)
 
 
