@@ -66,6 +66,8 @@ class Recipe:
     """Share of single views that show four pictures at half their size."""
     losses: Literal["fairmot", "pyramid"] = "fairmot"
     """fairmot, or pyramid: scores as high as the labels are sure, boxes by overlap, embeddings by example."""
+    only: tuple[str, ...] = ()
+    """Parts of the network to train, by the beginning of their names; the rest stays as it was. Nothing: all of it."""
     slow: Share = 0.1
     """Learning rate of what a pretrained network brings along, as a share of the others'."""
     drawn: AtLeast0 = 0
