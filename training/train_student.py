@@ -21,7 +21,7 @@ from training.models.pyramid import PyramidStudent, PyramidTeacher
 from training.placement import placed
 from training.recipe import Recipe
 from training.run import Run
-from training.transfer import DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
+from training.transfer import BodyTransfer, DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
 from training.weights import classifier_of, load_network, load_start
 
 
@@ -65,6 +65,8 @@ def start_of(recipe: Recipe, start: Path | None, teacher: TrackingNetwork) -> tu
 
 def transfer_of(recipe: Recipe) -> Callable[[TrackingNetwork, torch.device], Transfer]:
     """The way that a recipe asks for."""
+    if recipe.transfer == "body":
+        return BodyTransfer
     if recipe.losses == "pyramid":
         return DenseTransfer
     return PriorTransfer if recipe.transfer == "prior" else LayerwiseTransfer

@@ -7,7 +7,7 @@ from edge.pipeline.modes import Mode
 from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
-SHIPPED_PAIR = "open"
+SHIPPED_PAIR = "yolo"
 """The networks that run unless others are named; what they are says models/README.md."""
 
 
