@@ -1,8 +1,9 @@
 """Export trained weights to ONNX under the contract of `engines.signature`, and check the result against torch.
 
-python -m export.to_onnx runs/yolo-teacher/weights.pt --role teacher --output models/yolo-teacher-576x320.onnx
-python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 \\
-    --output models/yolo-student-1088x608.onnx
+examples:
+  atttrack export onnx runs/yolo-teacher/weights.pt --role teacher --output models/yolo-teacher-576x320.onnx
+  atttrack export onnx runs/yolo-student/weights.pt --role student --size 1088x608 \\
+      --output models/yolo-student-1088x608.onnx
 
 With `--pivot`, embeddings leave as EFM's pivot features (AttTrack section 3.3); export both networks of a pair so.
 """
@@ -32,13 +33,23 @@ OPSET = 18
 
 def main(argv: list[str] | None = None) -> None:
     """Export one model file; exit code 1 when ONNX Runtime disagrees with torch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="atttrack export onnx", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path, help="weights.pt of a training run")
-    parser.add_argument("--role", choices=("teacher", "student"), required=True)
-    parser.add_argument("--size", default="576x320", help="input WIDTHxHEIGHT, multiples of 32 (default %(default)s)")
-    parser.add_argument("--pivot", action="store_true", help="embeddings as pivot features (explicit feature mapping)")
-    parser.add_argument("--peaks", type=int, default=PEAKS, help="detections per image (default %(default)s)")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--role", choices=("teacher", "student"), required=True, help="what the network is")
+    parser.add_argument(
+        "--size", default="576x320", metavar="WxH", help="network input, multiples of 32 (default %(default)s)"
+    )
+    parser.add_argument(
+        "--pivot",
+        action="store_true",
+        help="embeddings as pivot features (explicit feature mapping; default: as they are)",
+    )
+    parser.add_argument(
+        "--peaks", type=int, default=PEAKS, metavar="N", help="detections per image (default %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="MODEL.onnx", help="file to write")
     args = parser.parse_args(argv)
 
     width, height = (int(side) for side in args.size.split("x"))

@@ -1,4 +1,4 @@
-"""python -m service config check|show|schema: settings before they are used."""
+"""atttrack config check|show|schema: settings before they are used."""
 
 import argparse
 import json
@@ -19,7 +19,8 @@ def main(arguments: Sequence[str]) -> int:
         prog=f"{PROGRAM} config",
         description="check: say whether the settings are right. show: print them as a settings file, with where each "
         "came from. schema: print the JSON Schema of the file.",
-        epilog="Flags of the service may follow, such as --config FILE.",
+        epilog="Flags of the service may follow, such as --config FILE. Examples: atttrack config check; "
+        "atttrack config show --config atttrack.toml",
     )
     parser.add_argument("what", choices=["check", "show", "schema"])
     chosen, flags = parser.parse_known_args(arguments)
