@@ -37,7 +37,7 @@ EXTRAS = {"train": "training", "export": "export", "bench": "dev"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program that the first words name; return its exit code, or 2 after one sentence that says what is wrong."""
+    """Run the program that the first words name; return its exit code, or 2 after one sentence of what is wrong."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = " ".join(given[:2]) if " ".join(given[:2]) in PROGRAMS else " ".join(given[:1])
     if words in PROGRAMS:

@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} keys",
         description="API keys. A running service knows of changes at once. Settings, such as --state-dir, may follow.",
-        epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; atttrack keys revoke hall",
+        epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; "
+        "atttrack keys revoke hall",
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
