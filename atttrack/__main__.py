@@ -24,11 +24,19 @@ PROGRAMS = {
     "export plan": ("export.to_plan", "model files into TensorRT plans for this machine"),
     "bench fps": ("benchmarks.fps", "frames per second against the keyframe period"),
     "bench accuracy": ("benchmarks.accuracy", "MOTA, IDF1 and HOTA on labelled sequences"),
-    "bench failures": ("benchmarks.failures", "whom tracking misses, and what it takes for people"),
-    "bench streams": ("benchmarks.streams", "how many cameras this machine carries"),
-    "bench association": ("benchmarks.association", "milliseconds that the tracker takes"),
-    "bench soak": ("benchmarks.soak", "minutes of one camera: memory and age of tracks"),
-    "bench check": ("benchmarks.check", "has something become clearly slower?"),
+    "bench failures": ("benchmarks.failures.__main__", "whom tracking misses, and what it takes for people"),
+    "bench score": ("benchmarks.score", "a recipe, or trained weights, through export to scores"),
+    "bench streams": ("benchmarks.load.streams", "how many cameras this machine carries"),
+    "bench cameras": ("benchmarks.load.cameras", "cameras of which some are dead, frozen or malformed"),
+    "bench subscribers": ("benchmarks.load.subscribers", "many clients on one stream, some of them stalled"),
+    "bench churn": ("benchmarks.load.churn", "a thousand streams added and removed"),
+    "bench soak": ("benchmarks.load.soak", "minutes of one camera: memory and age of tracks"),
+    "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes, beside other trackers"),
+    "bench stages": ("benchmarks.speed.stages", "a result of fps as a table of stages"),
+    "bench curves": ("benchmarks.speed.curves", "accuracy over speed, as a picture"),
+    "bench paper": ("benchmarks.paper.__main__", "the paper's tables beside ours"),
+    "bench gpu-check": ("benchmarks.gpu.check", "on a GPU: is it right, how fast is it?"),
+    "bench gpu-train": ("benchmarks.gpu.train", "on a GPU: train, export and score one network after another"),
 }
 """Words -> module, and what it does."""
 
@@ -58,13 +66,23 @@ def _run(words: str, arguments: list[str]) -> int:
         if extra is None or error.name is None:
             raise
         return _refuse(f"{error.name} is not installed here; pip install -e '.[{extra}]' brings it", words)
-    except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error), words)
-    except ValueError as error:
-        return _refuse(str(error), words)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        if not isinstance(error, _mistakes()):
+            raise  # a fault of ours: whoever reports it needs where it came from
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else f"{error}"
+        return _refuse(told, words)
     return code or 0
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """Errors whose message is for the one who typed the command. Imported late: the libraries below cost a second."""
+    from edge.pipeline.pipeline import PipelineError
+    from edge.sources.base import SourceError
+    from engines.errors import EngineError
+
+    return OSError, ValueError, SourceError, PipelineError, EngineError
 
 
 def _refuse(sentence: str, words: str = "") -> int:

@@ -44,6 +44,8 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+PLAN_BUILDER = "export.to_plan"
+"""Started as a program with a process of its own: the service imports nothing of what it needs."""
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
@@ -102,7 +104,7 @@ def plan_builds(settings: Settings) -> PlanBuilds | None:
         return None
     options = ["--precision", settings.build_plans, "--max-batch", str(settings.max_streams)]
     options += ["--output", str((settings.plans_dir or plans_folder()).resolve())]
-    return PlanBuilds(BuildCommand(tuple(options)))
+    return PlanBuilds(BuildCommand(PLAN_BUILDER, tuple(options)))
 
 
 def _add_page(app: FastAPI) -> None:

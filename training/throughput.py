@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from training.command import Pictures, parser
-from training.data.loader import batches
 from training.data.samples import Samples
 from training.models.networks import build_network
 from training.placement import Placement, placed

@@ -64,7 +64,8 @@ def test_every_program_has_a_usage_that_can_be_typed_and_says_its_defaults(
     assert re.search(rf"^ *(.*= *\w+ )?atttrack {words}|[Ee]xamples?: ", shown.partition("\n")[2], re.MULTILINE), shown
     for action in parsers[0]._actions:
         if action.option_strings and action.nargs != 0 and not action.required and action.help != argparse.SUPPRESS:
-            assert "default" in (action.help or ""), f"{action.option_strings[0]} of {words} does not say its default"
+            said = parsers[0]._get_formatter()._expand_help(action) if action.help else ""
+            assert "default" in said, f"{action.option_strings[0]} of {words} does not say its default"
 
 
 @pytest.mark.parametrize("words", parameters(list(PROGRAMS)))

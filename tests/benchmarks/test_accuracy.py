@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import Variant, draw, evaluate, half_range, lines, rows, variants
+from benchmarks.accuracy import draw, evaluate, half_range, lines, rows
+from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
-from benchmarks.mot_metrics import POOLED
+from benchmarks.metrics.scores import POOLED
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks, TrackState
 from edge.tracking.mot_format import read_mot

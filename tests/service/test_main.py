@@ -15,8 +15,8 @@ from service.__main__ import read_settings, serve
 from service.runtime import Runtime
 from service.settings import Settings
 from service.tracks.messages import TrackMessage
+from testbed.service_process import COMMAND, PROJECT, ServiceProcess, environment
 from tests.service.test_tracks_route import receive_all
-from tests.support.service_process import COMMAND, PROJECT, ServiceProcess, environment
 
 
 @pytest.fixture

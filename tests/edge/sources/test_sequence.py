@@ -6,7 +6,7 @@ import pytest
 
 from edge.sources import SourceError, open_source
 from edge.sources.sequence import SequenceInfo, SequenceSource
-from tests.support.clips import numbered_image, read_number
+from testbed.clips import numbered_image, read_number
 
 INFO = """[Sequence]
 name=TEST-01

@@ -9,8 +9,8 @@ import pytest
 from edge.sources import SourceError, open_source
 from edge.sources.settings import SourceSettings
 from edge.sources.video import VideoFile
+from testbed.clips import numbered_image, read_number
 from tests.conftest import CLIP_FRAMES
-from tests.support.clips import numbered_image, read_number
 
 
 def test_file_without_frames_is_no_video(tmp_path: Path) -> None:

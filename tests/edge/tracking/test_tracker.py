@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.crowd import Crowd
 from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
+from testbed.crowd import Crowd
 from tests.support.slow_tracker import SlowTracker
 
 FRAME_S = 1 / 30

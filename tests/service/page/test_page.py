@@ -1,7 +1,7 @@
 """The web page in a real browser: what a person does with streams."""
 
+from testbed.rtsp_server import RtspServer
 from tests.service.page.conftest import Page
-from tests.support.rtsp_server import RtspServer
 
 DRAWN = """(() => { const c = document.getElementById('picture'), d = c.getContext('2d')
     .getImageData(0, 0, c.width, c.height).data; return d.some((v) => v > 200); })()"""
