@@ -8,8 +8,8 @@ BIN := .venv/bin
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install -q --no-compile
-EXPORT = $(BIN)/python -m export.to_onnx --size $(SIZE)
-CHAIN = $(BIN)/python -m training.chain training/recipes/$(1).toml --data $(DATA) --runs runs
+EXPORT = $(BIN)/atttrack export onnx --size $(SIZE)
+CHAIN = $(BIN)/atttrack train training/recipes/$(1).toml --data $(DATA) --runs runs
 
 # PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
 TORCH ?= torch==2.13.0+cpu
@@ -26,11 +26,11 @@ help: ## list the verbs
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
-demo: $(RUN_READY) ## start the service on a drawn camera: http://127.0.0.1:8000
-	$(BIN)/python -m service --demo $(ARGS)
+demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
+	$(BIN)/atttrack serve --demo $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
-	$(BIN)/python -m service $(ARGS)
+	$(BIN)/atttrack serve $(ARGS)
 
 test: $(DEV_READY) ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
@@ -46,17 +46,17 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 	$(BIN)/ruff format .
 
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
-	$(BIN)/python -m benchmarks.speed.association
-	$(BIN)/python -m benchmarks.fps
+	$(BIN)/atttrack bench association
+	$(BIN)/atttrack bench fps
 
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
-	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
+	$(BIN)/atttrack bench accuracy --data $(DATA)/sequences $(ARGS)
 
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
-	$(BIN)/python -m benchmarks.load.soak $(ARGS)
+	$(BIN)/atttrack bench soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,yolo-student-longer)

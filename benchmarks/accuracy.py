@@ -10,7 +10,7 @@ not exported yet: benchmarks.score.
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import parse_size
+from edge.pipeline.config import LaneSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -140,7 +140,7 @@ def add_options(parser: argparse.ArgumentParser, association: str) -> None:
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
-    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
     parser.add_argument(
         "--association", choices=ASSOCIATIONS, default=association, help=f"{about} (default {association})"
@@ -156,8 +156,8 @@ def score(
     about: Mapping[str, Any],
 ) -> Path:
     """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
-    tracker = replace(ASSOCIATIONS[options.association], score_threshold=options.threshold)
-    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
+    lane, tracker = LaneSettings(threshold=options.threshold), ASSOCIATIONS[options.association]
+    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), lane, tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
     result = dict(about) | {"half": options.half, "threshold": options.threshold, "association": options.association}

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
@@ -84,7 +84,7 @@ class FrameTracker:
 
     def __enter__(self) -> "FrameTracker":
         self._frames, self._keyframe = 0, None
-        self.pipeline.add_lane(self.lane, k=self.k, mode=mode_of(self.arm))
+        self.pipeline.add_lane(self.lane, replace(self.pipeline.settings.lane, k=self.k, mode=mode_of(self.arm)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,7 @@ class FrameTracker:
         self._frames += 1
         if self.arm == "predicted" and since and self._keyframe is not None:
             tracks = moved(self._keyframe.tracks, frame.time_s - self._keyframe.frame.time_s)
-            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", k=self.k, since_teacher=since)
+            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", since_teacher=since)
         (tracked,) = self.pipeline.collect(self.pipeline.submit({self.lane: frame}))
         self._keyframe = tracked
         return tracked
@@ -112,11 +112,14 @@ def moved(tracks: Tracks, after_s: float) -> Tracks:
 
 
 def open_pipelines(
-    chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
+    chosen: Sequence[Variant],
+    backend: Backend,
+    lane: LaneSettings | None = None,
+    tracker: TrackerSettings | None = None,
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant; they share the networks."""
-    tracker = tracker or TrackerSettings()
-    settings = [PipelineSettings(max_lanes=1, mode=mode_of(variant.mode), tracker=tracker) for variant in chosen]
+    """A pipeline for each variant, of the variant's mode; they share the networks."""
+    lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
+    settings = [PipelineSettings(replace(lane, mode=mode_of(variant.mode)), 1, tracker) for variant in chosen]
     return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
 
 

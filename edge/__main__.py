@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from edge.annotate import Annotator
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -22,7 +21,6 @@ from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.summary import Summary
 from edge.tracking.mot_format import MotBoxes, result_lines
-from edge.tracking.tracker import TrackerSettings
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
 
@@ -61,12 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _track(options: argparse.Namespace) -> None:
     """The journey of every frame: source, pipeline, text, picture."""
-    settings = PipelineSettings(
-        mode=options.mode,
-        k=options.k,
-        max_lanes=1,
-        tracker=replace(TrackerSettings(), score_threshold=options.threshold),
-    )
+    settings = PipelineSettings(LaneSettings(options.k, options.mode, options.threshold), max_lanes=1)
     text = options.output or _named_after(options.source, ".tracks.txt")
     film = _named_after(options.source, ".tracked.mp4") if options.video == NAMED_AFTER_SOURCE else options.video
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
@@ -178,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    lane = LaneSettings()
     parser.add_argument(
         "source", nargs="?", metavar="SOURCE", help="video file, rtsp:// URL, sequence folder, or synthetic://"
     )
@@ -192,7 +186,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MP4",
         help="write an annotated video, too, .mp4 or .webm; without a name SOURCE's, .tracked.mp4 (default none)",
     )
-    parser.add_argument("--k", "-k", type=int, default=6, help="the teacher sees every K-th frame (default 6)")
+    parser.add_argument(
+        "--k", "-k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)"
+    )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
         "--frames",
@@ -203,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=TrackerSettings().score_threshold,
+        default=lane.threshold,
         metavar="X",
         help="score to exceed (default %(default)s)",
     )

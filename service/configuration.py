@@ -17,7 +17,7 @@ PROGRAM = "atttrack"
 SERVE = f"{PROGRAM} serve"
 EXAMPLES = f"""\
 examples:
-  {SERVE} --demo                   a drawn scene as camera; then open http://127.0.0.1:8000
+  {SERVE} --demo                   three drawn scenes as cameras; then open http://127.0.0.1:8000
   {SERVE} --cameras rtsp://192.168.1.20/live
   {SERVE} --media-dir ~/clips      then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
                                           localhost:8000/streams

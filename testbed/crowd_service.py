@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import uvicorn
 
-from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
@@ -36,12 +36,9 @@ class CrowdPipeline:
         self._corners = rng.uniform(0, 1000, (people, 2)).astype(np.float32)
         self._velocities = rng.normal(0, 50, (people, 2)).astype(np.float32)
 
-    def add_lane(self, lane_id: str, *_: object, **__: object) -> None: ...
+    def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
+    def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
-    def set_period(self, lane_id: str, k: int) -> None: ...
-    def set_mode(self, lane_id: str, mode: Mode) -> None: ...
-    def set_threshold(self, lane_id: str, threshold: float) -> None: ...
-    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None: ...
 
     def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
         """Nothing is computed."""
@@ -60,7 +57,7 @@ class CrowdPipeline:
             ages_s=np.full(people, 12.345, np.float32),
             detection=np.arange(people, dtype=np.int32),
         )
-        return [TrackedFrame(lane_id, frame, tracks, "student", 6, 2) for lane_id, frame in in_flight.items()]
+        return [TrackedFrame(lane_id, frame, tracks, "student", 2) for lane_id, frame in in_flight.items()]
 
 
 def serve(arguments: list[str]) -> None:

@@ -119,7 +119,7 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check(words: list[str]) -> None:
     """Raise or fail unless the command could be typed."""
-    tool = next((place for place, word in enumerate(words) if word in ("atttrack", "make")), None)
+    tool = next((place for place, word in enumerate(words) if word in ("make", "atttrack", ".venv/bin/atttrack")), None)
     starts = any(word.endswith(("python", "python3", "torchrun")) for word in words)
     modules = [place for place, word in enumerate(words[:-1]) if word == "-m"] if starts else []
     if words[0] == "docker":
@@ -169,7 +169,7 @@ def check_make(words: list[str]) -> None:
     )
     assert told.returncode == 0, told.stderr
     for line in told.stdout.replace("\\\n", " ").splitlines():
-        if re.search(r"python -m (?!pip|venv|pytest|tests)", line):
+        if re.search(r"python -m (?!pip|venv|pytest|tests)|bin/atttrack ", line):
             for command in commands(line):
                 check(command)
 

@@ -26,11 +26,10 @@ from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import check_period, check_threshold, parse_size
+from edge.pipeline.config import LaneSettings, parse_size
 from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder, sequence_name
-from edge.tracking.tracker import TrackerSettings
 from engines.errors import EngineError
 
 
@@ -47,12 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """One sequence after the other, then the files."""
-    check_period(options.k)
-    check_threshold(options.threshold)
+    lane = LaneSettings(k=options.k, threshold=options.threshold)
     folders = sequence_folders(options.data, options.sequences)
     backend = open_backend(options.models, options.size, options.device, mode_of(options.mode))
     variant = Variant(options.mode, options.k if has_period(options.mode) else None)
-    pipelines = open_pipelines([variant], backend, TrackerSettings(score_threshold=options.threshold))
+    pipelines = open_pipelines([variant], backend, lane)
     judged = [judge_folder(folder, pipelines, options) for folder in folders]
     chosen = [(sequence, frame) for sequence in judged for frame in sequence.worst(options.worst)]
     result = about(options, variant, backend) | count(judged)
@@ -132,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--mode", choices=ARMS, default="atttrack", help="default atttrack")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
-    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--worst", type=int, default=3, metavar="N", help="frames per sequence to draw (default 3)")
     parser.add_argument(

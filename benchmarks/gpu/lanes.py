@@ -11,9 +11,7 @@ import numpy as np
 from benchmarks.gpu.speed import run_ticks
 from benchmarks.gpu.subject import Check
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings
-from edge.pipeline.lane import IdentityPolicy
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from service.streams.worker import Worker
@@ -38,7 +36,7 @@ def lanes(check: Check) -> dict[str, Any]:
 
 
 def _flat_out(backend: Backend, count: int, frames: Sequence[Frame]) -> dict[str, Any]:
-    pipeline = TrackingPipeline(backend, PipelineSettings(k=6, max_lanes=count))
+    pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=count))
     for lane in range(count):
         pipeline.add_lane(str(lane))
     ticks = [{str(lane): frame for lane in range(count)} for frame in frames]
@@ -57,7 +55,7 @@ def _paced(backend: Backend, count: int, frames: Sequence[Frame], warm_s: float,
 
     A slow machine is measured for longer, until there is a frame of each camera.
     """
-    worker = Worker(lambda: TrackingPipeline(backend, PipelineSettings(k=6, max_lanes=count)))
+    worker = Worker(lambda: TrackingPipeline(backend, PipelineSettings(max_lanes=count)))
     worker.start()
     begin_s = time.perf_counter() + 0.05
     cameras = [Camera(str(index), frames, begin_s + index / count / FRAME_RATE) for index in range(count)]
@@ -101,10 +99,7 @@ def _ring(worker: Worker, every_s: float, done: Event) -> None:
 class Camera:
     """A stream whose frames are there when the clock says so: a `service.streams.worker.Lane`."""
 
-    k = 6
-    mode: Mode = "atttrack"
-    threshold = 0.4
-    identity: IdentityPolicy = "keep"
+    settings = LaneSettings()
 
     def __init__(self, name: str, frames: Sequence[Frame], first_s: float) -> None:
         """`first_s`: when its first frame is there, by `time.perf_counter`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.gpu.subject import Check, ModelFiles
 from benchmarks.speed.law import fit
-from edge.pipeline.config import PipelineSettings
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackingPipeline
 from edge.pipeline.tick import InFlight
@@ -38,7 +38,7 @@ def _law_of(check: Check, files: ModelFiles) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for _ in range(repeats):
         for mode, k in modes:
-            pipeline = TrackingPipeline(backend, PipelineSettings(mode=mode, k=k, max_lanes=1))
+            pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k, mode), max_lanes=1))
             pipeline.add_lane("one")
             took_s, times = run_ticks(pipeline, [{"one": frame} for frame in frames], warm=len(frames) // 4)
             rates_of[mode, k].append(len(times) / took_s)

@@ -32,7 +32,7 @@ def test_only_single_networks_have_no_period() -> None:
 
 def test_the_teacher_sees_every_third_frame_and_the_boxes_between_are_the_trackers_predictions() -> None:
     seen = crowd()
-    pipeline = TrackingPipeline(seen.backend, PipelineSettings(mode="atttrack", max_lanes=1))
+    pipeline = TrackingPipeline(seen.backend, PipelineSettings(max_lanes=1))
     kinds, networks_ran = [], []
     with FrameTracker(pipeline, "predicted", 3) as tracker:
         for index in range(10):

@@ -24,7 +24,7 @@ def tracked(index: int, kind: str, ids: list[int]) -> TrackedFrame:
         ages_s=np.zeros(n, np.float32),
         detection=np.arange(n, dtype=np.int32),
     )
-    return TrackedFrame("lane", Frame(PICTURE, index, index / 25, 0.0, "media", index), tracks, kind, 2, 0)
+    return TrackedFrame("lane", Frame(PICTURE, index, index / 25, 0.0, "media", index), tracks, kind, 0)
 
 
 def test_without_keyframes_there_is_no_ratio() -> None:
