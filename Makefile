@@ -15,11 +15,14 @@ CHAIN = $(BIN)/atttrack train training/recipes/$(1).toml --data $(DATA) --runs r
 TORCH ?= torch==2.13.0+cpu
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url pyproject.toml requirements/build.in
+
 # TensorRT's names are checked against these; its libraries are not needed for that.
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-train clean
+.PHONY: help setup demo serve test check format lock bench accuracy image soak train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -44,6 +47,11 @@ check: $(DEV_READY) ## lint, formatting, types and the walls between the package
 format: $(DEV_READY) ## format the code and fix what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: $(RUN_READY) ## pin what pyproject.toml allows: requirements/*.txt, with hashes, for every system and Python
+	$(PIP) 'uv>=0.9'
+	$(LOCK) --extra cpu --extra service --output-file requirements/run.txt
+	$(LOCK) --extra dev --override requirements/without-torch.in --output-file requirements/develop.txt
 
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
 	$(BIN)/atttrack bench association
@@ -80,16 +88,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "python has no venv module. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
 
-$(RUN_READY): pyproject.toml | $(BIN)/python
+$(RUN_READY): pyproject.toml requirements/run.txt | $(BIN)/python
 	@echo "setting up .venv: a minute or two, about 200 MB to fetch"
-	$(PIP) -e '.[cpu,service]'
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_READY): pyproject.toml | $(BIN)/python
+$(DEV_READY): pyproject.toml requirements/develop.txt | $(BIN)/python
 	@echo "setting up .venv for development: some minutes, about 600 MB to fetch"
 	@$(PIP) '$(TORCH)' 2>/dev/null || \
 	  $(PIP) '$(TORCH)' --extra-index-url $(TORCH_INDEX)
-	$(PIP) -e '.[dev]'
+	$(PIP) --require-hashes -r requirements/develop.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@for version in $(TRT_BINDINGS); do \
 	  $(BIN)/python -m pip download -q --no-deps -d .trt-bindings tensorrt-$$version 2>/dev/null || \
 	  echo "no tensorrt-$$version for this machine: the test of its names will be skipped"; done

@@ -170,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Track the people in a film, a camera or a MOTChallenge sequence; write MOTChallenge text.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     lane = LaneSettings()
     parser.add_argument(
