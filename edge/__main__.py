@@ -7,18 +7,21 @@ from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
+from urllib.parse import unquote
 
 from tqdm import tqdm
 
 from edge.annotate import Annotator
+from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
-from edge.sources.base import Frame, Source, SourceError
+from edge.sources.base import Frame, Source, SourceError, SourceState
 from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
+from edge.sources.video import ENDS_EARLY
 from edge.summary import Summary
 from edge.tracking.mot_format import MotBoxes, result_lines
 from edge.video_writer import VideoWriter
@@ -36,11 +39,14 @@ modes:
 """ + "\n".join(f"  {name:10} {plan.about}" for name, plan in MODES.items())
 LANE = "source"
 NAMED_AFTER_SOURCE = Path()
-MISTAKE, INTERRUPTED = 2, 130
+MISTAKE, ENDED_EARLY, INTERRUPTED = 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, 2 after one line that says what was wrong, 130 when told to stop early."""
+    """Run the command; the exit status is 0, or after one line that says what was wrong 2, or 3; 130 when told to stop.
+
+    3: all that there was is tracked and written, but the source has ended before it should have.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.source is None and options.video in (None, NAMED_AFTER_SOURCE):
@@ -48,20 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.source is None:  # `--video film.mp4`: the only name there is must be the film
         options.source, options.video = str(options.video), NAMED_AFTER_SOURCE
     try:
-        _track(options)
+        state = _track(options)
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         return INTERRUPTED
+    if state.code == ENDS_EARLY:
+        print(f"{PROGRAM}: {state.message}", file=sys.stderr)
+        return ENDED_EARLY
     return 0
 
 
-def _track(options: argparse.Namespace) -> None:
-    """The journey of every frame: source, pipeline, text, picture."""
+def _track(options: argparse.Namespace) -> SourceState:
+    """The journey of every frame: source, pipeline, text, picture. How the source ended."""
     settings = PipelineSettings(LaneSettings(options.k, options.mode, options.threshold), max_lanes=1)
     text = options.output or _named_after(options.source, ".tracks.txt")
     film = _named_after(options.source, ".tracked.mp4") if options.video == NAMED_AFTER_SOURCE else options.video
+    check_outputs(options.source, {"--output": text} | ({"--video": film} if film else {}))
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
@@ -94,13 +104,15 @@ def _track(options: argparse.Namespace) -> None:
             if options.stages:
                 print(_stages(pipeline, sum(counted.values()), wall_s))
             print(f"tracks: {text}" + (f"\nvideo:  {film}" if film else ""))
+        return source.state
 
 
 def _named_after(source: str, ending: str) -> Path:
     """'clips/street.mp4' -> 'street.tracks.txt', in the current folder."""
-    if "://" in source:
-        return Path(("synthetic" if source.startswith("synthetic:") else "camera") + ending)
-    path = Path(source).resolve()
+    scheme, _, rest = source.rpartition("://")
+    if scheme.lower() not in ("", "file"):
+        return Path(("synthetic" if scheme.lower() == "synthetic" else "camera") + ending)
+    path = Path(unquote(rest) if scheme else source).resolve()
     return Path((path.name if path.is_dir() else path.stem) + ending)
 
 

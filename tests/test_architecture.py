@@ -24,6 +24,7 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 TRAINING_MAY_IMPORT = (
     "engines.signature",
     "edge.arrays",
+    "edge.text",
     "edge.tracking.boxes",
     "edge.tracking.detections",
     "edge.pipeline.heatmap_memory",

@@ -11,13 +11,12 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from edge.arrays import F32, I64, U8
-from edge.sources.base import Frame, SourceError, SourceState, StateObserver
+from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.scene.backdrop import draw_backdrop
 from edge.sources.scene.camera import VIEWS, SceneCamera
 from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure
 from edge.sources.scene.shadow import Shadow
 from edge.sources.scene.walk import Crowd, Walk
-from edge.sources.state import StateCell
 
 _OPTIONS: dict[str, Callable[[str], int | float | str | bool]] = {
     "seed": int,

@@ -76,7 +76,12 @@ def test_without_a_name_results_are_named_after_the_film_and_lie_in_the_current_
 
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("rtsp://u:p@camera/live", "camera"), ("synthetic://?seed=1", "synthetic"), ("a/b.c.mkv", "b.c"), ("/", "")],
+    [
+        ("rtsp://u:p@camera/live", "camera"),
+        ("synthetic://?seed=1", "synthetic"),
+        ("a/b.c.mkv", "b.c"),
+        ("file:///x/a%20b.mp4", "a b"),
+    ],
 )
 def test_a_name_is_made_from_any_source_and_tells_no_password(source: str, name: str) -> None:
     assert _named_after(source, ".tracks.txt") == Path(f"{name}.tracks.txt")
