@@ -17,7 +17,7 @@ PROGRAMS = {
     "track": ("edge.__main__", "track the people of a film, a camera or a folder of pictures"),
     "doctor": ("service.doctor.command", "what of this machine works, and what to do about the rest"),
     "keys": ("service.auth.command", "make, list and revoke API keys of the service"),
-    "config": ("service.config_command", "check the service's settings, or show where each comes from"),
+    "config": ("service.configuration", "check the service's settings, or show where each comes from"),
     "train": ("training.chain", "train a recipe, and the networks that it starts from"),
     "export onnx": ("export.to_onnx", "trained weights into a model file"),
     "export precision": ("export.precision", "a model file in fp16 or int8"),

@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _track(options: argparse.Namespace) -> SourceState:
     """The journey of every frame: source, pipeline, text, picture. How the source ended."""
-    settings = PipelineSettings(LaneSettings(options.k, options.mode, options.threshold), max_lanes=1)
+    lane = LaneSettings(options.k, options.mode, options.threshold, student_every=options.student_every)
+    settings = PipelineSettings(lane, max_lanes=1)
     text = options.output or _named_after(options.source, ".tracks.txt")
     film = _named_after(options.source, ".tracked.mp4") if options.video == NAMED_AFTER_SOURCE else options.video
     check_outputs(options.source, {"--output": text} | ({"--video": film} if film else {}))
@@ -201,6 +202,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--k", "-k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)"
+    )
+    parser.add_argument(
+        "--student-every",
+        type=int,
+        default=lane.student_every,
+        metavar="S",
+        help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
     )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
