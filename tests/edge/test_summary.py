@@ -21,6 +21,7 @@ def tracks(ids: list[int], score: float = 0.9) -> Tracks:
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
         detection=np.zeros(count, np.int32),
+        unseen_s=np.zeros(count, np.float32),
     )
 
 
