@@ -9,7 +9,7 @@ ApiError
   BodyTooLarge    413  body_too_large
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
-  Refused         422  invalid_request, invalid_url, invalid_view, invalid_cursor, invalid_span, credentials_needed,
+  Refused         422  invalid_request, invalid_url, invalid_view, invalid_span, credentials_needed,
                        scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,

@@ -41,7 +41,6 @@ _NOT_YET: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/healthz", responses=documented(503))
-@router.get("/v2/health/live", responses=documented(503), include_in_schema=False)
 async def healthz(runtime: RuntimeDependency) -> Health:
     """Answer 200 while the device thread shows signs of life, also while it loads networks; 503 otherwise."""
     if runtime.stalled:
@@ -58,7 +57,6 @@ async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessV
 
 
 @router.get("/readyz", responses=_NOT_YET)
-@router.get("/v2/health/ready", responses=_NOT_YET, include_in_schema=False)
 async def readyz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
     """Answer 200 while streams are taken; 503 with the reasons while networks load, while draining, or when stalled."""
     reasons = runtime.readiness.reasons

@@ -4,18 +4,17 @@ import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.auth.caller import Caller, Scope
 from service.auth.keys import ApiKey
 from service.errors import Conflict, documented
+from service.ids import Id
 from service.routes.dependencies import GuardDependency, Needs
-from service.streams.schema import StreamId
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["keys"])
 
-KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Admin = Annotated[Caller, Needs("admin", all_streams=True)]
 
 
@@ -26,9 +25,9 @@ class NewKey(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"name": "lobby-screen", "scope": "read"}]}
     )
 
-    name: KeyName
+    name: Id
     scope: Scope = Field(description="read: look; write: add, change and remove streams, too; admin: keys, too.")
-    streams: list[StreamId] | None = Field(
+    streams: list[Id] | None = Field(
         default=None,
         min_length=1,
         max_length=256,

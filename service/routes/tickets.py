@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.auth.caller import Caller
 from service.auth.tickets import LIFETIME_S
 from service.errors import documented, stream_not_found
+from service.ids import Id
 from service.routes.dependencies import GuardDependency, Needs
-from service.streams.schema import StreamId
 
 router = APIRouter(tags=["keys"])
 
@@ -19,7 +19,7 @@ class NewTicket(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    streams: list[StreamId] | None = Field(
+    streams: list[Id] | None = Field(
         default=None, min_length=1, max_length=256, description="Only these; all that your key may see if absent."
     )
 

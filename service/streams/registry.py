@@ -108,12 +108,12 @@ class StreamRegistry:
             if len(self._streams) >= self._settings.max_streams:
                 raise self._too_many()
             stream.adopt(address, reader)
-            await _obeyed(self._worker.add(stream))
+            await _done(self._worker.add(stream))
             try:
                 created_at, document = stream.created_at, spec.document()
                 row = await _kept(lambda: self._store.add_stream(spec.id, document, created_at, from_settings))
             except ApiError:
-                await _obeyed(self._worker.remove(spec.id))
+                await _done(self._worker.remove(spec.id))
                 raise
             self._rows[spec.id], self._streams[spec.id] = row, stream
         stream.start()
@@ -139,7 +139,7 @@ class StreamRegistry:
             if opened is not None:
                 await self._reopen(stream, *opened)
             else:
-                await _obeyed(self._worker.change(stream))
+                await _done(self._worker.change(stream))
         changed = sorted(patch.model_fields_set)
         extra = fields("stream_changed", stream_id=stream_id)
         log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing", extra=extra)
@@ -152,7 +152,7 @@ class StreamRegistry:
             self._check_open()
             self._check_version(stream_id, if_match)
             await _kept(lambda: self._store.remove_stream(stream_id))
-            await _obeyed(self._worker.remove(stream_id))
+            await _done(self._worker.remove(stream_id))
             await asyncio.to_thread(self._forget, stream_id)
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
@@ -171,11 +171,6 @@ class StreamRegistry:
     def all(self) -> list[Stream]:
         """Return all streams, oldest first."""
         return list(self._streams.values())
-
-    def position(self, stream_id: str) -> int:
-        """Return the stream's place in the order of creation, which nothing else ever gets. Raises NotFound."""
-        self.get(stream_id)
-        return self._rows[stream_id].position
 
     def etag(self, stream_id: str) -> str:
         """Return the name of the stream's present specification, for ETag and If-Match. Raises NotFound."""
@@ -216,10 +211,10 @@ class StreamRegistry:
             await self.update(known.id, StreamPatch(url=camera.url))
 
     async def _reopen(self, stream: Stream, address: Address, reader: FrameReader) -> None:
-        await _obeyed(self._worker.remove(stream.id))
+        await _done(self._worker.remove(stream.id))
         await asyncio.to_thread(stream.close)
         stream.adopt(address, reader)
-        await _obeyed(self._worker.add(stream))
+        await _done(self._worker.add(stream))
         stream.start()
 
     async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
@@ -280,7 +275,7 @@ def _close_all(streams: list[Stream]) -> None:
         stream.close(max(0.0, deadline - time.monotonic()))
 
 
-async def _obeyed(command: "Future[None]") -> None:
+async def _done(command: "Future[None]") -> None:
     """Wait until the device thread has done it."""
     try:
         await asyncio.wrap_future(command)

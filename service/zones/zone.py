@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from service.zones.shape import ShapeError, check_line, check_polygon
 
@@ -10,7 +10,6 @@ MOST_ZONES = 64
 """Of one stream."""
 MOST_CORNERS = 64
 
-ZoneId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Coordinate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
 Anchor = Literal["foot", "centre"]
@@ -21,7 +20,7 @@ class _Zone(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: ZoneId = Field(description="Your own id, unique in the stream; counts belong to it.", examples=["door"])
+    id: Id = Field(description="Your own id, unique in the stream; counts belong to it.", examples=["door"])
     name: str = Field(default="", max_length=100, description="For people; the id if empty.")
     anchor: Anchor = Field(
         default="foot",
