@@ -26,6 +26,7 @@ IfMatch = Annotated[str | None, Header(description="Do it only if the stream's E
 
 @router.post(
     "/streams",
+    summary="Add a stream",
     status_code=201,
     dependencies=[STARTED],
     responses={
@@ -54,7 +55,7 @@ async def add_stream(
     return _shown(stream, registry, response)
 
 
-@router.get("/streams", responses=documented(422))
+@router.get("/streams", summary="List the streams", responses=documented(422))
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
     registry: RegistryDependency,
@@ -65,13 +66,18 @@ async def list_streams(
     return StreamList(streams=[one for one in seen if state is None or one.state.phase in state])
 
 
-@router.get("/streams/{stream_id}", dependencies=[Needs("read")], responses=documented(404))
+@router.get("/streams/{stream_id}", summary="Show one stream", dependencies=[Needs("read")], responses=documented(404))
 async def get_stream(stream_id: str, registry: RegistryDependency, response: Response) -> StreamView:
     """Show one stream with its state and live numbers. The ETag changes with PATCH, not with the numbers."""
     return _shown(registry.get(stream_id), registry, response)
 
 
-@router.patch("/streams/{stream_id}", dependencies=[Needs("write"), STARTED], responses=documented(404, 412, 422, 503))
+@router.patch(
+    "/streams/{stream_id}",
+    summary="Change a stream while it runs",
+    dependencies=[Needs("write"), STARTED],
+    responses=documented(404, 412, 422, 503),
+)
 async def change_stream(
     stream_id: str, patch: StreamPatch, registry: RegistryDependency, response: Response, if_match: IfMatch = None
 ) -> StreamView:
@@ -81,6 +87,7 @@ async def change_stream(
 
 @router.delete(
     "/streams/{stream_id}",
+    summary="Remove a stream",
     status_code=204,
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 412, 503),

@@ -33,7 +33,9 @@ class TicketView(BaseModel):
     expires_in: float = Field(description="Seconds within which it has to be used; once.")
 
 
-@router.post("/tickets", status_code=201, responses=documented(401, 403, 404, 422, 429))
+@router.post(
+    "/tickets", summary="Get a ticket for one address", status_code=201, responses=documented(401, 403, 404, 422, 429)
+)
 async def issue_ticket(
     caller: Annotated[Caller, Needs("read")], guard: GuardDependency, response: Response, new: NewTicket | None = None
 ) -> TicketView:

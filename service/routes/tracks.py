@@ -98,6 +98,7 @@ async def follow_streams(
 
 @router.get(
     "/streams/{stream_id}/tracks",
+    summary="Newest tracks, or all to come as server-sent events",
     dependencies=[Needs("read"), SUBSCRIBES],
     response_class=Response,
     responses={

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from service.ids import Id
 from service.zones.shape import ShapeError, check_line, check_polygon
 
 MOST_ZONES = 64
@@ -50,6 +52,13 @@ class Line(_Zone):
     )
 
 
+def _check_type(zone: object) -> object:
+    if isinstance(zone, dict) and zone.get("type") not in ("polygon", "line"):
+        came = "another one" if "type" in zone else "none"
+        raise PydanticCustomError("zone_kind", f"expected a zone with `type` 'polygon' or 'line', got {came}")
+    return zone
+
+
 def _check_shape(zone: Polygon | Line) -> Polygon | Line:
     try:
         (check_polygon if zone.type == "polygon" else check_line)(zone.points)
@@ -67,6 +76,8 @@ def _check_ids(zones: "tuple[Polygon | Line, ...]") -> "tuple[Polygon | Line, ..
     return zones
 
 
-Zone = Annotated[Polygon | Line, Field(discriminator="type"), AfterValidator(_check_shape)]
+Zone = Annotated[
+    Polygon | Line, Field(discriminator="type"), AfterValidator(_check_shape), BeforeValidator(_check_type)
+]
 Zones = Annotated[tuple[Zone, ...], Field(max_length=MOST_ZONES), AfterValidator(_check_ids)]
 """All zones of one stream; hashable, and equal where the zones are."""

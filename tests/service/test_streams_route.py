@@ -19,6 +19,7 @@ from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
 
 EMPTY: dict[str, list[object]] = {"streams": []}
+JSON = {"Content-Type": "application/json"}
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 
 
@@ -365,3 +366,37 @@ def test_openapi_describes_messages_and_problems_and_the_docs_need_no_other_host
         assert "//" not in answer.text.replace("http://www.w3.org", "").replace("rtsp://", "").replace(
             "// ", ""
         ).replace("synthetic://", "")
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ({"content": '{"url": "x"}'}, "body: expected JSON with Content-Type: application/json, but it came with no"),
+        ({"content": "url=x", "headers": {"Content-Type": "text/plain"}}, "it came with Content-Type: text/plain"),
+        ({"content": '{"url": x}', "headers": JSON}, "body: expected JSON, but at character 8 it is broken: Expecting"),
+        ({"content": "", "headers": JSON}, "body: expected a JSON document, but there is none"),
+        ({"content": b"\xff{", "headers": JSON}, "the body cannot be read; expected JSON in UTF-8"),
+        ({"json": []}, "body: expected an object, got a list"),
+        ({"json": {}}, "url: is needed, but missing"),
+        ({"json": {"url": 5}}, "url: expected a valid string, got a number"),
+        ({"json": {"url": "x", "k": 5000}}, "k: expected less than or equal to 1000, got 5000"),
+        ({"json": {"url": "x", "kk": 3}}, "kk: there is no such field; /docs lists them"),
+        (
+            {"json": {"url": "x", "zones": [{"id": "a"}]}},
+            "zones.0: expected a zone with `type` 'polygon' or 'line', got",
+        ),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_told_what_was_expected_and_what_came(
+    client: httpx.Client, sent: dict[str, Any], told: str
+) -> None:
+    answer = client.post("/streams", **sent)
+    assert answer.status_code in (400, 422)
+    assert told in answer.json()["detail"]
+
+
+def test_a_refused_value_that_may_be_a_password_is_not_repeated(client: httpx.Client) -> None:
+    body = {"url": SCENE, "mode": "s3same", "credentials": {"username": "u", "password": 90210}}
+    answer = client.post("/streams", json=body)
+    assert answer.status_code == 422
+    assert not any(secret in answer.text for secret in ("s3same", "90210"))
