@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.logs import fields
-from service.settings import Settings
 from service.store import Store, StoredStream, StoreError
 from service.streams.schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
@@ -41,16 +41,20 @@ class StreamRegistry:
 
     def __init__(
         self,
-        settings: Settings,
+        lane: LaneSettings,
+        policy: UrlPolicy,
+        most: int,
         store: Store,
         worker: Worker,
         make: MakeStream,
         forget: Callable[[str], object] = lambda stream_id: None,
     ) -> None:
-        """`forget` deletes what is kept elsewhere of a stream that is removed; it may wait."""
-        self._settings = settings
+        """`lane`: what a stream has that asks for nothing else; `most` streams at a time.
+
+        `forget` deletes what is kept elsewhere of a stream that is removed; it may wait.
+        """
+        self._lane, self._policy, self._most = lane, policy, most
         self._store = store
-        self._policy: UrlPolicy = settings.url_policy
         self._worker = worker
         self._make = make
         self._forget = forget
@@ -94,7 +98,7 @@ class StreamRegistry:
         self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
     ) -> tuple[Stream, bool]:
         """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
-        spec = StreamSpec.from_request(new, self._settings.lane, idempotency_key)
+        spec = StreamSpec.from_request(new, self._lane, idempotency_key)
         if (known := self._known(spec.id, new)) is not None:
             return known, False
         self._check_open()
@@ -105,7 +109,7 @@ class StreamRegistry:
             if (known := self._known(spec.id, new)) is not None:
                 return known, False
             self._check_open()
-            if len(self._streams) >= self._settings.max_streams:
+            if len(self._streams) >= self._most:
                 raise self._too_many()
             stream.adopt(address, reader)
             await _done(self._worker.add(stream))
@@ -126,7 +130,7 @@ class StreamRegistry:
             stream = self.get(stream_id)
             self._check_open()
             self._check_version(stream_id, if_match)
-            old, spec = stream.spec, stream.spec.changed(patch, self._settings.lane)
+            old, spec = stream.spec, stream.spec.changed(patch, self._lane)
             self._check_mode(spec.lane.mode)
             moved = (spec.url, spec.credentials) != (old.url, old.credentials)
             anew = moved or ("url" in patch.model_fields_set and not stream.live)
@@ -185,7 +189,7 @@ class StreamRegistry:
 
     async def _resume(self, stream: Stream, number: int) -> None:
         try:
-            if number >= self._settings.max_streams:
+            if number >= self._most:
                 raise self._too_many()
             self._check_mode(stream.spec.lane.mode)
             address, reader = await self._open(stream, stream.spec)
@@ -238,9 +242,8 @@ class StreamRegistry:
         return known
 
     def _too_many(self) -> LimitReached:
-        most = self._settings.max_streams
         return LimitReached(
-            "too_many_streams", f"this service takes {most} streams; DELETE one, or raise --max-streams"
+            "too_many_streams", f"this service takes {self._most} streams; DELETE one, or raise --max-streams"
         )
 
     def _check_open(self) -> None:
