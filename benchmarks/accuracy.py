@@ -24,7 +24,7 @@ from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="which")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
     parser.add_argument(
-        "--size", type=parse_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)"
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
     )
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     parser.add_argument(

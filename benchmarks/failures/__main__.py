@@ -26,7 +26,7 @@ from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
 from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder, sequence_name
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames (default second)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="FOLDER", help="default: shipped")
     parser.add_argument(
-        "--size", type=parse_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)"
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
     )
     parser.add_argument("--mode", choices=ARMS, default="atttrack", help="default atttrack")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")

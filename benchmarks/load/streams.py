@@ -30,7 +30,7 @@ from websockets.asyncio.client import connect
 from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from edge.pipeline.backend import SHIPPED_MODELS
-from edge.pipeline.config import parse_size
+from edge.pipeline.config import INPUT_SIZE, parse_size
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command("streams", __doc__)
     parser.add_argument(
-        "--size", type=parse_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)"
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
     )
     parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each camera (default 15)")
     parser.add_argument("--video", help="what the cameras show, at --fps; default a drawn scene, 1280x720, 20 people")
