@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
-from edge.pipeline.config import SHIPPED_PAIR
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from engines.cuda import CudaDevice
 from engines.device import Device
@@ -22,7 +22,7 @@ from engines.signature import Signature, check_pair
 log = logging.getLogger(__name__)
 
 SHIPPED_MODELS = Path(__file__).parents[2] / "models"
-_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+FILE_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
 """Name in `Backend` -> name in the file."""
 
 
@@ -56,7 +56,7 @@ class Backend:
 
 def open_backend(
     models: Path | None = None,
-    size: tuple[int, int] = (576, 320),
+    size: tuple[int, int] = INPUT_SIZE,
     device: str = "auto",
     mode: Mode = "atttrack",
     pair: str = SHIPPED_PAIR,
@@ -79,7 +79,7 @@ def open_backend(
     folder = models or SHIPPED_MODELS
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
-    for network, role in _ROLES.items():
+    for network, role in FILE_ROLES.items():
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _exists(folder, pair, role, size)):
             path = model_file(folder, pair, role, size)
@@ -114,7 +114,7 @@ def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
 
 def model_files(folder: Path, pair: str, size: tuple[int, int]) -> list[Path]:
     """The files that `open_backend` takes for a pair at a size, of all networks that are there."""
-    found = ([path for path in _paths(folder, pair, role, size) if path.is_file()][:1] for role in _ROLES.values())
+    found = ([path for path in _paths(folder, pair, role, size) if path.is_file()][:1] for role in FILE_ROLES.values())
     return [path for paths in found for path in paths]
 
 

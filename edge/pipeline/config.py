@@ -9,6 +9,8 @@ from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 IdentityPolicy = Literal["keep", "reset"]
 SHIPPED_PAIR = "yolo"
 """The networks that run unless others are named; what they are says models/README.md."""
+INPUT_SIZE = (576, 320)
+"""(width, height) of the networks' input, pixels, where nothing else is said."""
 
 
 def _told(about: str, least: float | None = None, most: float | None = None) -> dict[str, Any]:
