@@ -151,11 +151,11 @@ def test_without_any_time_everything_is_predicted_and_says_what_was_wished() -> 
 
 def test_with_little_time_the_student_looks_where_the_teacher_should() -> None:
     scene = walkers(sway=1.0)
-    plenty, little = scene.run(4, quality=0.95), scene.run(4, quality=0.95, budget_ms=31.0)
+    plenty, little = scene.run(4, quality=0.5), scene.run(4, quality=0.5, budget_ms=8.0)
     assert all(one.wish is None for one in plenty)
-    assert cost(little) <= cost(plenty)
-    starved = [one for one in scene.run(4, quality=0.95, budget_ms=8.0) if one.wish is not None]
-    assert {one.wish for one in starved} == {"teacher"}, "not even the first keyframe was to be had"
+    refused = {(one.kind, one.wish) for one in little if one.wish is not None}
+    assert refused == {("student", "teacher")}
+    assert sum(one.kind == "teacher" for one in little) < sum(one.kind == "teacher" for one in plenty)
 
 
 def test_fixed_and_adaptive_lanes_run_side_by_side_and_a_change_begins_with_a_keyframe() -> None:
