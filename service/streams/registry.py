@@ -153,9 +153,9 @@ class StreamRegistry:
             self._check_version(stream_id, if_match)
             await _kept(lambda: self._store.remove_stream(stream_id))
             await _obeyed(self._worker.remove(stream_id))
-            await asyncio.to_thread(self._forget, stream_id)
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
+        await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         del stream  # the last reference
         await asyncio.to_thread(_give_memory_back)
