@@ -173,9 +173,8 @@ def main() -> None:
     points = points_of(scores, options.costs)
     verdicts = {sequence: verdict(of_sequence, *options.range) for sequence, of_sequence in points.items()}
     for point in sorted(points[POOLED], key=lambda point: point.fps):
-        print(
-            f"{point.arm:9} {point.name:10} {point.fps:6.0f} frames/s  {point.mota:5.1f} {point.idf1:5.1f} {point.hota:5.1f}"
-        )
+        scored = f"{point.mota:5.1f} {point.idf1:5.1f} {point.hota:5.1f}"
+        print(f"{point.arm:9} {point.name:10} {point.fps:6.0f} frames/s  {scored}")
     for sequence, told in verdicts.items():
         print(
             f"{sequence:16} adaptive over skipping: "

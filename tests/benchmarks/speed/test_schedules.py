@@ -4,9 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
-from benchmarks.speed.schedules import Point, Stated, draw, fps, gain, schedules, verdict
+from benchmarks.speed.schedules import Point, Stated, draw, fps, gain, run, schedules, verdict
+from edge.pipeline.config import LaneSettings
+from tests.support.scripted_backend import Scripted
 
 POINTS = [
     Point("skipping", "K=1", 50, 50, 60, 40),
@@ -32,6 +35,26 @@ def test_schedules_are_compared_at_equal_speed() -> None:
 def test_all_three_kinds_of_schedules_are_there() -> None:
     assert Counter(arm for arm, _ in schedules().values()) == {"skipping": 9, "fixed": 13, "adaptive": 11}
     assert Stated(20, 5).student_share == 0.25
+
+
+def test_every_schedule_tracks_every_frame_and_its_looks_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    for number in range(1, 25):
+        cv2.imwrite(str(tmp_path / "img1" / f"{number:06d}.jpg"), np.zeros((192, 320, 3), np.uint8))
+    about = "name=street\nimDir=img1\nframeRate=30\nseqLength=24\nimWidth=320\nimHeight=192\nimExt=.jpg\n"
+    (tmp_path / "seqinfo.ini").write_text(f"[Sequence]\n{about}")
+    (tmp_path / "gt.txt").write_text("".join(f"{number},1,29,53,28,60,1,1,1\n" for number in range(1, 25)))
+    chosen = {"skip": LaneSettings(3, student_every=3), "mix": LaneSettings(6, student_every=2)}
+    chosen["adaptive"] = LaneSettings(schedule="adaptive", quality=0.0)
+    found = run(tmp_path, "second", Scripted().backend, chosen, Stated(20, 5))
+    looks = {name: dict(kinds) for name, (_, kinds) in found.items()}
+    assert looks["adaptive"] == {"teacher": 1, "predicted": 11}
+    for name, period in (("skip", 3), ("mix", 6)):  # the second keyframe may come sooner: phases are staggered
+        assert 12 // period <= looks[name]["teacher"] <= 12 // period + 1
+        assert sum(looks[name].values()) == 12
+    assert "student" not in looks["skip"]
+    assert looks["mix"]["student"] > 0
+    assert {score.clear.mota for score, _ in found.values()} == {1.0}
 
 
 def test_the_figure_has_a_panel_for_each_sequence(tmp_path: Path) -> None:
