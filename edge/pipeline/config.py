@@ -8,6 +8,8 @@ from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
 ScheduleName = Literal["fixed", "adaptive"]
+INPUT_SIZE = (576, 320)
+"""(width, height) of the networks' input, pixels, where nothing else is said."""
 
 
 def _told(about: str, least: float | None = None, most: float | None = None) -> dict[str, Any]:
