@@ -104,7 +104,7 @@ def test_tracks_are_told_with_their_origin() -> None:
 EVENTS: list[Event] = [
     {"type": "discontinuity", "epoch": 2},
     {"type": "leave", "id": 4, "uid": "ab12-1-4", "zone": "hall", "dwell": 2.5},
-    {"type": "end", "id": 4, "uid": "ab12-1-4", "last_seen": 999.5},
+    {"type": "end", "id": 4, "uid": "ab12-1-4", "last_seen": 999.5, "why": "unseen"},
     {"type": "new", "id": 9, "uid": "ab12-1-9"},
     {"type": "enter", "id": 9, "uid": "ab12-1-9", "zone": "hall"},
     {"type": "cross", "id": 9, "uid": "ab12-1-9", "zone": "line", "direction": "backward"},
