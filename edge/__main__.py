@@ -164,7 +164,8 @@ def _film(video: VideoWriter, annotator: Annotator, tracked: TrackedFrame) -> No
 
 def _rate(counted: dict[str, int], wall_s: float) -> str:
     frames = sum(counted.values())
-    kinds = ", ".join(f"{count} by the {kind}" for kind, count in counted.items() if count)
+    told = {"teacher": "by the teacher", "student": "by the student", "predicted": "predicted"}
+    kinds = ", ".join(f"{count} {told[kind]}" for kind, count in counted.items() if count)
     return (
         f"{frames} frames ({kinds or 'none seen'}) in {wall_s:.1f} s: {frames / wall_s if wall_s else 0:.1f} frames/s"
     )
