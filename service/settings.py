@@ -16,6 +16,7 @@ from service.cameras.url_policy import UrlPolicy
 from service.demo import SCENES
 from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
+from service.proxy import is_prefix
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
     origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="pages besides this service's own that may call it, as https://host:port"
     )
+    root_path: str = Field(
+        default="",
+        description="path below which a proxy shows this service, as /cams; unset: as X-Forwarded-Prefix says",
+    )
     camera_networks: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
         default_factory=list, description="networks that cameras may be in, as 10.0.5.0/24; unset: all that may be"
     )
@@ -165,6 +170,14 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"https?://[^/\s@?#]+", origin):
                 raise ValueError("an origin looks like https://host or https://host:port, without a path")
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not is_prefix(path):
+            raise ValueError("a root path looks like /cams or /site/cams: letters, digits and -._~ between slashes")
+        return path
 
     @field_validator("api_key_file")
     @classmethod

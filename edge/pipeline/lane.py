@@ -33,6 +33,7 @@ class Lane:
     _last_time_s: float | None = None
     _fitted_session: int = 0
     _tracked_session: int = 0
+    _tracked_size: tuple[int, int] | None = None
 
     def fit(self, frame: Frame) -> None:
         """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
@@ -73,6 +74,9 @@ class Lane:
         self._last_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
+        before, self._tracked_size = self._tracked_size or frame.size, frame.size
+        if before != frame.size:  # a camera's night mode, or a viewer's wish: the same scene, in other pixels
+            self.tracker.rescale(frame.size[0] / before[0], frame.size[1] / before[1])
         return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
 
     def _start_anew(self, gap_s: float) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edge.sources.base import SourceError
-from edge.sources.resolve import Resolve
 from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.settings import Resolve
 from service.cameras.addresses import AddressPolicy, literal
 from service.errors import Refused
 

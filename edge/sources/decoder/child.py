@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 
+from edge.sources.decoder.connection import camera_error
 from edge.sources.decoder.gstreamer import decode_with_gstreamer
 from edge.sources.decoder.limits import confine
 from edge.sources.decoder.messages import Job, Task, pack_error
@@ -13,7 +14,6 @@ from edge.sources.decoder.outlet import Outlet, Stop
 from edge.sources.decoder.packets import hand_packets_over
 from edge.sources.decoder.pictures import decode_on_cpu, decode_on_gpu
 from edge.sources.decoder.ring import PictureRing
-from edge.sources.video_error import camera_error
 
 LONGEST_JOB = 16384
 TASKS: Mapping[Task, Callable[[Outlet, Job], None]] = {

@@ -5,7 +5,7 @@ import select
 import socket
 
 from edge.arrays import U8
-from edge.sources.decoder.messages import Format, Note, Packet, Picture
+from edge.sources.decoder.messages import Format, Note, Packet, Picture, Waiting
 from edge.sources.decoder.ring import SLOTS, PictureRing
 
 SLOT_WAIT_S = 0.5
@@ -51,6 +51,6 @@ class Outlet:
         """Put a picture or a packet into a slot, to be announced by `send`."""
         self._ring.write(slot, array)
 
-    def send(self, message: Picture | Packet | Format | Note) -> None:
+    def send(self, message: Picture | Packet | Format | Note | Waiting) -> None:
         """Tell the reader."""
         self._channel.send(message.pack())
