@@ -7,12 +7,11 @@ from urllib.parse import unquote, urlsplit
 from edge.sources.base import Source, SourceError, StateObserver
 from edge.sources.camera import CameraSource
 from edge.sources.decoding import ON_CPU, Decoding
-from edge.sources.real_time import RealTime
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.sequence import SequenceSource
 from edge.sources.settings import SourceSettings
 from edge.sources.synthetic import SyntheticSource
-from edge.sources.video import VideoFile
+from edge.sources.video import RealTime, VideoFile
 
 Opener = Callable[[str, SourceSettings, StateObserver | None, Decoding], Source]
 

@@ -28,7 +28,7 @@ from edge.ops.pixels import Surface
 from edge.sources.decoder.connection import check_size
 from edge.sources.decoder.messages import Format, Packet, Picture, Waiting
 from edge.sources.decoder.process import DecoderServer
-from edge.sources.gpu.hardware import clip_packets, open_decoder
+from edge.sources.hardware import clip_packets, open_decoder
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, DecodingRefused, Link
 from edge.sources.settings import SourceSettings

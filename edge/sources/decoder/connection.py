@@ -11,7 +11,7 @@ from av.codec.hwaccel import HWAccel
 
 from edge.sources.base import SourceError
 from edge.sources.decoder.access_units import CODECS, AccessUnits
-from edge.sources.decoder.outlet import Stop
+from edge.sources.decoder.ring import Stop
 from edge.sources.picture import film_of
 from edge.sources.retry import unreachable
 from edge.sources.rtsp.camera_url import CameraUrl

@@ -1,19 +1,19 @@
-"""The decoder process's work where it decodes: each picture of the camera into the ring."""
+"""The decoder process's work by FFmpeg: each picture into the ring, or, where another decodes, each packet."""
 
 import time
 from collections.abc import Callable
 from fractions import Fraction
 
 import av
+import numpy as np
 
 from edge.arrays import U8
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import CameraVideo, CodedPicture, camera_video, check_size
-from edge.sources.decoder.damage import Damage
-from edge.sources.decoder.frozen import FrozenPicture
-from edge.sources.decoder.messages import Job, Note, Picture, Waiting
-from edge.sources.decoder.outlet import Outlet
-from edge.sources.gpu.hardware import decoded_on_gpu, gpu_decoding
+from edge.sources.decoder.health import Damage, FrozenPicture
+from edge.sources.decoder.messages import Format, Job, Note, Packet, Picture, Waiting
+from edge.sources.decoder.ring import Outlet
+from edge.sources.hardware import decoded_on_gpu, gpu_decoding
 from edge.sources.picture import BgrConverter, Nv12Converter
 
 Converter = Callable[[av.VideoFrame], U8]
@@ -125,3 +125,16 @@ class _Decoder:
 def ratio(time_base: Fraction | None) -> tuple[int, int]:
     """Numerator and denominator; 0, 0 where there is none."""
     return (0, 0) if time_base is None else (time_base.numerator, time_base.denominator)
+
+
+def hand_packets_over(outlet: Outlet, job: Job) -> None:
+    """Packets until the reader or the camera is gone. A reader that is late keeps the camera waiting."""
+    with camera_video(job.url, job.settings) as video:
+        codec = video.stream.codec_context
+        outlet.send(Format(codec.codec.canonical_name, codec.extradata or b""))  # av1, not one of its decoders
+        for picture in video.pictures():
+            packet = picture.packet
+            slot = outlet.slot_for_packet()
+            outlet.fill(slot, np.frombuffer(bytes(packet), np.uint8))
+            times = (ratio(packet.time_base), picture.monotonic_s, picture.unix_s, video.frame_rate)
+            outlet.send(Packet(slot, packet.size, packet.pts, *times))

@@ -7,9 +7,8 @@ import pytest
 
 from edge.sources import SourceError, open_source
 from edge.sources.camera import CameraSource
-from edge.sources.real_time import RealTime
 from edge.sources.synthetic import SyntheticSource
-from edge.sources.video import VideoFile
+from edge.sources.video import RealTime, VideoFile
 
 
 @pytest.mark.parametrize("url", ["http://camera/x", "exec:///bin/sh", "concat://a|b", "udp://1.2.3.4:5"])

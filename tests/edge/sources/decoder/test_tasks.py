@@ -16,8 +16,7 @@ from edge.sources.base import SourceError
 from edge.sources.decoder import gstreamer, packets, pictures
 from edge.sources.decoder.connection import CameraVideo
 from edge.sources.decoder.messages import LONGEST, Format, Job, Note, Packet, Picture, unpack
-from edge.sources.decoder.outlet import Outlet, Stop
-from edge.sources.decoder.ring import SLOTS, PictureRing
+from edge.sources.decoder.ring import SLOTS, Outlet, PictureRing, Stop
 from edge.sources.picture import Nv12Converter
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
