@@ -26,7 +26,7 @@ NOT_STARTED, BAD_MODELS, BAD_STATE = 1, 3, 4
 STALLED_CLIENT_S = 30.0
 
 COMMANDS = {
-    "config": "service.config_command",
+    "config": "service.configuration",
     "keys": "service.auth.command",
     "doctor": "service.doctor.command",
 }

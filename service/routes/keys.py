@@ -10,7 +10,7 @@ from service.auth.caller import Caller, Scope
 from service.auth.keys import ApiKey
 from service.errors import Conflict, documented
 from service.routes.dependencies import GuardDependency, Needs
-from service.stream_schema import StreamId
+from service.streams.schema import StreamId
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["keys"])
