@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
+from edge.pipeline.config import INPUT_SIZE
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from engines.cuda import CudaDevice
 from engines.device import Device
@@ -21,7 +22,7 @@ from engines.signature import Signature, check_pair
 log = logging.getLogger(__name__)
 
 SHIPPED_MODELS = Path(__file__).parents[2] / "models"
-_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+FILE_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
 """Name in `Backend` -> name in the file."""
 
 
@@ -55,7 +56,7 @@ class Backend:
 
 def open_backend(
     models: Path | None = None,
-    size: tuple[int, int] = (576, 320),
+    size: tuple[int, int] = INPUT_SIZE,
     device: str = "auto",
     mode: Mode = "atttrack",
     pair: str = "yolo",
@@ -78,7 +79,7 @@ def open_backend(
     folder = models or SHIPPED_MODELS
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
-    for network, role in _ROLES.items():
+    for network, role in FILE_ROLES.items():
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _exists(folder, pair, role, size)):
             path = _find(folder, pair, role, size)

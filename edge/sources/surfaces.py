@@ -104,7 +104,7 @@ class SurfaceSession:
     def next(self, timeout_s: float) -> Arrival | Waiting | None:
         flowed = False
         if not self._waiting:
-            match self._link.hear(timeout_s):
+            match self._link.receive(timeout_s):
                 case Format(codec, extradata):
                     self._decoder = SurfaceDecoder(codec, extradata, self._device)
                 case Packet() as packet if self._decoder is not None:

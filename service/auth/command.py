@@ -1,4 +1,4 @@
-"""python -m service keys: make, list and revoke API keys on the machine that the service runs on."""
+"""atttrack keys: make, list and revoke API keys on the machine that the service runs on."""
 
 import argparse
 import re
@@ -9,9 +9,8 @@ from service.auth.caller import SCOPES
 from service.auth.keys import KeyRing
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
+from service.ids import ID_PATTERN
 from service.store import Store, StoreError
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,17 +18,17 @@ def main(arguments: Sequence[str]) -> int:
     options, settings_flags = _parser().parse_known_args(list(arguments))
     settings = read_settings(settings_flags)
     if settings.store_path is None:
-        print(f"{PROGRAM}: nothing is kept with --demo, keys neither; give --state-dir", file=sys.stderr)
+        print(f"{PROGRAM} keys: nothing is kept with --demo, keys neither; give --state-dir", file=sys.stderr)
         return 1
     try:
         store = Store(settings.store_path, exclusive=False)
     except StoreError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1
     try:
         return _obey(options, KeyRing(store))
     except (ApiError, StoreError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1
     finally:
         store.close()
@@ -54,13 +53,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} keys",
         description="API keys. A running service knows of changes at once. Settings, such as --state-dir, may follow.",
+        epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; "
+        "atttrack keys revoke hall",
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     add = verbs.add_parser("add", help="make a key and print it, once", allow_abbrev=False)
     add.add_argument("name", type=_name)
     add.add_argument("--scope", choices=SCOPES, required=True, help="read < write < admin")
-    add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams; all if absent")
+    add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams (default: all)")
     verbs.add_parser("list", help="show all keys, without their secrets", allow_abbrev=False)
     revoke = verbs.add_parser("revoke", help="make a key worthless", allow_abbrev=False)
     revoke.add_argument("name")
@@ -68,13 +69,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
+    if not re.fullmatch(ID_PATTERN, text):
         raise argparse.ArgumentTypeError("a name has 1 to 64 letters, digits, '.', '_' or '-'")
     return text
 
 
 def _streams(text: str) -> frozenset[str]:
     ids = [one for one in text.split(",") if one]
-    if not ids or not all(NAME.fullmatch(one) for one in ids):
+    if not ids or not all(re.fullmatch(ID_PATTERN, one) for one in ids):
         raise argparse.ArgumentTypeError("expected stream ids separated by commas")
     return frozenset(ids)

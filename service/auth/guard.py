@@ -11,7 +11,7 @@ from service.errors import Unauthorized
 from service.settings import Settings
 
 TICKET_PARAMETER = "ticket"
-_HOW = "send 'Authorization: Bearer KEY'; an admin makes keys with: python -m service keys add NAME --scope read"
+_HOW = "send 'Authorization: Bearer KEY'; an admin makes keys with: atttrack keys add NAME --scope read"
 
 
 class Guard:
