@@ -29,7 +29,7 @@ from service.logs import LogFormat
 from service.proxy import is_prefix
 from service.store import FILE_NAME
 
-Scheme = Literal["rtsp", "rtsps", "synthetic"]
+Scheme = Literal["rtsp", "rtsps", "http", "https", "synthetic"]
 SHORTEST_KEY = 32
 """Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,8 @@ class Settings(BaseSettings):
         default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
     )
     schemes: Annotated[list[Scheme], NoDecode] = Field(
-        default=["rtsp", "rtsps", "synthetic"], description="URL schemes that may be posted"
+        default=["rtsp", "rtsps", "synthetic"],
+        description="URL schemes that may be posted; http and https are for Motion JPEG",
     )
     media_dir: Path | None = Field(
         default=None, description="allow files below this directory as streams; unset: no files"

@@ -13,8 +13,7 @@ import numpy as np
 from edge.arrays import F32, I64, U8
 from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.scene.backdrop import VIEWS, SceneCamera, draw_backdrop
-from edge.sources.scene.drawing import Shadow
-from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure
+from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure, Shadow
 from edge.sources.scene.walk import Crowd, Walk
 
 _OPTIONS: dict[str, Callable[[str], int | float | str | bool]] = {

@@ -12,10 +12,11 @@ from av.codec.hwaccel import HWAccel
 from edge.sources.base import SourceError
 from edge.sources.decoder.access_units import CODECS, AccessUnits
 from edge.sources.decoder.ring import Stop
+from edge.sources.http_camera import HttpCamera
 from edge.sources.picture import film_of
 from edge.sources.retry import unreachable
 from edge.sources.rtsp.camera_url import CameraUrl
-from edge.sources.rtsp.relay import Relay
+from edge.sources.rtsp.relay import Relay, dial
 from edge.sources.rtsp.rtp import new_mark
 from edge.sources.settings import SourceSettings
 
@@ -29,6 +30,8 @@ OPTIONS = {
 }
 IN_PIECES = OPTIONS | {"fflags": "noparse+nofillin", "probesize": "32"}
 """RTP's payloads as they come. The first one, a mark, is all that FFmpeg looks into before it begins."""
+HTTP = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+"""Nothing is looked into before the first picture is shown."""
 LONGEST_SILENCE_S = 600.0
 """After which a connection is given up even where its reader waits on."""
 WHOLE = ("mjpeg",)
@@ -86,6 +89,10 @@ def camera_video(url: CameraUrl, settings: SourceSettings, hwaccel: HWAccel | No
 
     Raises SourceError, or FFmpeg's errors, when the camera is at fault, in the block, too.
     """
+    if url.scheme in ("http", "https"):
+        with _http_video(url, settings, hwaccel) as pictures:
+            yield pictures
+        raise SourceError("connection_failed", f"{url} closed the connection")
     for mark in (new_mark(), None):
         with relayed(url, settings, mark) as address:
             timeouts_s = settings.connect_timeout_s, LONGEST_SILENCE_S  # who reads is less patient, if it likes
@@ -102,6 +109,16 @@ def camera_video(url: CameraUrl, settings: SourceSettings, hwaccel: HWAccel | No
                 except av.error.ExitError:
                     raise SourceError("timeout", f"{url} sent nothing for {LONGEST_SILENCE_S:g} s") from None
             raise SourceError("connection_failed", f"{url} closed the connection")
+
+
+@contextmanager
+def _http_video(url: CameraUrl, settings: SourceSettings, hwaccel: HWAccel | None) -> Iterator[CameraVideo]:
+    """Motion JPEG over HTTP, each part a picture. Raises SourceError, or FFmpeg's errors."""
+    with HttpCamera(url, lambda: dial(url, settings)) as camera:
+        camera.wait(LONGEST_SILENCE_S)
+        with av.open(camera, format="mpjpeg", options=HTTP, hwaccel=hwaccel) as container:
+            assert isinstance(container, av.container.InputContainer)  # noqa: S101
+            yield CameraVideo(container, _video_of(container, url, settings), url)
 
 
 @contextmanager

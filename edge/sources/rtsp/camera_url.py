@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote, urlsplit
 from edge.sources.base import SourceError
 
 LONGEST = 2048
-SCHEMES = ("rtsp", "rtsps")
+SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+"""With their ports."""
 _HINT = "; in user names and passwords write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and ] as %5D"
 _SECRET_IN_TEXT = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth|sig)[a-z]*=)[^&/?#;]*")
 
@@ -43,7 +44,9 @@ class CameraUrl:
                 "invalid_url", f"a camera URL looks like rtsp://host:554/path; host or port is not valid{_HINT}"
             )
         if parts.scheme not in SCHEMES:
-            raise SourceError("scheme_not_allowed", f"a camera is reached by {' or '.join(SCHEMES)}://")
+            raise SourceError(
+                "scheme_not_allowed", f"a camera is reached by {', '.join(f'{name}://' for name in SCHEMES)}"
+            )
         if parts.username is not None and username is not None:
             raise SourceError("invalid_url", "credentials stand in the URL and are given as well; give them once")
         if parts.username is not None:
@@ -51,9 +54,7 @@ class CameraUrl:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         target = target.replace("@", "%40")  # as `with_secret` must have it, which is parsed again
         bracketed = f"[{host}]" if ":" in host else host
-        return cls(
-            parts.scheme, bracketed, port or (554 if parts.scheme == "rtsp" else 322), target, username, password
-        )
+        return cls(parts.scheme, bracketed, port or SCHEMES[parts.scheme], target, username, password)
 
     def __str__(self) -> str:
         """The address for people and logs: no credentials, and no value of a parameter named like a secret."""

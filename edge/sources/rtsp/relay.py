@@ -19,6 +19,7 @@ from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.rtsp.conversation import Conversation
 from edge.sources.settings import SourceSettings
 
+SECURE = ("rtsps", "https")
 CHUNK = 1 << 16
 """Bytes read at once."""
 
@@ -29,7 +30,7 @@ class Relay:
     def __init__(self, url: CameraUrl, settings: SourceSettings, mark: bytes | None = None) -> None:
         """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError."""
         self._failure: SourceError | None = None
-        self._camera = _connect(url, settings)
+        self._camera = dial(url, settings)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         self._listener.settimeout(settings.connect_timeout_s)
         port = self._listener.getsockname()[1]
@@ -107,7 +108,7 @@ class Relay:
             self._camera.settimeout(patience_s)
 
 
-def _connect(url: CameraUrl, settings: SourceSettings) -> socket.socket:
+def dial(url: CameraUrl, settings: SourceSettings) -> socket.socket:
     """A connection to the first address of the camera that answers. Raises SourceError, OSError."""
     host = url.host.strip("[]")
     failure: OSError | None = None
@@ -118,7 +119,7 @@ def _connect(url: CameraUrl, settings: SourceSettings) -> socket.socket:
             failure = error
             continue
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        camera = _secure(plain, host, url, settings) if url.scheme == "rtsps" else plain
+        camera = _secure(plain, host, url, settings) if url.scheme in SECURE else plain
         camera.settimeout(settings.connect_timeout_s + settings.stall_timeout_s)  # a hung TLS record ends, too
         return camera
     raise failure or SourceError("connection_failed", f"{url}: the name has no address")
