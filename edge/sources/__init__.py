@@ -26,7 +26,8 @@ def open_source(
     on_state: StateObserver | None = None,
     decoding: Decoding = ON_CPU,
 ) -> Source:
-    """The source behind `url`: rtsp(s)://, http(s):// for Motion JPEG, a video file or sequence folder (path or file://), or synthetic://.
+    """The source behind `url`: rtsp(s)://, http(s):// for Motion JPEG, synthetic://, or a path (or file://) to a video
+    or a sequence folder.
 
     Cameras connect when they are iterated; files are opened here. `real_time` plays files and scenes at their own pace.
     `decoding`: from `choose_decoding`; sequence folders are decoded on the CPU.
