@@ -35,7 +35,7 @@ def test_address_is_shown_without_secrets(url: str, shown: str) -> None:
         ("rtsp://camera/\n", "invalid_url"),
         ("rtsp://[::1/x", "invalid_url"),
         ("rtsp://camera/" + "x" * 3000, "invalid_url"),
-        ("http://camera/x", "scheme_not_allowed"),
+        ("ftp://camera/x", "scheme_not_allowed"),
     ],
 )
 def test_bad_address_is_refused_with_a_code(url: str, code: str) -> None:
