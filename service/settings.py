@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edge.pipeline.config import INPUT_SIZE, LaneSettings
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings
 from edge.sources.decoding import Wanted
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
 
     models: Path = Field(default=_PROJECT / "models", description="directory with the model files")
-    pair: str = Field(default="yolo", description="name of the teacher and student pair")
+    pair: str = Field(default=SHIPPED_PAIR, description="name of the teacher and student pair")
     size: str = Field(
         default="{}x{}".format(*INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT"
     )
