@@ -26,9 +26,10 @@ from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
 from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
+from service.proxy import is_prefix
 from service.store import FILE_NAME
 
-Scheme = Literal["rtsp", "rtsps", "synthetic"]
+Scheme = Literal["rtsp", "rtsps", "http", "https", "synthetic"]
 SHORTEST_KEY = 32
 """Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -71,7 +72,8 @@ class Settings(BaseSettings):
         default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
     )
     schemes: Annotated[list[Scheme], NoDecode] = Field(
-        default=["rtsp", "rtsps", "synthetic"], description="URL schemes that may be posted"
+        default=["rtsp", "rtsps", "synthetic"],
+        description="URL schemes that may be posted; http and https are for Motion JPEG",
     )
     media_dir: Path | None = Field(
         default=None, description="allow files below this directory as streams; unset: no files"
@@ -102,6 +104,10 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="its private key (PEM), without a pass phrase")
     origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="pages besides this service's own that may call it, as https://host:port"
+    )
+    root_path: str = Field(
+        default="",
+        description="path below which a proxy shows this service, as /cams; unset: as X-Forwarded-Prefix says",
     )
     camera_networks: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
         default_factory=list, description="networks that cameras may be in, as 10.0.5.0/24; unset: all that may be"
@@ -166,6 +172,14 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"https?://[^/\s@?#]+", origin):
                 raise ValueError("an origin looks like https://host or https://host:port, without a path")
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not is_prefix(path):
+            raise ValueError("a root path looks like /cams or /site/cams: letters, digits and -._~ between slashes")
+        return path
 
     @field_validator("api_key_file")
     @classmethod

@@ -106,9 +106,9 @@ class FrameReader:
                     return
         except SourceError as error:
             self.error = error
-        except Exception as error:  # a bug must not leave a lane waiting in silence
+        except Exception:  # a bug must not leave a lane waiting in silence
             logger.exception("%s: the source broke", self._thread.name)
-            self.error = SourceError("internal", f"the source broke: {type(error).__name__}")
+            self.error = SourceError("internal", "the source broke; the log has the reason")
         finally:
             self.source.close()
             self.door.close()

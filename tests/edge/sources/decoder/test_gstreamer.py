@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.sources.base import SourceError
-from edge.sources.gpu import jetson
-from edge.sources.gpu.jetson import is_nv12, open_capture, pipeline_of, unusable
+from edge.sources.decoder import gstreamer as jetson
+from edge.sources.decoder.gstreamer import is_nv12, open_capture, pipeline_of, unusable
 from edge.sources.rtsp.camera_url import CameraUrl
 
 HARMLESS = re.compile(r"[A-Za-z0-9\-._~%/?&=:,+@\[\]]*")

@@ -9,8 +9,8 @@ from av.codec.hwaccel import HWAccel
 
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
-from edge.sources.gpu import hardware
-from edge.sources.gpu.hardware import clip_pictures, decode_clip, decoded_on_gpu, difference, gpu_decoding
+from edge.sources import hardware
+from edge.sources.hardware import clip_pictures, decode_clip, decoded_on_gpu, difference, gpu_decoding
 from edge.sources.picture import Nv12Converter
 from edge.sources.video import VideoFile
 from engines.host import HostStream
