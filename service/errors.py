@@ -2,7 +2,7 @@
 
 ApiError
   Unauthorized    401  key_missing, key_refused, ticket_refused
-  Forbidden       403  scope_too_small, key_limited, origin_not_allowed
+  Forbidden       403  scope_too_small, key_limited, key_needed, origin_not_allowed
   NotFound        404  stream_not_found, no_frame_yet, key_not_found
   Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
   PreconditionFailed 412  stream_changed

@@ -1,7 +1,5 @@
 """Limits on what a client may send, before anything else looks at it: 413, 414 and 431 instead of work."""
 
-from typing import Any
-
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -14,13 +12,8 @@ URL = 4096
 """Bytes of path and query; the address of a camera travels in the body."""
 HEADERS = 16 * 1024
 """Bytes of all headers together."""
-SERVER_LIMITS: dict[str, Any] = {
-    "ws_max_size": 16 * 1024,  # bytes of a WebSocket message from a client, which has nothing to say; closes with 1009
-    "http": "h11",  # the other parser of uvicorn takes headers without end
-    "h11_max_incomplete_event_size": URL + HEADERS + 1024,
-    "backlog": 512,
-}
-"""For `uvicorn.Config`."""
+WS_MESSAGE = 16 * 1024
+"""Bytes of a WebSocket message from a client, which has nothing to say; closes with 1009."""
 
 
 class RequestLimits:

@@ -63,7 +63,7 @@ class Runtime:
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
-        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker))
+        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
         self._starting = asyncio.create_task(self._start())
 
@@ -102,7 +102,7 @@ class Runtime:
             log.info("stream %s: %d frames tracked", stream.id, frames, extra=extra)
             stream.feed.close()
         await asyncio.gather(self.hub.drained(grace_s), self.sinks.close(grace_s))
-        self.store.close()
+        await asyncio.to_thread(self.store.close)
 
     @property
     def stalled(self) -> bool:

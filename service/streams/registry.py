@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -14,9 +13,10 @@ from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.kept import kept
 from service.logs import fields
 from service.settings import Settings
-from service.store import Store, StoredStream, StoreError
+from service.store import Store, StoredStream
 from service.stream_schema import NewStream, StreamPatch
 from service.streams.memory import give_back
 from service.streams.spec import StreamSpec
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_S = 2.0
 """For all readers together, at the end of the service."""
-Result = TypeVar("Result")
 MakeStream = Callable[[StreamSpec, float], Stream]
 """From a specification and the Unix time of its creation."""
 
@@ -56,8 +55,7 @@ class StreamRegistry:
                 spec = StreamSpec.from_document(row.id, row.document)
             except ValidationError as error:  # whose text has the values, and secrets among them
                 names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
-                message = "stream %s cannot be read from the store and is left out: %s"
-                log.error(message, row.id, names, extra=fields("stream_unreadable", stream_id=row.id))
+                self._store.set_aside("streams", row.id.encode().hex().upper(), f"not a stream's: {names}")
                 continue
             self._rows[row.id] = row
             self._streams[row.id] = self._make(spec, row.created_at)
@@ -101,7 +99,7 @@ class StreamRegistry:
             await _obeyed(self._worker.add(stream))
             try:
                 created_at, document = stream.created_at, spec.document()
-                row = await _kept(lambda: self._store.add_stream(spec.id, document, created_at, from_settings))
+                row = await kept(self._store.add_stream(spec.id, document, created_at, from_settings))
             except ApiError:
                 await _obeyed(self._worker.remove(spec.id))
                 raise
@@ -122,7 +120,7 @@ class StreamRegistry:
             anew = moved or ("url" in patch.model_fields_set and not stream.live)
             opened = await self._open(stream, spec) if anew else None
             if spec != old:
-                self._rows[stream_id] = await _kept(lambda: self._store.change_stream(stream_id, spec.document()))
+                self._rows[stream_id] = await kept(self._store.change_stream(stream_id, spec.document()))
             stream.spec = spec
             if spec.zones != old.zones:
                 await asyncio.to_thread(stream.counter.set_zones, spec.zones)
@@ -141,7 +139,7 @@ class StreamRegistry:
             stream = self.get(stream_id)
             self._check_open()
             self._check_version(stream_id, if_match)
-            await _kept(lambda: self._store.remove_stream(stream_id))
+            await kept(self._store.remove_stream(stream_id))
             await _obeyed(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
@@ -250,15 +248,6 @@ class StreamRegistry:
         known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
         if "*" not in known and self.etag(stream_id) not in known:
             raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
-
-
-async def _kept(write: Callable[[], Result]) -> Result:
-    """Write into the store. Raises NotReady where that fails: what cannot be kept is not done."""
-    try:
-        return await asyncio.to_thread(write)
-    except StoreError as error:
-        log.error("%s", error, extra=fields("store_failed"))
-        raise NotReady("store_failed", "the change cannot be kept, so it was not made; see the service's log") from None
 
 
 def _close_all(streams: list[Stream]) -> None:
