@@ -19,14 +19,14 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench bench-check accuracy image soak train gpu-check gpu-kit gpu-train gpu-train-kit clean
+.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
-demo: $(RUN_READY) ## start the service on a drawn camera: http://127.0.0.1:8000
+demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
 	$(BIN)/python -m service --demo $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
@@ -46,11 +46,8 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 	$(BIN)/ruff format .
 
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
-	$(BIN)/python -m benchmarks.association
+	$(BIN)/python -m benchmarks.speed.association
 	$(BIN)/python -m benchmarks.fps
-
-bench-check: $(DEV_READY) ## did something become clearly slower? ratios against stored ones, a minute or two
-	$(BIN)/python -m benchmarks.check $(ARGS)
 
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
 	$(BIN)/python -m benchmarks.accuracy --data $(DATA)/sequences $(ARGS)
@@ -59,7 +56,7 @@ image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and r
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
-	$(BIN)/python -m benchmarks.soak $(ARGS)
+	$(BIN)/python -m benchmarks.load.soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,yolo-student-longer)
@@ -68,17 +65,11 @@ train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on
 	$(EXPORT) --role student runs/yolo-student-longer/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
 	$(EXPORT) --role student runs/yolo-small-longest/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
 
-gpu-check: ## on a machine with a GPU: is it right, how fast is it (KIT=folder OUT=folder)
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu_check $(if $(KIT),--kit $(KIT)) --out $(or $(OUT),runs/gpu-check) $(ARGS)
+gpu-check: ## on a machine with a GPU: is it right, how fast is it (OUT=folder)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.check --out $(or $(OUT),runs/gpu-check) $(ARGS)
 
-gpu-kit: $(DEV_READY) ## pack what a GPU machine without network lacks (KIT=folder)
-	$(BIN)/python -m benchmarks.gpu_kit $(or $(KIT),runs/gpu-kit) $(ARGS)
-
-gpu-train: ## on a machine with a GPU: train, export, score (DATA or KIT=folder OUT=folder; goes on where it stopped)
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m training.schedule $(if $(KIT),--kit $(KIT),--data $(DATA)) --out $(or $(OUT),runs/gpu-train) $(ARGS)
-
-gpu-train-kit: $(DEV_READY) ## pack data and packages for gpu-train on a machine without network (DATA, KIT=folder)
-	$(BIN)/python -m benchmarks.train_kit $(or $(KIT),runs/train-kit) --data $(DATA) $(ARGS)
+gpu-train: ## on a machine with a GPU: train, export, score (DATA=folder OUT=folder; goes on where it stopped)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.train --data $(DATA) --out $(or $(OUT),runs/gpu-train) $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

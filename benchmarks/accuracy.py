@@ -4,30 +4,27 @@
 
 Runs the pipeline that the service and `python -m edge` run. Every picture is decoded once and goes to all variants in
 turn, each with a tracker that starts fresh at the first frame of its half. Besides the pipeline's modes there is
-`predicted`: the teacher every K frames and the motion model between, see benchmarks.frame_skipping. Weights that were
+`predicted`: the teacher every K frames and the motion model between, see benchmarks.arms. Weights that were
 not exported yet: benchmarks.score.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from benchmarks.arms import ARMS, COLOURS, Arm, Variant, has_period, mode_of, open_pipelines, track_sequence, variants
 from benchmarks.conditions import RESULTS, conditions, save
-from benchmarks.fps_plot import COLOURS
-from benchmarks.frame_skipping import ARMS, Arm, FrameTracker, has_period
-from benchmarks.id_retention import RetentionCounts, count_retention, sum_retention
-from benchmarks.mot_metrics import POOLED, MotScores, compare, with_pooled
-from benchmarks.score_export import TrainedRun
-from benchmarks.score_once import once_per_picture
+from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_retention
+from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
+from benchmarks.once_per_picture import once_per_picture
+from benchmarks.trained_run import TrainedRun
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import PipelineSettings, parse_size
-from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
 from edge.tracking.mot_folders import sequence_folder, sequence_name
@@ -43,18 +40,6 @@ ASSOCIATIONS: Mapping[str, TrackerSettings] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
-    """One line of the table."""
-
-    mode: Arm
-    k: int | None
-    """None where the keyframe period means nothing: a single network runs."""
-
-    def __str__(self) -> str:
-        return self.mode if self.k is None else f"{self.mode} K={self.k}"
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """What one variant got in one sequence, or in several pooled."""
 
@@ -65,11 +50,6 @@ class Scores:
         """Flat and short, for files."""
         ratio = self.retention.ratio
         return self.mot.as_record() | {"id_retention": None if ratio is None else round(ratio, 5)}
-
-
-def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
-    """Every mode at every period; modes with a single network once."""
-    return [Variant(mode, k) for mode in modes for k in (periods if has_period(mode) else [None])]
 
 
 def half_range(length: int, half: str) -> tuple[int, int]:
@@ -85,42 +65,6 @@ def open_half(folder: Path, half: str) -> tuple[SequenceSource, MotBoxes]:
     if source.truth_path is None:
         raise SystemExit(f"{folder} has no gt.txt: nothing to compare with")
     return source, read_mot(source.truth_path)
-
-
-def open_pipelines(
-    chosen: Sequence[Variant], backend: Backend, tracker: TrackerSettings | None = None
-) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant; they share the networks."""
-    settings = {
-        variant: PipelineSettings(
-            max_lanes=1,
-            mode=mode_of(variant.mode),
-            tracker=tracker or TrackerSettings(),
-        )
-        for variant in chosen
-    }
-    return {variant: TrackingPipeline(backend, wanted) for variant, wanted in settings.items()}
-
-
-def mode_of(arm: Arm) -> Mode:
-    """The pipeline's mode behind an arm."""
-    return "teacher" if arm == "predicted" else arm
-
-
-def track_sequence(
-    source: SequenceSource, pipelines: Mapping[Variant, TrackingPipeline]
-) -> dict[Variant, list[TrackedFrame]]:
-    """What each variant says about each frame."""
-    found: dict[Variant, list[TrackedFrame]] = {variant: [] for variant in pipelines}
-    with ExitStack() as stack:
-        trackers = {
-            variant: stack.enter_context(FrameTracker(pipeline, variant.mode, variant.k or 1))
-            for variant, pipeline in pipelines.items()
-        }
-        for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame", disable=None):
-            for variant, tracker in trackers.items():
-                found[variant].append(tracker.track(frame))
-    return found
 
 
 def as_boxes(tracked: Sequence[TrackedFrame], first: int) -> MotBoxes:
@@ -151,32 +95,24 @@ def evaluate(
 
 
 def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
-    """The table, one block per sequence, pooled last; at its right what FairMOT's evaluator would say."""
+    """The table, one block per sequence, pooled last."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{'':65} by FairMOT's rules"
-        yield (
-            f"{sequence:16} {'MOTA':>6} {'IDF1':>6} {'HOTA':>6} {'FP':>6} {'FN':>6} {'IDSW':>5} {'ids kept':>8} "
-            f"{'MOTA':>6} {'IDF1':>6}"
-        )
+        yield f"\n{sequence:16}   MOTA   IDF1   HOTA     FP     FN  IDSW ids kept"
         for variant, by_sequence in scores.items():
             s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
             yield (
                 f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
                 f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5} "
-                f"{'-' if kept is None else f'{100 * kept:.1f}':>8} "
-                f"{100 * s.fairmot.mota:6.1f} {100 * s.fairmot.idf1:6.1f}"
+                f"{'-' if kept is None else f'{100 * kept:.1f}':>8}"
             )
 
 
 def draw(scores: Mapping[Variant, Mapping[str, Scores]], path: Path) -> None:
     """Pooled MOTA, IDF1 and retention of ids over K; single networks as level lines."""
-    import matplotlib
+    from benchmarks.figures import panels, write
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    for panel, name in zip(panels, ("mota", "idf1", "id_retention"), strict=True):
+    figure, ((*axes,),) = panels(1560, 504, 1, 3)
+    for panel, name in zip(axes, ("mota", "idf1", "id_retention"), strict=True):
         for mode in dict.fromkeys(variant.mode for variant in scores):
             records = [(v.k, s[POOLED].as_record()[name]) for v, s in scores.items() if v.mode == mode]
             points = [(k, 100 * value) for k, value in records if value is not None]
@@ -187,9 +123,8 @@ def draw(scores: Mapping[Variant, Mapping[str, Scores]], path: Path) -> None:
         panel.set(xlabel="keyframe period K", ylabel=f"{name.upper().replace('_', ' ')}, %")
         panel.grid(alpha=0.3)
         panel.set_xticks(sorted({v.k for v in scores if v.k is not None}))
-    panels[0].legend()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    axes[0].legend()
+    write(figure, path)
 
 
 def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, Any]]:
@@ -204,7 +139,7 @@ def add_options(parser: argparse.ArgumentParser, association: str) -> None:
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed")
+    parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
     parser.add_argument(
         "--association", choices=ASSOCIATIONS, default=association, help=f"{about} (default {association})"
@@ -220,8 +155,8 @@ def score(
     about: Mapping[str, Any],
 ) -> Path:
     """Run, print, save as `options.name`; `about` goes into the result. Returns the result's path."""
-    tracker = replace(ASSOCIATIONS[options.association], score_threshold=options.threshold)
-    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), tracker)
+    lane, tracker = LaneSettings(threshold=options.threshold), ASSOCIATIONS[options.association]
+    pipelines = open_pipelines(variants(modes, options.k), once_per_picture(backend), lane, tracker)
     scores = evaluate(folders, options.half, pipelines)
     print("\n".join(lines(scores)))
     result = dict(about) | {"half": options.half, "threshold": options.threshold, "association": options.association}

@@ -18,6 +18,8 @@ from engines.gpu import Gpu
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+SIZES = ("576x320", "1088x608")
+"""Of the shipped networks' input."""
 PACKAGES = ("numpy", "opencv-python-headless", "av", "lap", "onnxruntime", "onnxruntime-gpu", "uvicorn")
 
 
@@ -44,6 +46,14 @@ def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
     path = folder / f"{name}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     return path
+
+
+def save_verdict(name: str, result: Mapping[str, Any], verdict: Mapping[str, Any], folder: Path) -> int:
+    """Print the verdict, save both; an exit code: 1 where the verdict has `failures`."""
+    for key, value in verdict.items():
+        print(f"{key:27} {value}")
+    print(f"saved {save(name, {**result, **verdict}, folder)}")
+    return 1 if verdict["failures"] else 0
 
 
 def _runtime(backend: Backend) -> dict[str, Any]:

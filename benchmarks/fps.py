@@ -3,11 +3,10 @@
     python -m benchmarks.fps --size 576x320 1088x608
     python -m benchmarks.fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
     python -m benchmarks.fps --compare first.json second.json
-    python -m benchmarks.fps --again benchmarks/results/fps-576x320-one-thread.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
-and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.fps_blocks. Writes JSON with
-the conditions, CSV, and a plot as PNG and SVG, named after the size, to benchmarks/results.
+and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.speed.blocks. Writes JSON with
+the conditions and a plot, named after the size, to benchmarks/results.
 
 Exit codes: 1 where a measured rate is farther than 5 % from the law (something queues that the law does not know), or
 where --compare finds ratios more than 3 % apart; 2 after one line that says what was wrong.
@@ -22,11 +21,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arms import ARMS, Arm
 from benchmarks.conditions import RESULTS, conditions, save
-from benchmarks.fps_blocks import MOST_ROUNDS, Bench, measure
-from benchmarks.fps_plot import plot
-from benchmarks.fps_report import AGREE_WITHIN, again, differences, report, table, worst_law, write_csv
-from benchmarks.frame_skipping import ARMS, Arm
+from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
+from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
 from edge.pipeline.backend import SHIPPED_MODELS, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.pipeline import PipelineError
@@ -48,10 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.compare:
             return compare(*options.compare)
-        if options.again:
-            stored = again(json.loads(options.again.read_text()))
-            write(stored, save(options.again.stem, stored, options.again.parent))
-            return 0
         worst = max([run(options, size) for size in options.size])
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
         print(f"python -m benchmarks.fps: {error}", file=sys.stderr)
@@ -83,16 +77,10 @@ def run(options: argparse.Namespace, size: tuple[int, int]) -> float:
         "threads": options.threads,
         "conditions": conditions(models.glob(f"{options.pair}-*-{named}.onnx"), backend),
     }
-    write(result, save(options.name or f"fps-{named}", result, options.results))
+    path = save(options.name or f"fps-{named}", result, options.results)
+    plot(result, path.with_suffix(".png"))
+    print(f"\n{named}\n{table(result)}\nsaved {path} and its plot")
     return worst_law(result)
-
-
-def write(result: dict[str, Any], path: Path) -> None:
-    """The table to the terminal, and CSV and plots beside the JSON at `path`."""
-    write_csv(result, path.with_suffix(".csv"))
-    for suffix in (".png", ".svg"):
-        plot(result, path.with_suffix(suffix))
-    print(f"\n{result['size']}\n{table(result)}\n{path} and .csv, .png, .svg beside it")
 
 
 def compare(first: Path, second: Path) -> int:
@@ -152,9 +140,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--law-within", type=float, default=LAW_WITHIN, help="largest residual (default %(default)s)")
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar="JSON", help="do the ratios of two runs agree? measures nothing"
-    )
-    parser.add_argument(
-        "--again", type=Path, metavar="JSON", help="rates, laws and plots from a result's blocks; measures nothing"
     )
     return parser
 

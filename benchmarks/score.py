@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.accuracy import add_options, score
+from benchmarks.arms import ARMS
 from benchmarks.conditions import ROOT, conditions
-from benchmarks.frame_skipping import ARMS
-from benchmarks.paper_rows import SEQUENCES
-from benchmarks.score_export import ScoreError, TrainedRun, export, train
+from benchmarks.paper.rows import SEQUENCES
+from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import Backend, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.modes import Mode, NetworkName

@@ -4,23 +4,23 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
 from tqdm import tqdm
 
 from edge.annotate import Annotator
+from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import PipelineSettings, parse_size
+from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
-from edge.sources.base import Frame, Source, SourceError
+from edge.sources.base import Frame, Source, SourceError, SourceState
 from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
+from edge.sources.video import ENDS_EARLY
 from edge.tracking.mot_format import MotBoxes, result_lines
-from edge.tracking.tracker import TrackerSettings
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
 
@@ -36,24 +36,27 @@ LANE = "source"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 2 after one line that says what was wrong."""
+    """Run the command; the exit status is 0, or after one line that says what was wrong 2, or 3.
+
+    3: all that there was is tracked and written, but the source has ended before it should have.
+    """
     options = _parser().parse_args(arguments)
     try:
-        _track(options)
+        state = _track(options)
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
         print(f"python -m edge: {error}", file=sys.stderr)
         return 2
+    if state.code == ENDS_EARLY:
+        print(f"python -m edge: {state.message}", file=sys.stderr)
+        return 3
     return 0
 
 
-def _track(options: argparse.Namespace) -> None:
-    """The journey of every frame: source, pipeline, text, picture."""
-    settings = PipelineSettings(
-        mode=options.mode,
-        k=options.k,
-        max_lanes=1,
-        tracker=replace(TrackerSettings(), score_threshold=options.threshold),
-    )
+def _track(options: argparse.Namespace) -> SourceState:
+    """The journey of every frame: source, pipeline, text, picture. How the source ended."""
+    outputs = {"--output": options.output} | ({"--video": options.video} if options.video else {})
+    check_outputs(options.source, outputs)
+    settings = PipelineSettings(LaneSettings(options.k, options.mode, options.threshold), max_lanes=1)
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
@@ -79,6 +82,7 @@ def _track(options: argparse.Namespace) -> None:
         finally:
             print(_report(pipeline, counted, perf_counter() - started_s))
             print(f"tracks: {options.output}" + (f"\nvideo:  {options.video}" if video else ""))
+        return source.state
 
 
 def _frames(source: Source, wanted: tuple[int, int] | None) -> Iterator[Frame]:
@@ -140,14 +144,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", help="video file, rtsp:// URL, sequence folder, or synthetic://")
     parser.add_argument("--output", type=Path, required=True, metavar="TXT", help="MOTChallenge text to write")
     parser.add_argument("--video", type=Path, metavar="MP4", help="annotated video to write, .mp4 or .webm")
-    parser.add_argument("--k", type=int, default=6, help="the teacher sees every K-th frame (default 6)")
+    lane = LaneSettings()
+    parser.add_argument("--k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)")
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
         "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"
     )
-    parser.add_argument(
-        "--threshold", type=float, default=TrackerSettings().score_threshold, help="score to exceed (default 0.4)"
-    )
+    parser.add_argument("--threshold", type=float, default=lane.threshold, help="score to exceed (default %(default)s)")
     parser.add_argument("--size", type=_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"

@@ -136,7 +136,7 @@ def _draw_badge(image: U8, tracked: TrackedFrame, pen: int) -> None:
     name, colour = _BADGES[tracked.kind]
     since = f" +{tracked.since_teacher}" if tracked.since_teacher > 0 else ""
     right = _draw_chip(image, f"{name}{since}", (0, 0), colour, pen + 1)
-    _draw_chip(image, f"K {tracked.k}  |  {len(tracked.tracks)} tracked", (right, 0), _INK, pen + 1)
+    _draw_chip(image, f"K {tracked.settings.k}  |  {len(tracked.tracks)} tracked", (right, 0), _INK, pen + 1)
 
 
 _SHIFT = 3

@@ -9,8 +9,19 @@ import av
 
 from edge.arrays import U8
 
-CODECS = {".mp4": "mpeg4", ".webm": "libvpx"}
-"""Container -> encoder. Neither is under the GPL: MPEG-4 part 2 is FFmpeg's own (LGPL), libvpx is under BSD."""
+CODECS = {".mp4": ("libopenh264", "libx264", "mpeg4"), ".webm": ("libvpx",)}
+"""Container -> encoders, the first that this machine's FFmpeg has. Browsers play H.264 and VP8, not MPEG-4 part 2.
+
+We bring no encoder along; PyAV's wheels have libx264. libopenh264 and libvpx are under BSD, mpeg4 is FFmpeg's own.
+"""
+_OPTIONS: dict[str, dict[str, object]] = {
+    "libx264": {"preset": "veryfast", "crf": "23", "bf": "0"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "6"},
+}
+_MUXING = {".mp4": {"movflags": "+faststart"}}
+"""The index in front: a browser shows the first picture before it has the last one."""
+_KEY_EVERY = 50
+"""Pictures; what a player can jump to."""
 _TICK = Fraction(1, 1000)
 
 
@@ -19,11 +30,12 @@ class VideoWriter:
 
     def __init__(self, path: Path) -> None:
         """Raises ValueError for a name that ends in neither .mp4 nor .webm, OSError where it cannot be written."""
-        if path.suffix.lower() not in CODECS:
+        suffix = path.suffix.lower()
+        if suffix not in CODECS:
             raise ValueError(f"a video's name ends in {' or '.join(CODECS)}, got {path.name!r}")
-        self._codec = CODECS[path.suffix.lower()]
-        self._file = path.open("wb")  # now, where it can be refused; FFmpeg would open it with the first picture
-        self._container = av.open(self._file, "w", format=path.suffix.lower()[1:])
+        self._codec = next((name for name in CODECS[suffix] if name in av.codecs_available), CODECS[suffix][-1])
+        path.open("wb").close()  # now, where it can be refused; FFmpeg opens it with the first picture
+        self._container = av.open(f"file:{path}", "w", format=suffix[1:], options=_MUXING.get(suffix, {}))
         self._stream: av.VideoStream | None = None
         self._first_s = 0.0
         self._last_tick = -1
@@ -44,7 +56,6 @@ class VideoWriter:
         if self._stream is not None:
             self._container.mux(self._stream.encode())
         self._container.close()
-        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +70,8 @@ class VideoWriter:
         stream.height, stream.width = (side - side % 2 for side in image.shape[:2])  # 4:2:0 wants even sides
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = _TICK
-        stream.bit_rate = 6 * stream.height * stream.width  # about 5.5 Mbit/s at 720p
-        if self._codec == "libvpx":
-            stream.options = {"deadline": "realtime", "cpu-used": "6"}
+        stream.codec_context.gop_size = _KEY_EVERY
+        stream.options = _OPTIONS.get(self._codec, {})
+        if "crf" not in stream.options:
+            stream.bit_rate = 6 * stream.height * stream.width  # about 5.5 Mbit/s at 720p
         return stream

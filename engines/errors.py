@@ -8,6 +8,9 @@ EngineError
     └── DeviceLostError   the device cannot be used by this process any more
 """
 
+MAKE_PLAN = "python -m export.to_plan"
+"""What a message tells its reader to run; nothing here runs it."""
+
 
 class EngineError(Exception):
     """Any failure of this package."""

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from engines.cuda import CudaDevice
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
-from engines.errors import DeviceError, EngineError, ModelFileError
+from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
 from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
@@ -95,7 +95,7 @@ def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None) -> Engi
     """ONNX Runtime, which a plan replaces if one is being built."""
     engine = OnnxCudaEngine(path, device)
     if builds is None:
-        log.warning("%s runs without a plan; faster with one: python -m export.to_plan %s", path.name, path)
+        log.warning("%s runs without a plan; faster with one: %s %s", path.name, MAKE_PLAN, path)
         return engine
     switching = SwitchingEngine(engine)
 

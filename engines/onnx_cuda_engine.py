@@ -9,7 +9,7 @@ import onnxruntime as ort
 
 from engines.device import Array, CudaStream, GpuDevice
 from engines.engine import Buffers
-from engines.errors import DeviceError
+from engines.errors import MAKE_PLAN, DeviceError
 from engines.onnx_engine import open_session
 
 PROVIDER = "CUDAExecutionProvider"
@@ -33,7 +33,7 @@ class OnnxCudaEngine:
         if PROVIDER not in ort.get_available_providers():
             raise DeviceError(
                 "this ONNX Runtime has no CUDA; replace it (pip uninstall onnxruntime; pip install onnxruntime-gpu), "
-                f"or make a plan for TensorRT: python -m export.to_plan {path}"
+                f"or make a plan for TensorRT: {MAKE_PLAN} {path}"
             )
         with redirect_stdout(StringIO()):  # it prints what it does not find, of which some is not needed
             ort.preload_dlls()  # CUDA and cuDNN that came as Python packages

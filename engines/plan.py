@@ -16,7 +16,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from engines.errors import PlanError
+from engines.errors import MAKE_PLAN, PlanError
 from engines.gpu import Gpu
 
 RuntimeName = Literal["tensorrt", "tensorrt_rtx"]
@@ -95,7 +95,7 @@ class Manifest:
     def command(self, output: Path) -> str:
         """The command that builds this plan for the machine it is run on."""
         key = self.key
-        words = ["python", "-m", "export.to_plan", self.model, "--runtime", key.runtime, "--precision", key.precision]
+        words = [*MAKE_PLAN.split(), self.model, "--runtime", key.runtime, "--precision", key.precision]
         words += ["--max-batch", str(key.max_batch)]
         if key.optimum_batch != key.max_batch:
             words += ["--optimum-batch", str(key.optimum_batch)]
@@ -156,14 +156,14 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest beside the plan at `path`. Raises PlanError where either is missing or the manifest is none."""
     beside = path.with_suffix(".json")
     if not path.is_file():
-        raise PlanError(f"no plan at {path}; make it with: python -m export.to_plan MODEL.onnx --output {path.parent}")
+        raise PlanError(f"no plan at {path}; make it with: {MAKE_PLAN} MODEL.onnx --output {path.parent}")
     try:
         return Manifest.from_json(beside.read_text())
     except FileNotFoundError:
         problem = "has no manifest beside it"
     except (ValueError, KeyError, TypeError) as error:
         problem = f"has a manifest that cannot be read ({error})"
-    raise PlanError(f"{path} {problem}; make it again with: python -m export.to_plan MODEL.onnx --output {path.parent}")
+    raise PlanError(f"{path} {problem}; make it again with: {MAKE_PLAN} MODEL.onnx --output {path.parent}")
 
 
 def read_plan(path: Path, manifest: Manifest) -> bytes:

@@ -48,14 +48,17 @@ Build: TypeAlias = Callable[[Path, Progress, Event], Path]
 
 @dataclass(frozen=True, slots=True)
 class BuildCommand:
-    """Builds by `python -m export.to_plan` in a process of its own, at low priority. A `Build`."""
+    """Builds by a program in a process of its own, at low priority. A `Build`."""
 
+    module: str
+    """The program, which whoever is above names: it takes model files and --progress json, prints a line of JSON with
+    `share` and `doing` now and then, and in the end one with the path of the `plan`."""
     options: tuple[str, ...] = ()
-    """Of that command, such as ('--precision', 'fp16')."""
+    """Of that program, such as ('--precision', 'fp16')."""
 
     def __call__(self, model: Path, progress: Progress, stop: Event) -> Path:
         """Raises PlanError with the builder's own words."""
-        command = [sys.executable, "-m", "export.to_plan", str(model.resolve()), *self.options, "--progress", "json"]
+        command = [sys.executable, "-m", self.module, str(model.resolve()), *self.options, "--progress", "json"]
         plan = None
         with subprocess.Popen(  # noqa: S603  # this project's own program
             command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

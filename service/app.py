@@ -24,7 +24,20 @@ from service.auth.keys import KeyRing
 from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
 from service.readiness import Progress
-from service.routes import export, health, keys, metrics, schemas, sinks, streams, tickets, tracks, video, zones
+from service.routes import (
+    export,
+    health,
+    keys,
+    metrics,
+    schemas,
+    sinks,
+    streams,
+    tickets,
+    timeline,
+    tracks,
+    video,
+    zones,
+)
 from service.routes.dependencies import PUBLIC, undeclared
 from service.runtime import VERSION, Runtime
 from service.settings import Settings
@@ -45,6 +58,8 @@ PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+PLAN_BUILDER = "export.to_plan"
+"""Started as a program with a process of its own: the service imports nothing of what it needs."""
 
 
 def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
@@ -72,7 +87,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     install_handlers(app)
     app.add_middleware(BrowserGuard, is_open=lambda: app.state.guard.open, origins=settings.origins)
     app.add_middleware(RequestLimits)
-    for routes in (streams, tracks, video, health, export, sinks, schemas, zones, metrics, keys, tickets):
+    for routes in (streams, tracks, video, timeline, health, export, sinks, schemas, zones, metrics, keys, tickets):
         app.include_router(routes.router, responses=COMMON_PROBLEMS)
     _add_page(app)
     _document_messages(app)
@@ -88,7 +103,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
         settings.models,
         settings.input_size,
         settings.device,
-        settings.mode,
+        settings.lane.mode,
         settings.pair,
         plans=settings.plans_dir,
         builds=builds,
@@ -96,7 +111,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
     )
     if builds is not None:
         builds.start()
-    return TrackingPipeline(backend, PipelineSettings(settings.mode, settings.k, settings.max_streams))
+    return TrackingPipeline(backend, PipelineSettings(settings.lane, settings.max_streams))
 
 
 def plan_builds(settings: Settings) -> PlanBuilds | None:
@@ -105,7 +120,7 @@ def plan_builds(settings: Settings) -> PlanBuilds | None:
         return None
     options = ["--precision", settings.build_plans, "--max-batch", str(settings.max_streams)]
     options += ["--output", str((settings.plans_dir or plans_folder()).resolve())]
-    return PlanBuilds(BuildCommand(tuple(options)))
+    return PlanBuilds(BuildCommand(PLAN_BUILDER, tuple(options)))
 
 
 def _add_page(app: FastAPI) -> None:

@@ -15,7 +15,7 @@ from service.settings_file import near_miss, read_settings_file
 PROGRAM = "python -m service"
 EXAMPLES = f"""\
 examples:
-  {PROGRAM} --demo                        a drawn scene as camera; then open http://127.0.0.1:8000
+  {PROGRAM} --demo                        three drawn scenes as cameras; then open http://127.0.0.1:8000
   {PROGRAM} --cameras rtsp://192.168.1.20/live
   {PROGRAM} --media-dir ~/clips           then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
                                                 localhost:8000/streams

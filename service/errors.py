@@ -3,19 +3,19 @@
 ApiError
   Unauthorized    401  key_missing, key_refused, ticket_refused
   Forbidden       403  scope_too_small, key_limited, key_needed, origin_not_allowed
-  NotFound        404  stream_not_found, no_frame_yet, key_not_found
+  NotFound        404  stream_not_found, no_frame_yet, key_not_found, still_not_found
   Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
   PreconditionFailed 412  stream_changed
   BodyTooLarge    413  body_too_large
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
-  Refused         422  invalid_request, invalid_url, invalid_view, invalid_cursor, credentials_needed,
+  Refused         422  invalid_request, invalid_url, invalid_view, invalid_cursor, invalid_span, credentials_needed,
                        scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
                        too_many_subscribers, too_many_tickets
   HeadersTooLarge 431  headers_too_large
-  NotReady        503  not_ready, shutting_down, worker_stalled, store_failed
+  NotReady        503  not_ready, shutting_down, worker_stalled, store_failed, timeline_failed
 """
 
 import math

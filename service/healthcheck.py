@@ -16,7 +16,7 @@ TIMEOUT_S = 4.0
 def address() -> str:
     """Return the URL of /healthz, from environment and settings file as the service itself does."""
     file = os.environ.get("ATTTRACK_CONFIG")
-    settings = tomllib.loads(Path(file).read_text("utf-8")) if file else {}
+    settings = tomllib.loads(Path(file).read_text("utf-8-sig")) if file else {}
     port = os.environ.get("ATTTRACK_PORT") or settings.get("port", 8000)
     scheme = "https" if os.environ.get("ATTTRACK_TLS_CERT") or settings.get("tls_cert") else "http"
     return f"{scheme}://127.0.0.1:{port}/healthz"

@@ -16,6 +16,7 @@ from service.streams.registry import StreamRegistry
 from service.streams.spec import StreamSpec
 from service.streams.stream import Stream
 from service.streams.worker import Pipeline, Worker
+from service.timeline.timeline import Timeline, TimelineSettings
 from service.tracks.hub import HubSettings, TrackHub
 from service.tracks.video import VideoFeed, VideoSettings
 
@@ -44,6 +45,9 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
         self.sinks: Sinks
+        self.timeline = Timeline(
+            settings.timeline_path, TimelineSettings(settings.timeline_days, settings.stills_mb * 1e6)
+        )
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
         self._stored = False
@@ -62,9 +66,10 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
-        self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream)
+        self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream, self.timeline.forget)
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
+        self.timeline.start(stream.id for stream in self.registry.all())
         self._starting = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
@@ -101,7 +106,9 @@ class Runtime:
             extra = fields("stream_closed", stream_id=stream.id, frames=frames)
             log.info("stream %s: %d frames tracked", stream.id, frames, extra=extra)
             stream.feed.close()
-        await asyncio.gather(self.hub.drained(grace_s), self.sinks.close(grace_s))
+        await asyncio.gather(
+            self.hub.drained(grace_s), self.sinks.close(grace_s), asyncio.to_thread(self.timeline.close)
+        )
         await asyncio.to_thread(self.store.close)
 
     @property
@@ -118,6 +125,7 @@ class Runtime:
             VideoFeed(self.loop, self._video),
             self.store,
             self.metrics.stream(spec.id),
+            self.timeline.of(spec.id),
             lambda: self.decoding,
         )
 

@@ -9,26 +9,28 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings
 from edge.sources.decoding import Wanted
-from edge.tracking.tracker import TrackerSettings
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
+from service.demo import SCENES
+from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
 from service.settings_file import SettingsFile
 from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
 from service.stream_schema import NewStream
+from service.timeline.archive import FILE_NAME as TIMELINE_FILE
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
-DEMO_URL = "synthetic://?people=12&seed=7"
 SHORTEST_KEY = 32
 """Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
+@with_lane_fields("defaulted")
 class Settings(BaseSettings):
-    """All settings of one service; checked when it starts."""
+    """All settings of one service; checked when it starts. Those of a lane are its defaults for new streams."""
 
     model_config = SettingsConfigDict(
         env_prefix="ATTTRACK_", extra="forbid", validate_default=True, frozen=True, hide_input_in_errors=True
@@ -55,15 +57,8 @@ class Settings(BaseSettings):
         description="what decodes video: cpu, gpu (its video unit, a process per camera), gpu-direct (the same without "
         "a copy to the host or a process of its own: see docs/GPU.md), gstreamer (a Jetson's video unit), or the best",
     )
-    k: int = Field(
-        default=6, ge=1, le=100, description="keyframe period of new streams: the teacher sees every K-th frame"
-    )
-    mode: Mode = Field(default="atttrack", description="how teacher and student share the work")
-    threshold: float = Field(
-        default=TrackerSettings().score_threshold, ge=0, le=1, description="score that a detection must exceed"
-    )
 
-    demo: bool = Field(default=False, description="start with a drawn scene as camera")
+    demo: bool = Field(default=False, description="start with three drawn scenes as cameras")
     cameras: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
     )
@@ -78,6 +73,14 @@ class Settings(BaseSettings):
         default=None,
         description="folder of what outlives a restart: streams, counts, keys; unset: ~/.local/state/atttrack, "
         "and with --demo nothing is kept",
+    )
+    timeline_days: float = Field(
+        default=7.0, gt=0, le=3660, description="days for which people over time and zone events are kept"
+    )
+    stills_mb: float = Field(
+        default=500.0,
+        ge=0,
+        description="most megabytes of the stills of all streams together; the oldest go first",
     )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 
@@ -193,12 +196,22 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def lane(self) -> LaneSettings:
+        """What a stream has that asks for nothing else."""
+        return lane_settings(self)
+
+    @property
     def store_path(self) -> Path | None:
         """The file for `service.store.Store`; None: memory alone."""
         if self.state_dir is None and self.demo:
             return None
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"  # the XDG base directories
         return (self.state_dir or Path(home) / "atttrack") / FILE_NAME
+
+    @property
+    def timeline_path(self) -> Path | None:
+        """The file for `service.timeline.archive.Archive`, beside that of the store; None: memory alone."""
+        return self.store_path and self.store_path.with_name(TIMELINE_FILE)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -230,5 +243,8 @@ class Settings(BaseSettings):
     @property
     def start_cameras(self) -> list[NewStream]:
         """Streams to begin with, by ids that are the same at every start."""
-        demo = [NewStream(id="demo", name="Drawn scene", url=DEMO_URL)] if self.demo else []
-        return [*demo, *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1))]
+        scenes = SCENES if self.demo else ()
+        return [
+            *scenes,
+            *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1)),
+        ]

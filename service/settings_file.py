@@ -26,7 +26,7 @@ class SettingsFile(PydanticBaseSettingsSource):
 def read_settings_file(path: Path, known: Collection[str]) -> dict[str, Any]:
     """Return the settings of a TOML file; `known` are all that may be set. Raises SettingsError."""
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read the settings file {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:

@@ -4,20 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from edge.pipeline.lane import IdentityPolicy
-from edge.pipeline.modes import Mode
+from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
 
 StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
-Period = Annotated[int, Field(ge=1, le=100)]
-Threshold = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Note = Annotated[str, StringConstraints(max_length=200)]
+StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
 
-_IDENTITY = (
-    "What becomes of identities when the camera was away. keep: people are found again by appearance; "
-    "reset: a new epoch begins, with new ids."
-)
+_STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 
 
 class NewCredentials(BaseModel):
@@ -29,6 +25,7 @@ class NewCredentials(BaseModel):
     password: SecretStr = Field(max_length=256, examples=["secret"])
 
 
+@with_lane_fields("optional")
 class NewStream(BaseModel):
     """A stream to add; `url` is enough."""
 
@@ -40,18 +37,13 @@ class NewStream(BaseModel):
     url: str = Field(description="rtsp://, rtsps:// or synthetic://; files only where the service allows them")
     id: StreamId | None = Field(default=None, description="Your own id; without it the service makes one.")
     name: Name | None = Field(default=None, description="For people; the id if absent.")
-    k: Period | None = Field(default=None, description="Keyframe period; the service's default if absent.")
-    mode: Mode | None = Field(
-        default=None, description="How the networks share the work; the service's default if absent."
-    )
-    threshold: Threshold | None = Field(
-        default=None, description="Score that a detection must exceed; the service's default if absent."
-    )
+    note: Note = Field(default="", description="One line for people: what this camera shows.")
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
-    identity: IdentityPolicy = Field(default="keep", description=_IDENTITY)
+    stills_days: StillsDays = Field(default=0, description=_STILLS)
     credentials: NewCredentials | None = None
 
 
+@with_lane_fields("optional")
 class StreamPatch(BaseModel):
     """JSON merge patch (RFC 7396) of a stream: what is left out stays, null stands for the service's default.
 
@@ -61,11 +53,9 @@ class StreamPatch(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"k": 3}, {"name": None, "zones": []}]})
 
     name: Name | None = Field(default=None, description="null: the id.")
-    k: Period | None = Field(default=None, description="Holds from the next keyframe on, a shorter one at once.")
-    mode: Mode | None = Field(default=None, description="Holds from the next keyframe on.")
-    threshold: Threshold | None = Field(default=None, description="Holds from the next keyframe on.")
+    note: Note | None = Field(default=None, description="null: none.")
     zones: Zones | None = Field(default=None, description="null: none.")
-    identity: IdentityPolicy | None = Field(default=None, description=_IDENTITY)
+    stills_days: StillsDays | None = Field(default=None, description=_STILLS)
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -103,18 +93,17 @@ class StatsView(BaseModel):
     subscribers: int = Field(description="WebSocket clients now.")
 
 
+@with_lane_fields("always")
 class StreamView(BaseModel):
     """A stream as GET shows it."""
 
     id: str
     name: str
+    note: str
     url: str = Field(description="Without user, password and secret query values.")
     has_credentials: bool
-    k: int
-    mode: Mode
-    threshold: float
     zones: Zones
-    identity: IdentityPolicy
+    stills_days: float
     created_at: float = Field(description="Unix time.")
     state: StateView
     stats: StatsView

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge.arrays import U8
-from tests.support.clips import numbered_image, read_clip, write_clip
-from tests.support.rtsp_server import RtspServer
+from testbed.clips import numbered_image, read_clip, write_clip
+from testbed.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIP_FRAMES = 100

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "training")
+PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "testbed", "training")
 RUNTIME = ("edge", "engines", "service")
 MAX_LINES = 350
 MAX_TEST_LINES = 450
@@ -23,6 +24,7 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 TRAINING_MAY_IMPORT = (
     "engines.signature",
     "edge.arrays",
+    "edge.text",
     "edge.tracking.boxes",
     "edge.tracking.detections",
     "edge.pipeline.heatmap_memory",
@@ -34,6 +36,18 @@ TRAINING_MAY_IMPORT = (
     "edge.sources",
 )
 """Train what you run: the geometry, the prior and the file formats, but neither engines nor tracker."""
+
+MAY_START = {
+    "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training"},
+    "testbed": {"testbed", "service", "edge", "engines"},
+    "service": {"service", "edge", "engines", "export.to_plan"},
+    "edge": {"edge", "engines"},
+    "engines": {"engines"},
+    "export": {"export", "training", "edge", "engines"},
+    "training": {"training", "edge", "engines"},
+}
+"""Who may name whose modules as strings: what it may import, and programs that run in a process of their own. The
+service starts the builder of plans so, and benchmarks what trains and exports, since neither ever loads torch."""
 
 IMPORT_EVERYTHING = """
 import importlib, sys
@@ -67,6 +81,22 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             yield f"{node.module}"
+
+
+def programs(path: Path) -> Iterator[str]:
+    """Modules of ours that a file names as strings, to start them or to import them later."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(rf"({'|'.join(PACKAGES)})(\.[a-z_]+)+", node.value) and is_module(node.value):
+                yield node.value
+        elif isinstance(node, ast.List | ast.Tuple):
+            values = [one.value if isinstance(one, ast.Constant) else None for one in node.elts]
+            yield from (f"{name}" for flag, name in pairwise(values) if flag == "-m" and name and "." not in name)
+
+
+def is_module(name: str) -> bool:
+    found = ROOT.joinpath(*name.split("."))
+    return found.with_suffix(".py").is_file() or found.is_dir()
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -115,6 +145,26 @@ def test_what_runs_imports_without_gpu_driver_torch_or_test_tools(package: str) 
         [sys.executable, "-c", program, ",".join(modules)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", python_files(*PACKAGES), ids=module_name)
+def test_a_program_that_is_started_by_its_name_lies_where_the_walls_allow(path: Path) -> None:
+    package = module_name(path).partition(".")[0]
+    for name in programs(path):
+        allowed = name.partition(".")[0] in MAY_START[package] or name in MAY_START[package]
+        assert allowed, f"{module_name(path)} names {name}, which {package} must not know"
+
+
+def test_a_hidden_arrow_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text("run([sys.executable, '-m', 'training.chain'])\nrun(['python', '-m', 'service'])\nx = 'training'\n")
+    assert sorted(programs(file)) == ["service", "training.chain"]
+
+
+@pytest.mark.parametrize("path", python_files(*PACKAGES), ids=module_name)
+def test_commands_in_messages_and_comments_exist(path: Path) -> None:
+    names = re.findall(r"python -m ([a-z_]+(?:\.[a-z_]+)*)", path.read_text())
+    assert not [name for name in names if name.partition(".")[0] in PACKAGES and not is_module(name)]
 
 
 @pytest.mark.parametrize("path", python_files("training"), ids=module_name)

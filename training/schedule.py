@@ -1,8 +1,6 @@
 """The whole training by one command that can be killed and started again: train, export and score, stage after stage.
 
-    python -m training.schedule --data ../shared/data --out runs/gpu-train
-    python -m training.schedule --kit kit --out out --minutes 3        (a machine without network; 3 minutes a network)
-    python -m training.schedule --list
+Started by `python -m benchmarks.gpu.train`, which knows the programs that export and score.
 
 Each stage is a command of its own (see `training.stages`). One that is done is not run again; one that was killed goes
 on where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
@@ -23,19 +21,17 @@ from typing import Any
 
 from edge.tracking.mot_folders import sequence_folder
 from training.atomic import save_text
-from training.kit import unpack
 from training.recipe import Recipe
-from training.stages import COMPARISONS, TEACHER, Stage, stages
+from training.stages import COMPARISONS, TEACHER, Programs, Stage, stages
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = ROOT / "training" / "recipes" / "gpu"
 PROBE_STEPS = 40
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run what is still to be done; 1 where a stage failed."""
-    args = _parser().parse_args(argv)
-    plan = stages(args.recipes.resolve(), args.size, args.k, args.only)
+def run(programs: Programs, args: argparse.Namespace) -> int:
+    """Run what is still to be done; 1 where a stage failed. args: those of `add_options`."""
+    plan = stages(programs, args.recipes.resolve(), args.size, args.k, args.only)
     if args.list:
         for stage in plan:
             print(f"{stage.name:28} {stage.product:50} {' '.join(stage.command)}")
@@ -55,7 +51,8 @@ class Schedule:
         self.out: Path = args.out.resolve()
         self.out.mkdir(parents=True, exist_ok=True)
         self._args = args
-        self._environment, data = _environment(args.kit, args.data, self.out)
+        data: Path = args.data.resolve()
+        self._environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         names = Recipe.read(args.recipes / f"{TEACHER}.toml").sequences
         sequences = [name for name in names if sequence_folder(data / "sequences", name).is_dir()]
         self._words = {"{data}": [str(data)], "{out}": [str(self.out)], "{sequences}": sequences}
@@ -144,30 +141,10 @@ def _die_with() -> Callable[[], object] | None:
     return lambda: library.prctl(death, signal.SIGKILL)
 
 
-def _environment(kit: Path | None, data: Path | None, out: Path) -> tuple[dict[str, str], Path]:
-    """Variables of the commands, and where the data are."""
-    paths = [str(ROOT)]
-    if kit is not None:
-        site, kept = unpack(kit, out)
-        paths.append(str(site))
-        data = data or kept
-    if data is None:
-        raise SystemExit("no data: give --data FOLDER, or a --kit that holds some")
-    before = os.environ.get("PYTHONPATH", "")
-    return os.environ | {"PYTHONPATH": os.pathsep.join([*paths, before]).strip(os.pathsep)}, data.resolve()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.schedule",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with sequences/ and images/; default: the kit's"
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of the schedule."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with sequences/ and images/")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s")
-    parser.add_argument("--kit", type=Path, metavar="DIR", help="packages and data that the machine lacks")
     parser.add_argument("--recipes", type=Path, default=RECIPES, metavar="DIR", help="default: training/recipes/gpu")
     parser.add_argument("--size", default="1088x608", metavar="WxH", help="of the exported networks' input")
     parser.add_argument("--k", nargs="+", default=["2", "4", "6"], help="keyframe periods to score (default 2 4 6)")
@@ -179,8 +156,3 @@ def _parser() -> argparse.ArgumentParser:
     names = [comparison.name for comparison in COMPARISONS]
     parser.add_argument("--only", nargs="+", choices=names, default=[], help="comparisons to train for (default all)")
     parser.add_argument("--list", action="store_true", help="show the stages and run nothing")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -34,7 +34,17 @@ class Comparison:
     role: str
     """student (with prior) or student-plain."""
     modes: tuple[str, ...]
-    """Of `benchmarks.accuracy`."""
+    """Of the pipeline, to be scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Modules that are run after a training. Training knows none of them: whoever starts the schedule does."""
+
+    export: str
+    """Weights to a model file; the command line of `export.to_onnx`."""
+    score: str
+    """Model files to scores; the command line of `benchmarks.accuracy`."""
 
 
 TEACHER = "yolo-teacher"
@@ -49,7 +59,9 @@ TIMED = (TEACHER, "yolo-atttrack-ifm")
 """Trainings whose speed is measured by itself."""
 
 
-def stages(recipes: Path, size: str, periods: Sequence[str], only: Sequence[str] = ()) -> list[Stage]:
+def stages(
+    programs: Programs, recipes: Path, size: str, periods: Sequence[str], only: Sequence[str] = ()
+) -> list[Stage]:
     """Train, export and score the comparisons, or those named in `only`; periods: keyframe periods K.
 
     A recipe's `teacher` and `start` are trained before it. Raises ValueError, FileNotFoundError for broken recipes.
@@ -61,13 +73,13 @@ def stages(recipes: Path, size: str, periods: Sequence[str], only: Sequence[str]
         for name in (TEACHER, comparison.student):
             _train(recipes, name, plan)
         teacher = f"models/{COMPARISONS[0].name}/yolo-teacher-{size}.onnx"
-        _add(plan, _export(TEACHER, "teacher", teacher, size))  # the same each time
+        _add(plan, _export(programs, TEACHER, "teacher", teacher, size))  # the same each time
         for name in (TEACHER, comparison.student):
             if name in TIMED:
                 _add(plan, _throughput(recipes, name))
         student = f"models/{comparison.name}/yolo-{comparison.role}-{size}.onnx"
-        _add(plan, _export(comparison.student, comparison.role.removesuffix("-plain"), student, size))
-        _add(plan, _score(comparison, teacher, size, periods))
+        _add(plan, _export(programs, comparison.student, comparison.role.removesuffix("-plain"), student, size))
+        _add(plan, _score(programs, comparison, teacher, size, periods))
     return list(plan.values())
 
 
@@ -88,8 +100,8 @@ def _train(recipes: Path, name: str, plan: dict[str, Stage]) -> None:
         _add(plan, Stage(path.stem, tuple(command), f"{path.stem}/weights.pt", needs, recipe.steps))
 
 
-def _export(name: str, role: str, product: str, size: str) -> Stage:
-    words = ["export.to_onnx", f"{{out}}/{name}/weights.pt", "--role", role, "--size", size]
+def _export(programs: Programs, name: str, role: str, product: str, size: str) -> Stage:
+    words = [programs.export, f"{{out}}/{name}/weights.pt", "--role", role, "--size", size]
     return Stage(f"export-{name}", (*words, "--output", f"{{out}}/{product}"), product, (name,))
 
 
@@ -99,9 +111,9 @@ def _throughput(recipes: Path, name: str) -> Stage:
     return Stage(folder, (*words, "--out", f"{{out}}/{folder}"), f"{folder}/throughput.json")
 
 
-def _score(comparison: Comparison, teacher: str, size: str, periods: Sequence[str]) -> Stage:
+def _score(programs: Programs, comparison: Comparison, teacher: str, size: str, periods: Sequence[str]) -> Stage:
     folder = f"models/{comparison.name}"
-    words = ["benchmarks.accuracy", "--data", "{data}/sequences", "--sequences", "{sequences}"]
+    words = [programs.score, "--data", "{data}/sequences", "--sequences", "{sequences}"]
     words += ["--modes", *comparison.modes, "--k", *periods, "--size", size, "--models", f"{{out}}/{folder}"]
     words += ["--output", "{out}/scores", "--name", f"score-{comparison.name}"]
     network = "plain" if comparison.role == "student-plain" else "student"

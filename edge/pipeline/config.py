@@ -1,50 +1,66 @@
-"""Settings of the pipeline, checked when they are made."""
+"""Settings of one lane and of the pipeline, checked when they are made."""
 
-from dataclasses import dataclass, field
-from typing import get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_type_hints
 
 from edge.pipeline.modes import Mode
-from edge.tracking.tracker import TrackerSettings
+from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
-LONGEST_PERIOD = 1000
+IdentityPolicy = Literal["keep", "reset"]
+
+
+def _told(about: str, least: float | None = None, most: float | None = None) -> dict[str, Any]:
+    """What people and schemas are told of a field; numbers have a `least` and a `most`."""
+    return {"about": about, "least": least, "most": most}
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """All that can be set about one stream on its way from frames to tracks.
+
+    Raises ValueError on construction, naming the field, where a value makes no sense. A field that is added here is at
+    once one of the service's settings, of the bodies of its streams, of what it keeps of them and of its messages.
+    """
+
+    k: int = field(default=6, metadata=_told("Keyframe period: the teacher sees every k-th frame.", 1, 1000))
+    mode: Mode = field(default="atttrack", metadata=_told("How teacher and student share the work."))
+    threshold: float = field(
+        default=SCORE_THRESHOLD,
+        metadata=_told("Score that a new person must exceed; half of it keeps a track between keyframes.", 0, 1),
+    )
+    identity: IdentityPolicy = field(
+        default="keep",
+        metadata=_told(
+            "What becomes of identities when the camera was away. keep: people are found again by appearance; "
+            "reset: a new epoch begins, with new ids."
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        types = get_type_hints(LaneSettings)
+        for one in fields(self):
+            value, least, most = getattr(self, one.name), one.metadata["least"], one.metadata["most"]
+            choices = get_args(types[one.name])
+            if least is not None and not least <= value <= most:
+                raise ValueError(f"{one.name} must be {least} to {most}, got {value}")
+            if choices and value not in choices:
+                raise ValueError(f"{one.name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
     """How frames become tracks. Raises ValueError on construction, naming the field, where a value makes no sense."""
 
-    mode: Mode = "atttrack"
-    """Mode of a lane that names none of its own: which networks run and what passes between them; see `modes`."""
-    k: int = 6
-    """Keyframe period of a lane that names none of its own, frames; 1 to 1000."""
+    lane: LaneSettings = field(default_factory=LaneSettings)
+    """Of a lane that is added without its own."""
     max_lanes: int = 16
     """Streams at a time, for which buffers are allocated; 1 to 256."""
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
-    """Association, and the score that a detection must exceed in a lane that names none of its own."""
+    """Association in all lanes."""
 
     def __post_init__(self) -> None:
-        check_mode(self.mode)
-        check_period(self.k)
         if not 1 <= self.max_lanes <= 256:
             raise ValueError(f"max_lanes must be 1 to 256, got {self.max_lanes}")
-
-
-def check_mode(mode: str) -> None:
-    """Raise ValueError unless there is such a mode."""
-    if mode not in get_args(Mode):
-        raise ValueError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
-
-
-def check_threshold(threshold: float) -> None:
-    """Raise ValueError unless `threshold` can be a least score."""
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
-
-
-def check_period(k: int) -> None:
-    """Raise ValueError unless `k` can be a keyframe period."""
-    if not 1 <= k <= LONGEST_PERIOD:
-        raise ValueError(f"k must be 1 to {LONGEST_PERIOD} frames, got {k}")
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,19 +1,16 @@
 """What the pipeline keeps for one stream."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from edge.ops.letterbox import Letterbox
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
-from edge.pipeline.modes import Mode
+from edge.pipeline.modes import NetworkName
 from edge.pipeline.schedule import LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Tracker
-
-IdentityPolicy = Literal["keep", "reset"]
-"""What becomes of identities when a source reconnects. keep: people are found again by appearance, for
-`TrackerSettings.relink_s`; reset: a new epoch, with ids from 1."""
 
 
 @dataclass(slots=True)
@@ -21,16 +18,11 @@ class Lane:
     """One stream's letterbox, keyframe memory, tracker and counters. Touches no other lane's."""
 
     lane_id: Final[str]
-    k: int
-    """Keyframe period, frames; may be changed between ticks, as may mode and threshold."""
-    mode: Mode
-    threshold: float
-    """Detections must score higher."""
+    settings: LaneSettings
+    """May be replaced between ticks."""
     tracker: Tracker
     memory: Final[HeatmapMemory]
     letterbox: Letterbox
-    identity: IdentityPolicy = "keep"
-    """May be changed between ticks."""
     epoch: int = 1
     """Grows when identities start anew: an id means somebody else in another epoch."""
     discontinuity: bool = False
@@ -56,9 +48,9 @@ class Lane:
     def state(self, frame: Frame) -> LaneState:
         """What the schedule sees of this lane before `frame`."""
         if self.frames_since_teacher is None:
-            return LaneState(self.lane_id, self.k, None, None)
+            return LaneState(self.lane_id, self.settings.k, None, None)
         since_s = frame.time_s - self._teacher_time_s
-        return LaneState(self.lane_id, self.k, self.frames_since_teacher + 1, since_s)
+        return LaneState(self.lane_id, self.settings.k, self.frames_since_teacher + 1, since_s)
 
     def begin(self, frame: Frame, keyframe: bool) -> None:
         """Count the frame."""
@@ -68,18 +60,24 @@ class Lane:
         elif self.frames_since_teacher is not None:
             self.frames_since_teacher += 1
 
-    def associate(self, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+    def least_score(self, settings: LaneSettings, network: NetworkName) -> float:
+        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
+        return settings.threshold * (1 if network == "teacher" else self.tracker.settings.weak_share)
+
+    def associate(
+        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+    ) -> Tracks:
         """Feed the tracker with the time since the last frame; a clock that jumps back counts as none."""
         dt_s = 0.0 if self._last_time_s is None else max(0.0, frame.time_s - self._last_time_s)
         self.discontinuity = frame.session != self._tracked_session and self._last_time_s is not None
         self._last_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
-        return self.tracker.update(detections, dt_s, threshold, between_keyframes)
+        return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
 
     def _start_anew(self, gap_s: float) -> None:
         """The source was away for `gap_s`: what becomes of the identities."""
-        if self.identity == "keep":
+        if self.settings.identity == "keep":
             self.tracker.interrupt(gap_s)
         else:
             self.tracker = Tracker(self.tracker.settings)

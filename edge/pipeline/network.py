@@ -61,11 +61,11 @@ class Network:
             for name, found in self._found[turn].items():
                 self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
 
-    def detections(self, turn: int, row: int, letterbox: Letterbox, threshold: float) -> Detections:
-        """What was found in image `row` of a batch, scores strictly above `threshold`; new arrays."""
+    def detections(self, turn: int, row: int, letterbox: Letterbox, least_score: float) -> Detections:
+        """What was found in image `row` of a batch, scores strictly above `least_score`; new arrays."""
         found = self._found[turn]
         scores, boxes = found[SCORES][row], found[BOXES][row]
-        good = (scores > threshold) & np.isfinite(boxes).all(axis=1)
+        good = (scores > least_score) & np.isfinite(boxes).all(axis=1)
         return Detections(
             xyxy=letterbox.to_source(boxes[good]),
             scores=scores[good],

@@ -1,7 +1,7 @@
 """One tick's journey, from the newest frame of every lane to its tracks. READ THIS FIRST.
 
-    pipeline = TrackingPipeline(open_backend(), PipelineSettings(k=6))
-    pipeline.add_lane("door")
+    pipeline = TrackingPipeline(open_backend())
+    pipeline.add_lane("door", LaneSettings(k=6))
     for frame in source:
         for tracked in pipeline.collect(pipeline.submit({"door": frame})):
             print(tracked.kind, tracked.tracks.ids)
@@ -35,9 +35,9 @@ from contextlib import contextmanager
 
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings, check_mode, check_period, check_threshold
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
-from edge.pipeline.lane import IdentityPolicy, Lane
+from edge.pipeline.lane import Lane
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from edge.pipeline.network import Network
 from edge.pipeline.schedule import KeyframePolicy, LaneState
@@ -61,7 +61,7 @@ class TrackingPipeline:
         self.settings = settings or PipelineSettings()
         self.times = StageTimes()
         self._backend = backend
-        self._check_mode(self.settings.mode)
+        self._check_mode(self.settings.lane.mode)
         self.depth = 2 if backend.device.asynchronous else 1
         """Ticks that may be in flight."""
         device = backend.device
@@ -95,43 +95,23 @@ class TrackingPipeline:
         """Lanes in the order in which they were added."""
         return tuple(self._lanes)
 
-    def add_lane(
-        self,
-        lane_id: str,
-        k: int | None = None,
-        mode: Mode | None = None,
-        threshold: float | None = None,
-        *,
-        identity: IdentityPolicy = "keep",
-    ) -> None:
-        """Start a stream; None for what the settings say. Its first frame is a keyframe.
+    def add_lane(self, lane_id: str, settings: LaneSettings | None = None) -> None:
+        """Start a stream; None for the pipeline's own settings of a lane. Its first frame is a keyframe.
 
-        k: keyframe period. threshold: the score that a detection must exceed. identity: what becomes of identities when
-        the source reconnects.
-
-        Raises ValueError for a bad value, PipelineError for a mode that cannot run here, a lane that exists or one too
-        many.
+        Raises PipelineError for a mode that cannot run here, a lane that exists or one too many.
         """
-        tracker = self.settings.tracker
-        period = self.settings.k if k is None else k
-        chosen = self.settings.mode if mode is None else mode
-        least = tracker.score_threshold if threshold is None else threshold
-        check_period(period)
-        check_threshold(least)
-        self._check_mode(chosen)
+        settings = settings or self.settings.lane
+        self._check_mode(settings.mode)
         if lane_id in self._lanes:
             raise PipelineError(f"there is a lane {lane_id!r} already; remove it first")
         if len(self._lanes) == self.settings.max_lanes:
             raise PipelineError(f"all {self.settings.max_lanes} lanes are taken; raise max_lanes or remove one")
         self._lanes[lane_id] = Lane(
             lane_id=lane_id,
-            k=period,
-            mode=chosen,
-            threshold=least,
-            tracker=Tracker(tracker),
+            settings=settings,
+            tracker=Tracker(self.settings.tracker),
             memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
             letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
-            identity=identity,
         )
 
     def remove_lane(self, lane_id: str) -> None:
@@ -141,32 +121,20 @@ class TrackingPipeline:
         lane = self._lane(lane_id)
         self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
         del self._lanes[lane_id]
-        self._policy(lane.mode).forget(lane_id)
+        self._policy(lane).forget(lane_id)
 
-    def set_period(self, lane_id: str, k: int) -> None:
-        """Change a lane's keyframe period: a shorter one holds at once, a longer one from the next keyframe on."""
-        check_period(k)
-        self._lane(lane_id).k = k
+    def change_lane(self, lane_id: str, settings: LaneSettings) -> None:
+        """Hold to other settings from a lane's next frame on, which is a keyframe where the mode changes to one that
+        has any; a longer keyframe period holds from the next keyframe on. Identities stay.
 
-    def set_mode(self, lane_id: str, mode: Mode) -> None:
-        """Change a lane's mode from its next frame on, which is a keyframe where the mode has any. Identities stay.
-
-        Raises ValueError for an unknown mode, PipelineError for one that cannot run here.
+        Raises PipelineError for an unknown lane or a mode that cannot run here.
         """
-        self._check_mode(mode)
+        self._check_mode(settings.mode)
         lane = self._lane(lane_id)
-        if mode != lane.mode:
-            self._policy(lane.mode).forget(lane_id)
-            lane.mode, lane.frames_since_teacher = mode, None
-
-    def set_threshold(self, lane_id: str, threshold: float) -> None:
-        """Change the score that a lane's detections must exceed, from its next frame on."""
-        check_threshold(threshold)
-        self._lane(lane_id).threshold = threshold
-
-    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None:
-        """Change what becomes of a lane's identities at its source's next reconnect."""
-        self._lane(lane_id).identity = identity
+        if settings.mode != lane.settings.mode:
+            self._policy(lane).forget(lane_id)
+            lane.frames_since_teacher = None
+        lane.settings = settings
 
     def submit(self, frames: Mapping[str, Frame]) -> InFlight:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
@@ -208,7 +176,7 @@ class TrackingPipeline:
         keyframes = self._choose_keyframes([(lane, lane.state(frames[lane.lane_id])) for lane in lanes])
         batches: dict[NetworkName, list[Ticket]] = {}
         for lane in lanes:
-            network = "teacher" if lane.lane_id in keyframes else MODES[lane.mode].student
+            network = "teacher" if lane.lane_id in keyframes else MODES[lane.settings.mode].student
             assert network is not None, "a policy without students chooses every frame"  # noqa: S101
             lane.begin(frames[lane.lane_id], network == "teacher")
             batches.setdefault(network, []).append(Ticket.of(lane, frames[lane.lane_id]))
@@ -217,7 +185,7 @@ class TrackingPipeline:
     def _choose_keyframes(self, lanes: Sequence[tuple[Lane, LaneState]]) -> frozenset[str]:
         """Each policy decides for the lanes whose modes have it."""
         chosen = [
-            policy.select([state for lane, state in lanes if MODES[lane.mode].policy is kind])
+            policy.select([state for lane, state in lanes if MODES[lane.settings.mode].policy is kind])
             for kind, policy in self._policies.items()
         ]
         return frozenset[str]().union(*chosen)
@@ -237,7 +205,7 @@ class TrackingPipeline:
         if name == "teacher":
             with self.times.keep(0):
                 for row, ticket in enumerate(tickets):
-                    if MODES[ticket.mode].motion is not None:
+                    if MODES[ticket.settings.mode].motion is not None:
                         memory = ticket.lane.memory
                         slots[ticket.lane.lane_id] = memory.put_aside(network.heatmap(row), network.cuda_stream)
                 heatmaps = network.cuda_stream.record() if slots else None
@@ -279,10 +247,10 @@ class TrackingPipeline:
         """The host's part for one lane, whose frame was image `row` of the batch."""
         lane, frame = ticket.lane, ticket.frame
         with self.times.association(1):
-            least = self._least_score(share.network, ticket.threshold)
+            least = lane.least_score(ticket.settings, share.network)
             detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
-            tracks = lane.associate(detections, frame, ticket.threshold, between_keyframes=ticket.since_teacher > 0)
-        motion, slot = MODES[ticket.mode].motion, share.slots.get(lane.lane_id)
+            tracks = lane.associate(detections, frame, ticket.settings, ticket.since_teacher > 0)
+        motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):
                 objects = motion(detections, tracks, ticket.letterbox)
@@ -292,24 +260,17 @@ class TrackingPipeline:
             frame=frame,
             tracks=tracks,
             kind="teacher" if share.network == "teacher" else "student",
-            k=ticket.k,
             since_teacher=ticket.since_teacher,
             epoch=lane.epoch,
             discontinuity=lane.discontinuity,
-            mode=ticket.mode,
-            threshold=ticket.threshold,
+            settings=ticket.settings,
         )
 
-    def _least_score(self, network: NetworkName, threshold: float) -> float:
-        """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
-        return threshold if network == "teacher" else self.settings.tracker.weak_share * threshold
-
-    def _policy(self, mode: Mode) -> KeyframePolicy:
-        return self._policies[MODES[mode].policy]
+    def _policy(self, lane: Lane) -> KeyframePolicy:
+        return self._policies[MODES[lane.settings.mode].policy]
 
     def _check_mode(self, mode: Mode) -> None:
-        """Raise ValueError or PipelineError unless lanes can run in `mode`."""
-        check_mode(mode)
+        """Raise PipelineError unless lanes can run in `mode`."""
         if mode not in self._backend.modes:
             wanted, found = MODES[mode].networks, list(self._backend.engines)
             raise PipelineError(

@@ -1,12 +1,13 @@
 """A tick on its way: which frame of which lane went to which network, under the settings that held then."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.ops.letterbox import Letterbox
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.lane import Lane
-from edge.pipeline.modes import Mode, NetworkName
+from edge.pipeline.modes import NetworkName
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
 from engines.device import Event
@@ -23,18 +24,14 @@ class TrackedFrame:
     frame: Frame
     tracks: Tracks
     kind: Kind
-    k: int
-    """The lane's keyframe period at this frame."""
     since_teacher: int
     """Frames since the lane's keyframe: 0 on one, -1 where there was none (mode `student`)."""
     epoch: int = 1
     """Grows when the lane's identities start anew, which a reconnect does where the lane's policy is `reset`."""
     discontinuity: bool = False
     """Whether this is the first frame after a reconnect."""
-    mode: Mode = "atttrack"
-    """The lane's mode at this frame."""
-    threshold: float = 0.4
-    """Who scores lower is a weak detection at best (`TrackerSettings.weak_share`)."""
+    settings: LaneSettings = field(default_factory=LaneSettings)
+    """The lane's, as they held for this frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +41,7 @@ class Ticket:
     lane: Lane
     frame: Frame
     letterbox: Letterbox
-    mode: Mode
-    k: int
-    threshold: float
+    settings: LaneSettings
     since_teacher: int
     """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
 
@@ -54,7 +49,7 @@ class Ticket:
     def of(cls, lane: Lane, frame: Frame) -> "Ticket":
         """The lane as it is now, after `Lane.begin`."""
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return cls(lane, frame, lane.letterbox, lane.mode, lane.k, lane.threshold, since)
+        return cls(lane, frame, lane.letterbox, lane.settings, since)
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ def open_source(
         allowed = "rtsp://, rtsps://, file://, synthetic:// or a path"
         raise SourceError("scheme_not_allowed", f"{scheme}:// is no source; give {allowed}")
     source = opener(str(url), settings, on_state, decoding)
-    return RealTime(source) if real_time else source
+    return RealTime(source, isinstance(source, SyntheticSource) and source.patient) if real_time else source
 
 
 def _open_path(path: str, settings: SourceSettings, on_state: StateObserver | None, decoding: Decoding) -> Source:

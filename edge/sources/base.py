@@ -1,7 +1,9 @@
-"""The seam between pictures and the pipeline: a `Source` yields `Frame`s, each with its own time."""
+"""The seam between pictures and the pipeline: a `Source` yields `Frame`s, each with its own time, and has a state."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Event
 from typing import Literal, Protocol
 
 from edge.arrays import U8
@@ -56,7 +58,8 @@ class SourceState:
     """Unix time of the change to this phase; of a new cause while degraded."""
     code: str | None = None
     """Why it is reconnecting, failed or degraded; one of `SourceError.code`; while degraded, frozen_picture or
-    corrupt_video."""
+    corrupt_video; while it is connected and no picture came yet, waiting_for_key_picture; of a file that ended before
+    it should have, ends_early."""
     message: str | None = None
     """The same for people."""
     attempts: int = 0
@@ -99,5 +102,58 @@ class SourceError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-        """connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, codec_unsupported,
-        decoder_crashed, resolution_too_high, invalid_url, scheme_not_allowed, no_video or internal."""
+        """connection_failed, auth_failed, tls_certificate, tls_handshake, transport_refused, timeout, not_found,
+        codec_unsupported, decoder_crashed, resolution_too_high, invalid_url, scheme_not_allowed, no_video or
+        internal."""
+
+
+class StateCell:
+    """The cell in which a source keeps its state: written by one thread, read by any, observed on change."""
+
+    def __init__(self, observer: StateObserver | None = None) -> None:
+        self._observer = observer
+        self.now = SourceState("pending", time.time())
+        self.closed = Event()
+        """Set by `close()`; every wait of a source waits on it."""
+
+    def connecting(self) -> None:
+        """Somebody wants frames; the first attempt begins."""
+        self._change(SourceState("connecting", time.time()))
+
+    def waiting(self, code: str, message: str) -> None:
+        """Connected, but something has to come before the first frame can."""
+        if self.now.phase in ("connecting", "reconnecting") and self.now.code != code:
+            now = self.now
+            self._change(SourceState(now.phase, now.since_s, code, message, now.attempts))
+
+    def running(self) -> None:
+        """A frame came."""
+        if self.now.phase != "running":
+            self._change(SourceState("running", time.time()))
+
+    def degraded(self, code: str, message: str) -> None:
+        """Frames come, but they are not worth much."""
+        if (self.now.phase, self.now.code) != ("degraded", code):
+            self._change(SourceState("degraded", time.time(), code, message))
+
+    def reconnecting(self, error: SourceError, attempts: int, delay_s: float) -> None:
+        """The connection failed or broke; the next attempt starts in `delay_s`. `since_s` is when the trouble began."""
+        now = time.time()
+        since_s = self.now.since_s if self.now.phase == "reconnecting" else now
+        self._change(SourceState("reconnecting", since_s, error.code, str(error), attempts, now + delay_s))
+
+    def failed(self, error: SourceError, attempts: int = 0) -> SourceError:
+        """The source gave up; returns the error, to be raised."""
+        self._change(SourceState("failed", time.time(), error.code, str(error), attempts))
+        return error
+
+    def ended(self, code: str | None = None, message: str | None = None) -> None:
+        """The last frame was given or the source was closed; a failure is kept, and so is why it ended."""
+        if self.now.phase not in ("ended", "failed"):
+            self._change(SourceState("ended", time.time(), code, message))
+        self._observer = None  # who observes a source often owns it: together they would wait for the garbage collector
+
+    def _change(self, state: SourceState) -> None:
+        self.now = state
+        if self._observer is not None:
+            self._observer(state)

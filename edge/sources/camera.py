@@ -13,15 +13,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edge.sources.backoff import Backoff
-from edge.sources.base import Frame, SourceError, SourceState, StateObserver
+from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
+from edge.sources.clock import SourceClock
 from edge.sources.decoder.messages import Pinned
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.reach import reach
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, Connect, DecodingRefused, on_cpu
 from edge.sources.settings import SourceSettings
-from edge.sources.state import StateCell
-from edge.sources.timeline import TimeLine
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class CameraSource:
         self._settings = settings or SourceSettings()
         self._decoders, self._connect = decoders, connect
         self._cell = StateCell(on_state)
-        self._timeline = TimeLine()
+        self._clock = SourceClock()
         self._next_index = 0
         self._session = -1
 
@@ -95,7 +94,7 @@ class CameraSource:
         addresses = self._addresses()
         if probe and (unreachable := reach(self._url, addresses)):
             raise unreachable
-        self._timeline.new_session()
+        self._clock.new_session()
         settings = replace(self._settings, resolve=Pinned(tuple(addresses)))
         first_index, session = self._next_index, self._connect(self._url, settings, self._decoders)
         self.decoder_pid = session.decoder_pid
@@ -132,7 +131,7 @@ class CameraSource:
         return Frame(
             pixels=arrival.pixels,
             index=index,
-            time_s=self._timeline.place(picture.stamp_s, picture.monotonic_s),
+            time_s=self._clock.place(picture.stamp_s, picture.monotonic_s),
             captured_at_s=picture.unix_s,
             clock="host",
             pts=picture.pts,

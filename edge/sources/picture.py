@@ -1,14 +1,73 @@
-"""Decoded pictures to arrays."""
+"""From coded video to arrays: which of a container's streams is the film, and its pictures upright, as BGR or NV12."""
 
-from typing import Final
+import struct
+from collections.abc import Mapping
+from typing import Final, cast
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Disposition
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from edge.arrays import U8
 
 _VIDEO_RANGE: Final = ColorRange.MPEG
+_NO_FILM = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+
+_STILL = ("mjpeg", "png", "bmp", "gif", "tiff", "webp")
+"""Codecs of previews, unless nothing else is there."""
+
+
+def film_of(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The video stream to be looked at: no preview where there is anything else, then the default one, the largest.
+
+    None where there is no video at all.
+    """
+
+    def worth(stream: av.VideoStream) -> tuple[bool, bool, int, int]:
+        codec = getattr(stream, "codec_context", None)
+        still = stream.disposition & _NO_FILM or stream.frames == 1 or (codec and codec.name in _STILL)
+        pixels = codec.width * codec.height if codec is not None else 0
+        return not still, bool(stream.disposition & Disposition.default), pixels, -stream.index
+
+    return max(container.streams.video, key=worth, default=None)
+
+
+class Orientation:
+    """How a picture has to be turned and mirrored to stand upright: phones store video lying, front cameras mirrored.
+
+    There are eight ways; a display matrix that says anything else (a lens corrected by some degrees) is taken for the
+    nearest.
+    """
+
+    def __init__(self, transposed: bool = False, flip_columns: bool = False, flip_rows: bool = False) -> None:
+        self._transposed, self._flip_columns, self._flip_rows = transposed, flip_columns, flip_rows
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> "Orientation":
+        """What the picture, or the file it is from, says: (x, y) of the stored one is shown at (ax + cy, bx + dy)."""
+        side_data = cast("Mapping[object, bytes]", picture.side_data).get(SideDataType.DISPLAYMATRIX)
+        if side_data is None or len(bytes(side_data)) != 36:
+            return UPRIGHT
+        a, b, _, c, d, *_ = struct.unpack("=9i", bytes(side_data))
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    @property
+    def upright(self) -> bool:
+        """Whether nothing has to be done."""
+        return not (self._transposed or self._flip_columns or self._flip_rows)
+
+    def apply(self, image: U8) -> U8:
+        """The (H, W, 3) image upright, C-contiguous; where nothing has to be done it is the same one."""
+        image = image.swapaxes(0, 1) if self._transposed else image
+        rows, columns = (slice(None, None, -1 if flipped else 1) for flipped in (self._flip_rows, self._flip_columns))
+        return np.ascontiguousarray(image[rows, columns])
+
+
+UPRIGHT: Final = Orientation()
 
 
 class BgrConverter:
@@ -19,8 +78,7 @@ class BgrConverter:
 
     def __call__(self, picture: av.VideoFrame) -> U8:
         image = self._reformatter.reformat(picture, format="bgr24").to_ndarray().astype(np.uint8, copy=False)
-        quarter_turns = quarter_turns_of(picture)
-        return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+        return Orientation.of(picture).apply(image)
 
 
 class Nv12Converter:
@@ -34,14 +92,9 @@ class Nv12Converter:
         self._to_bgr = BgrConverter()
 
     def __call__(self, picture: av.VideoFrame) -> U8:
-        if picture.width % 2 or picture.height % 2 or quarter_turns_of(picture):
+        if picture.width % 2 or picture.height % 2 or not Orientation.of(picture).upright:
             return self._to_bgr(picture)
         full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
         if full_range or picture.format.name != "nv12":
             picture = self._reformatter.reformat(picture, format="nv12", dst_color_range=_VIDEO_RANGE)
         return np.ascontiguousarray(picture.to_ndarray(), np.uint8)
-
-
-def quarter_turns_of(picture: av.VideoFrame) -> int:
-    """How often it has to be turned to the left to stand upright: phones store portrait video lying on its side."""
-    return round(picture.rotation / 90) % 4

@@ -1,6 +1,7 @@
 """`SequenceSource`: a MOTChallenge sequence, as image folder or as video, whole or a range of it."""
 
 import configparser
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ import cv2
 import numpy as np
 
 from edge.arrays import U8
-from edge.sources.base import Frame, SourceError, SourceState, StateObserver
+from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.settings import SourceSettings
-from edge.sources.state import StateCell
-from edge.sources.video import VideoFile
+from edge.sources.video import ENDS_EARLY, VideoFile
+from edge.text import read_text
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"})
+_NUMBERED = re.compile(r"([^.].*?|)([0-9]+)\.\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class SequenceInfo:
         """Parse a `seqinfo.ini`. Raises SourceError not_found, no_video naming the file and what is wrong with it."""
         parser = configparser.ConfigParser(interpolation=None)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text(path)
             parser.read_string(text)
             entry = parser["Sequence"]
             info = cls(
@@ -58,10 +62,38 @@ class SequenceInfo:
         return info
 
 
+class NumberedImages:
+    """The images of a folder by their numbers, whatever the first one is and however many digits it has.
+
+    Where names differ in more than the number, those count that are most, and those with the announced suffix first.
+    """
+
+    def __init__(self, folder: Path, suffix: str) -> None:
+        """`suffix`: as announced; its case and its dot do not matter. Raises SourceError not_found."""
+        groups: dict[tuple[str, str], dict[int, Path]] = {}
+        for path in sorted(folder.iterdir()):
+            name = _NUMBERED.fullmatch(path.name)
+            if name is not None and path.suffix.lower() in IMAGE_SUFFIXES:
+                groups.setdefault((name[1], path.suffix.lower()), {})[int(name[2])] = path
+        if not groups:
+            raise SourceError("not_found", f"{folder} holds no numbered images such as 000001.jpg")
+        announced = "." + suffix.strip().lstrip(".").lower()
+        self._paths = groups[max(groups, key=lambda group: (group[1] == announced, len(groups[group])))]
+
+    def path(self, place: int) -> Path:
+        """The image in a place, counted from 1; where it is missing, the name that it would have."""
+        number = min(self._paths) + place - 1
+        first = self._paths[min(self._paths)]
+        stem = first.stem.rstrip("0123456789")
+        digits = len(first.stem) - len(stem)
+        return self._paths.get(number, first.with_name(f"{stem}{number:0{digits}d}{first.suffix}"))
+
+
 class SequenceSource:
     """Frames `first` to `last` (counted from 1, both included; None: to the end) of a sequence folder.
 
-    The folder holds `seqinfo.ini` and either `img1/000001.jpg ...` or `video.mp4`. `Frame.index` is 0 at `first`.
+    The folder holds `seqinfo.ini` and either `img1/000001.jpg ...` (see `NumberedImages`) or `video.mp4`. `Frame.index`
+    is 0 at `first`.
     """
 
     live = False
@@ -85,8 +117,9 @@ class SequenceSource:
         self.frame_rate: float | None = self.info.frame_rate
         self.frame_count: int | None = self.last - self.first + 1
         self._cell = StateCell(on_state)
-        self._images = self.path / self.info.image_folder
-        self._video = None if self._images.is_dir() else VideoFile(self.path / "video.mp4", settings)
+        folder = _child(self.path, self.info.image_folder)
+        self._images = NumberedImages(folder, self.info.image_suffix) if folder.is_dir() else None
+        self._video = None if self._images is not None else VideoFile(self.path / "video.mp4", settings)
 
     @property
     def state(self) -> SourceState:
@@ -99,12 +132,16 @@ class SequenceSource:
 
     def __iter__(self) -> Iterator[Frame]:
         pictures = self._read_images() if self._video is None else self._read_video(self._video)
+        index = -1
         try:
             for index, image in enumerate(pictures):
                 if self._cell.closed.is_set():
                     return
                 self._cell.running()
                 yield Frame(image, index, index / self.info.frame_rate, time.time(), "media", self.first + index)
+            if index + 1 != self.frame_count and not self._cell.closed.is_set():
+                came = f"{self.first + index} of {self.info.length} pictures are there"
+                self._cell.ended(ENDS_EARLY, f"{self.path} ends early, as if cut off: {came}")
         except SourceError as error:
             raise self._cell.failed(error) from None
         finally:
@@ -116,8 +153,9 @@ class SequenceSource:
             self._video.close()
 
     def _read_images(self) -> Iterator[U8]:
+        assert self._images is not None  # noqa: S101
         for number in range(self.first, self.last + 1):
-            path = self._images / f"{number:06d}{self.info.image_suffix}"
+            path = self._images.path(number)
             image = cv2.imread(str(path))
             if image is None:
                 raise SourceError(
@@ -128,3 +166,10 @@ class SequenceSource:
     def _read_video(self, video: VideoFile) -> Iterator[U8]:
         for frame in islice(video, self.first - 1, self.last):
             yield frame.image
+
+
+def _child(parent: Path, name: str) -> Path:
+    """A folder below `parent` by its name in any case, as those who unpack on another system have it."""
+    exact = parent / name.strip().replace("\\", "/").rstrip("/")
+    alike = [one for one in parent.iterdir() if one.is_dir() and one.name.lower() == exact.name.lower()]
+    return exact if exact.is_dir() or exact.parent != parent else next(iter(alike), exact)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
@@ -11,14 +11,23 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from edge.arrays import F32, I64, U8
-from edge.sources.base import Frame, SourceError, SourceState, StateObserver
+from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.scene.backdrop import draw_backdrop
-from edge.sources.scene.camera import SceneCamera
+from edge.sources.scene.camera import VIEWS, SceneCamera
 from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure
 from edge.sources.scene.shadow import Shadow
 from edge.sources.scene.walk import Crowd, Walk
-from edge.sources.state import StateCell
 
+_OPTIONS: dict[str, Callable[[str], int | float | str | bool]] = {
+    "seed": int,
+    "people": int,
+    "fps": float,
+    "width": int,
+    "height": int,
+    "frames": int,
+    "view": str,
+    "patient": {"0": False, "1": True}.__getitem__,
+}
 VISIBILITY_STEP = 4
 """Visibility is counted on every fourth pixel of every fourth row."""
 
@@ -46,15 +55,21 @@ class SyntheticSource:
         people: int = 20,
         seed: int = 0,
         frames: int | None = None,
+        view: str = "square",
+        patient: bool = False,
         on_state: StateObserver | None = None,
     ) -> None:
+        """`view`: one of `VIEWS`; `patient`: see `edge.sources.real_time`. Raises SourceError invalid_url."""
         _check(width, height, frame_rate, people, frames)
+        if view not in VIEWS:
+            raise SourceError("invalid_url", f"synthetic://: view must be {', '.join(VIEWS)}, got {view!r}")
+        self.patient = patient
         self.width, self.height = width, height
         self.frame_rate: float | None = frame_rate
         self.frame_count: int | None = frames
         self._rate = frame_rate
         self._cell = StateCell(on_state)
-        self._camera = SceneCamera(width, height)
+        self._camera = SceneCamera(width, height, VIEWS[view])
         self._crowd = Crowd(self._camera, people, seed)
         self._backdrop = draw_backdrop(self._camera, seed)
         self._figures: OrderedDict[int, Figure] = OrderedDict()
@@ -63,16 +78,16 @@ class SyntheticSource:
 
     @classmethod
     def from_url(cls, url: str, on_state: StateObserver | None = None) -> Self:
-        """From synthetic://?seed=..&people=..&fps=..&width=..&height=..&frames=.. Raises SourceError invalid_url."""
-        known = {"seed": int, "people": int, "fps": float, "width": int, "height": int, "frames": int}
-        values: dict[str, int | float] = {}
+        """From synthetic://?NAME=VALUE&... with the names of `_OPTIONS`. Raises SourceError invalid_url."""
+        values: dict[str, int | float | str | bool] = {}
         for name, text in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-            if name not in known:
-                raise SourceError("invalid_url", f"synthetic:// knows {', '.join(known)}; got {name!r}")
+            if name not in _OPTIONS:
+                raise SourceError("invalid_url", f"synthetic:// knows {', '.join(_OPTIONS)}; got {name!r}")
             try:
-                values["frame_rate" if name == "fps" else name] = known[name](text)
-            except ValueError:
-                raise SourceError("invalid_url", f"synthetic://: {name} must be a number, got {text!r}") from None
+                values["frame_rate" if name == "fps" else name] = _OPTIONS[name](text)
+            except (ValueError, KeyError):
+                kind = "0 or 1" if name == "patient" else "a number"
+                raise SourceError("invalid_url", f"synthetic://: {name} must be {kind}, got {text!r}") from None
         return cls(**values, on_state=on_state)  # type: ignore[arg-type]
 
     @property

@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 
 from edge.arrays import F32, F64, I64, Bool
+from edge.text import read_text
 from edge.tracking.boxes import xywh_to_xyxy, xyxy_to_xywh
 from edge.tracking.detections import Tracks
 
@@ -75,10 +76,10 @@ class MotBoxes:
 def read_mot(path: Path) -> MotBoxes:
     """Boxes of a file. Raises MotFormatError for a bad line, OSError where there is no such file."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            return parse_mot(lines, str(path))
+        lines = read_text(path).split("\n")
     except UnicodeDecodeError:
         raise MotFormatError(f"{path}:1: this is not text") from None
+    return parse_mot(lines, str(path))
 
 
 def parse_mot(lines: Iterable[str], name: str = "text") -> MotBoxes:

@@ -29,6 +29,9 @@ LONGEST_GAP_S = 60.0
 TIME_TOLERANCE_S = 1e-3
 """Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
 
+SCORE_THRESHOLD = 0.4
+"""Detections must score higher, where nothing else is said."""
+
 _TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
 
 
@@ -36,8 +39,6 @@ _TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
 class TrackerSettings:
     """FairMOT's numbers. Distances are costs: a pair has to stay below its limit."""
 
-    score_threshold: float = 0.4
-    """Detections must score higher; 0 to 1."""
     weak_share: float = 0.5
     """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
     new_between_keyframes: bool = False
@@ -68,7 +69,7 @@ class TrackerSettings:
     """Tracks with a larger width/height are not reported."""
 
     def __post_init__(self) -> None:
-        for name in ("score_threshold", "weak_share", "appearance_weight", "iou_confirm", "smoothing"):
+        for name in ("weak_share", "appearance_weight", "iou_confirm", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in (
@@ -93,16 +94,20 @@ class Tracker:
         self._first_frame = True
 
     def update(
-        self, detections: Detections, dt_s: float, threshold: float | None = None, between_keyframes: bool = False
+        self,
+        detections: Detections,
+        dt_s: float,
+        threshold: float = SCORE_THRESHOLD,
+        between_keyframes: bool = False,
     ) -> Tracks:
         """The people seen in this frame; those seen for the first time appear in the next one, if seen again.
 
         `dt_s` is the time since the previous update, ignored on the first; 0 or more. `threshold`: score above which a
-        detection is not weak; None for what the settings say. `between_keyframes`: a heavier network has seen a frame
+        detection is not weak, 0 to 1. `between_keyframes`: a heavier network has seen a frame
         before, and will see a later one. Raises ValueError for another dt_s or when embeddings have another length
         than before; the tracker is then as it was.
         """
-        seen = self._select(detections, self.settings.score_threshold if threshold is None else threshold)
+        seen = self._select(detections, threshold)
         self._advance(dt_s)
         match = self._associate(seen)
         self._correct(match, seen)

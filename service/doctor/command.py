@@ -89,8 +89,8 @@ def models(settings: Settings) -> Check:
     except EngineError as error:
         return Check("models", "fail", what, str(error))
     modes = ", ".join(backend.modes)
-    if settings.mode not in backend.modes:
-        return Check("models", "fail", f"{what} can do {modes}", f"no network for --mode {settings.mode}")
+    if settings.lane.mode not in backend.modes:
+        return Check("models", "fail", f"{what} can do {modes}", f"no network for --mode {settings.lane.mode}")
     return Check("models", "ok", f"{what} on the {backend.device.kind}; modes: {modes}")
 
 

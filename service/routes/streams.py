@@ -87,7 +87,7 @@ async def get_stream(stream_id: str, registry: RegistryDependency, response: Res
 async def change_stream(
     stream_id: str, patch: StreamPatch, registry: RegistryDependency, response: Response, if_match: IfMatch = None
 ) -> StreamView:
-    """Change a stream while it runs. Its messages tell `k`, `mode` and `threshold` as they are in force."""
+    """Change a stream while it runs. Its messages tell the settings of its lane as they are in force."""
     return _shown(await registry.update(stream_id, patch, if_match), registry, response)
 
 

@@ -3,6 +3,7 @@
 import { addStream, listStreams, removeStream, startingWith } from "./api.js";
 import { Controls } from "./controls.js";
 import { Follower } from "./follow.js";
+import { Hint } from "./hint.js";
 import { Numbers } from "./numbers.js";
 import { Stage } from "./stage.js";
 import { State } from "./state.js";
@@ -12,7 +13,7 @@ import { people } from "./words.js";
 import { Zones } from "./zones.js";
 
 const POLL_MS = 1000;
-const DRAWN_SCENE = { url: "synthetic://?people=12&seed=7", name: "Drawn scene" };
+const DRAWN_SCENE = { url: "synthetic://?people=12&seed=7&fps=15&patient=1", name: "Drawn scene" };
 
 const at = (id) => document.getElementById(id);
 const tiles = new Tiles(at("tiles"));
@@ -22,6 +23,7 @@ const numbers = new Numbers(at);
 const state = new State(at);
 const controls = new Controls(at);
 const zones = new Zones(at);
+const hint = new Hint(at);
 const form = new StreamForm(at("stream-dialog"), async ({ id }) => {
   await refresh();
   location.hash = `#/${encodeURIComponent(id)}`;
@@ -72,12 +74,14 @@ function show() {
     ? `${running.length} of ${streams.length} running · ${people(sum("people"))} · ${Math.round(sum("fps"))} fps`
     : "";
   document.title = stream ? `${stream.name} · AttTrack` : "AttTrack";
+  hint.show(streams.length > 0);
   if (stream) showStream(stream);
   else tiles.show(streams);
 }
 
 function showStream(stream) {
   at("stream-name").textContent = stream.name;
+  at("stream-note").textContent = stream.note;
   at("stream-url").textContent = stream.url;
   if (stream.stats.width) at("watch").style.setProperty("--ratio", stream.stats.width / stream.stats.height);
   state.show(stream);

@@ -1,6 +1,7 @@
-// K and mode of the stream watched: changed by PATCH, and shown as they are in force by what its messages say.
+// How the stream watched runs: each control PATCHes it, and the page shows what is in force by what its messages say.
 
 import { changeStream } from "./api.js";
+import { NewestWins } from "./newest-wins.js";
 import { MODES } from "./words.js";
 
 const NO_PERIOD = { teacher: "has no effect: the teacher sees every frame", student: "has no effect: no teacher here" };
@@ -12,6 +13,7 @@ export class Controls {
     this.mode = at("mode");
     this.inForce = at("in-force");
     this.problem = at("controls-problem");
+    this.changes = null; // of the stream watched
     this.mode.replaceChildren(...Object.entries(MODES).map(([value, text]) => new Option(text, value)));
     this.slider.oninput = () => this.say();
     this.slider.onchange = () => this.change({ k: Number(this.slider.value) });
@@ -19,14 +21,19 @@ export class Controls {
   }
 
   show(stream) {
-    this.stream = stream;
-    if (this.changing) return;
-    if (document.activeElement !== this.slider) {
-      this.slider.max = Math.max(30, stream.k);
-      this.slider.value = stream.k;
+    if (this.stream?.id !== stream.id) {
+      this.changes = new NewestWins((patch) => changeStream(stream.id, patch));
     }
+    this.stream = stream;
+    if (this.changes.busy) return;
+    if (document.activeElement !== this.slider) this.showPeriod(stream.k);
     if (document.activeElement !== this.mode) this.mode.value = stream.mode;
     this.say();
+  }
+
+  showPeriod(k) {
+    this.slider.max = Math.max(30, k);
+    this.slider.value = k;
   }
 
   say() {
@@ -48,16 +55,16 @@ export class Controls {
   }
 
   async change(patch) {
-    this.changing = true;
+    const { changes } = this;
     this.problem.textContent = "";
     try {
-      await changeStream(this.stream.id, patch);
+      await changes.send(patch);
     } catch (problem) {
+      if (changes !== this.changes) return; // another stream is watched by now
       this.problem.textContent = problem.message;
-      this.slider.value = this.stream.k;
+      this.showPeriod(this.stream.k);
       this.mode.value = this.stream.mode;
     }
-    this.changing = false;
     this.say();
   }
 }

@@ -11,10 +11,12 @@ export const colour = (id, alpha = 1) => `rgb(${PALETTE[id % PALETTE.length].joi
 
 // Who saw a box, told by its line: the legend on the page has the same three.
 const LINES = {
-  teacher: { wide: 3.5, dash: [], filled: 0.14 },
-  student: { wide: 1.75, dash: [], filled: 0.05 },
-  predicted: { wide: 1.75, dash: [5, 4], filled: 0 },
+  teacher: { wide: 3.5, dash: [], filled: 0.14, opacity: 1 },
+  student: { wide: 2, dash: [], filled: 0.05, opacity: 1 },
+  predicted: { wide: 2, dash: [5, 4], filled: 0, opacity: 0.65 },
 };
+const HALO = "rgb(8 11 16 / 0.8)"; // a dark edge around each line, so that it shows on any ground
+const HALO_WIDE = 1.25; // CSS pixels on either side
 
 export class Stage {
   constructor(canvas) {
@@ -57,14 +59,15 @@ export class Stage {
   drawTrail(message, { id }, place, pixel) {
     const { context } = this;
     const points = this.trails.upTo(message, id);
-    context.lineWidth = 3 * pixel;
     context.lineCap = "butt";
-    for (let i = 1; i < points.length; i++) {
-      context.strokeStyle = colour(id, 0.9 * points[i].fresh);
-      context.beginPath();
-      context.moveTo(...place(points[i - 1].x, points[i - 1].y));
-      context.lineTo(...place(points[i].x, points[i].y));
-      context.stroke();
+    for (const [ink, wide, strength] of [["8 11 16", 4.5, 0.5], [null, 2.5, 0.9]]) {
+      for (let i = 1; i < points.length; i++) {
+        const alpha = strength * points[i].fresh;
+        context.beginPath();
+        context.moveTo(...place(points[i - 1].x, points[i - 1].y));
+        context.lineTo(...place(points[i].x, points[i].y));
+        this.stroke(ink ? `rgb(${ink} / ${alpha})` : colour(id, alpha), wide * pixel);
+      }
     }
   }
 
@@ -72,16 +75,21 @@ export class Stage {
     const { context } = this;
     const [x1, y1] = place(bbox[0], bbox[1]);
     const [x2, y2] = place(bbox[2], bbox[3]);
-    const { wide, dash, filled } = LINES[origin];
-    context.lineWidth = wide * pixel;
-    context.strokeStyle = colour(id);
-    context.fillStyle = colour(id, filled);
+    const { wide, dash, filled, opacity } = LINES[origin];
+    context.globalAlpha = opacity;
     context.setLineDash(dash.map((length) => length * pixel));
     context.beginPath();
     context.roundRect(x1, y1, x2 - x1, y2 - y1, 4 * pixel);
+    context.fillStyle = colour(id, filled);
     context.fill();
-    context.stroke();
+    this.stroke(HALO, (wide + 2 * HALO_WIDE) * pixel);
+    this.stroke(colour(id), wide * pixel);
     context.setLineDash([]);
+    context.globalAlpha = 1;
+  }
+
+  stroke(style, width) {
+    Object.assign(this.context, { strokeStyle: style, lineWidth: width }).stroke();
   }
 
   drawLabel({ id, bbox }, place, pixel) {

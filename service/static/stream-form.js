@@ -35,6 +35,7 @@ export class StreamForm {
     text("[data-hint=password]", secret);
     this.fields.url.required = !stream;
     this.fields.name.value = stream?.name ?? "";
+    this.fields.note.value = stream?.note ?? "";
     this.fields.identity.value = stream?.identity ?? "keep";
     this.dialog.showModal();
     (stream ? this.fields.name : this.fields.url).focus();
@@ -55,8 +56,8 @@ export class StreamForm {
   }
 
   body() {
-    const { url, name, username, password, identity } = Object.fromEntries(new FormData(this.form));
-    const body = { identity };
+    const { url, name, note, username, password, identity } = Object.fromEntries(new FormData(this.form));
+    const body = { identity, note: note.trim() };
     if (url.trim()) body.url = url.trim();
     if (name.trim()) body.name = name.trim();
     else if (this.stream) body.name = null;

@@ -29,6 +29,7 @@ export class Tiles {
       tile.stream = stream;
       tile.link.setAttribute("aria-current", String(stream.id === watched));
       tile.name.textContent = stream.name;
+      tile.note.textContent = stream.note;
       tile.state.className = `state ${phase}`;
       tile.state.textContent = `${PHASES[phase].glyph} ${PHASES[phase].word}`;
       const numbers = `${people(stream.stats.people)} · ${stream.stats.fps.toFixed(0)} fps · K ${stream.k}`;
@@ -39,9 +40,9 @@ export class Tiles {
   add(id) {
     const item = document.createElement("li");
     item.innerHTML = `<a class="tile"><span class="thumb"><img alt="" hidden></span><span class="tile-text"><b></b>
-      <span class="state"></span><span class="numbers"></span></span></a>`;
+      <span class="state"></span><span class="note"></span><span class="numbers"></span></span></a>`;
     const at = (selector) => item.querySelector(selector);
-    const texts = { name: at("b"), state: at(".state"), numbers: at(".numbers") };
+    const texts = { name: at("b"), state: at(".state"), note: at(".note"), numbers: at(".numbers") };
     const tile = { item, link: at("a"), image: at("img"), ...texts, seq: null };
     tile.link.href = `#/${encodeURIComponent(id)}`;
     tile.image.onload = () => URL.revokeObjectURL(tile.image.src);

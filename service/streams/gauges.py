@@ -73,7 +73,7 @@ class Gauges(Collector):
         for stream in streams:
             view, label = stream.view(), (stream.id,)
             up.add_metric(label, float(view.state.phase in UP_PHASES))
-            interval.add_metric(label, view.k)
+            interval.add_metric(label, stream.settings.k)
             tracks.add_metric(label, view.stats.people)
             if (ratio := stream.metrics.id_retention.ratio) is not None:
                 retention.add_metric(label, ratio)

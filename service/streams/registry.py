@@ -37,12 +37,21 @@ class StreamRegistry:
     What returned without an error is in the store: it outlives the death of the process at any moment.
     """
 
-    def __init__(self, settings: Settings, store: Store, worker: Worker, make: MakeStream) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        worker: Worker,
+        make: MakeStream,
+        forget: Callable[[str], object] = lambda stream_id: None,
+    ) -> None:
+        """`forget` deletes what is kept elsewhere of a stream that is removed; it may wait."""
         self._settings = settings
         self._store = store
         self._policy: UrlPolicy = settings.url_policy
         self._worker = worker
         self._make = make
+        self._forget = forget
         self._streams: dict[str, Stream] = {}
         self._rows: dict[str, StoredStream] = {}
         self._changing = asyncio.Lock()
@@ -82,11 +91,11 @@ class StreamRegistry:
         self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
     ) -> tuple[Stream, bool]:
         """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
-        spec = StreamSpec.from_request(new, self._settings, idempotency_key)
+        spec = StreamSpec.from_request(new, self._settings.lane, idempotency_key)
         if (known := self._known(spec.id, new)) is not None:
             return known, False
         self._check_open()
-        self._check_mode(spec.mode)
+        self._check_mode(spec.lane.mode)
         stream = self._make(spec, time.time())
         address, reader = await self._open(stream, spec)
         async with self._changing:
@@ -114,8 +123,8 @@ class StreamRegistry:
             stream = self.get(stream_id)
             self._check_open()
             self._check_version(stream_id, if_match)
-            old, spec = stream.spec, stream.spec.changed(patch, self._settings)
-            self._check_mode(spec.mode)
+            old, spec = stream.spec, stream.spec.changed(patch, self._settings.lane)
+            self._check_mode(spec.lane.mode)
             moved = (spec.url, spec.credentials) != (old.url, old.credentials)
             anew = moved or ("url" in patch.model_fields_set and not stream.live)
             opened = await self._open(stream, spec) if anew else None
@@ -141,6 +150,7 @@ class StreamRegistry:
             self._check_version(stream_id, if_match)
             await kept(self._store.remove_stream(stream_id))
             await _obeyed(self._worker.remove(stream_id))
+            await asyncio.to_thread(self._forget, stream_id)
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
         await asyncio.to_thread(stream.close)
@@ -179,7 +189,7 @@ class StreamRegistry:
         try:
             if number >= self._settings.max_streams:
                 raise self._too_many()
-            self._check_mode(stream.mode)
+            self._check_mode(stream.spec.lane.mode)
             address, reader = await self._open(stream, stream.spec)
             await self._reopen(stream, address, reader)
         except NotReady:

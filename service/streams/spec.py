@@ -8,11 +8,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from edge.pipeline.lane import IdentityPolicy
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings
 from service.cameras.url_policy import Credentials
 from service.errors import Refused
-from service.settings import Settings
+from service.lane_fields import LANE_FIELDS, as_fields, asked_of_lane
 from service.stream_schema import NewCredentials, NewStream, StreamPatch
 from service.zones.zone import Zones
 
@@ -26,16 +25,15 @@ class StreamSpec:
     url: str = field(repr=False)
     """As it was given; may hold secrets. `service.cameras.url_policy` makes an address of it each time it is opened."""
     credentials: Credentials | None = field(default=None, repr=False)
-    k: int
-    mode: Mode
-    threshold: float
-    """Score that a detection must exceed, 0 to 1."""
+    lane: LaneSettings
     zones: Zones = ()
-    identity: IdentityPolicy = "keep"
+    note: str = ""
+    stills_days: float = 0.0
+    """How long a picture is kept of what happens in the zones; 0: none."""
 
     @classmethod
-    def from_request(cls, new: NewStream, settings: Settings, idempotency_key: str | None = None) -> "StreamSpec":
-        """The stream to add: what the request leaves out comes from the settings.
+    def from_request(cls, new: NewStream, defaults: LaneSettings, idempotency_key: str | None = None) -> "StreamSpec":
+        """The stream to add: what the request leaves out of its lane comes from `defaults`.
 
         The id of a stream without one follows from the idempotency key, so that the same request, sent again because
         its answer was lost, names the same stream.
@@ -46,37 +44,30 @@ class StreamSpec:
             name=new.name or stream_id,
             url=new.url,
             credentials=_credentials(new.credentials),
-            k=new.k or settings.k,
-            mode=new.mode or settings.mode,
-            threshold=settings.threshold if new.threshold is None else new.threshold,
+            lane=replace(defaults, **asked_of_lane(new, defaults)),
             zones=new.zones,
-            identity=new.identity,
+            note=new.note,
+            stills_days=new.stills_days,
         )
 
     @classmethod
     def from_document(cls, stream_id: str, document: dict[str, Any]) -> "StreamSpec":
         """The stream that `document` was made of. Raises ValueError where it makes none."""
-        return _ADAPTER.validate_python({**document, "id": stream_id})
+        lane = {name: document[name] for name in LANE_FIELDS if name in document}
+        return _ADAPTER.validate_python({**document, "id": stream_id, "lane": lane})
 
     def document(self) -> dict[str, Any]:
         """Everything but the id as plain JSON data, credentials included: for the store alone."""
         document: dict[str, Any] = _ADAPTER.dump_python(self, mode="json", exclude={"id"})
-        return document
+        return {**document.pop("lane"), **document}
 
-    def changed(self, patch: StreamPatch, settings: Settings) -> "StreamSpec":
+    def changed(self, patch: StreamPatch, defaults: LaneSettings) -> "StreamSpec":
         """The stream after a merge patch; null stands for the default. Raises Refused."""
-        defaults: dict[str, Any] = {
-            "name": self.id,
-            "k": settings.k,
-            "mode": settings.mode,
-            "threshold": settings.threshold,
-            "zones": (),
-            "identity": "keep",
-        }
-        changes: dict[str, Any] = {}
-        for name in patch.model_fields_set:
+        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0}
+        changes: dict[str, Any] = {"lane": replace(self.lane, **asked_of_lane(patch, defaults))}
+        for name in patch.model_fields_set.difference(LANE_FIELDS):
             value = getattr(patch, name)
-            changes[name] = defaults.get(name) if value is None else value
+            changes[name] = empty.get(name) if value is None else value
         if "credentials" in changes:
             changes["credentials"] = _credentials(patch.credentials)
         elif self.credentials and "url" in changes and _server(changes["url"]) != _server(self.url):
@@ -89,7 +80,8 @@ class StreamSpec:
         asked = {name: getattr(new, name) for name in new.model_fields_set - {"id"}}
         if "credentials" in asked:
             asked["credentials"] = _credentials(new.credentials)
-        return sorted(name for name, value in asked.items() if value is not None and value != getattr(self, name))
+        present = as_fields(self.lane) | {name: getattr(self, name) for name in asked.keys() - LANE_FIELDS}
+        return sorted(name for name, value in asked.items() if value is not None and value != present[name])
 
 
 _ADAPTER = TypeAdapter(StreamSpec)

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from edge.pipeline.lane import IdentityPolicy
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.pipeline import TrackedFrame
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceState
@@ -16,6 +15,7 @@ from edge.sources.decoding import Decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from service.cameras.url_policy import Address
+from service.lane_fields import as_fields
 from service.logs import fields
 from service.metrics import StreamMetrics
 from service.stream_schema import StateView, StatsView, StreamView
@@ -23,6 +23,7 @@ from service.streams.overload import OverloadWatch
 from service.streams.spec import StreamSpec
 from service.streams.stats import StreamStats
 from service.streams.worker import Worker
+from service.timeline.timeline import Recorder
 from service.tracks.events import TrackEvents
 from service.tracks.hub import TrackHub
 from service.tracks.messages import encode
@@ -51,11 +52,12 @@ class Stream:
         feed: VideoFeed,
         store: CountStore,
         metrics: StreamMetrics,
+        recorder: Recorder,
         decoding: Callable[[], Decoding],
     ) -> None:
         """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
         self.spec = spec
-        """May be replaced by an equal one but for k, mode, threshold, zones, identity and name."""
+        """May be replaced by an equal one but for lane, zones, stills_days, name and note."""
         self.feed = feed
         self.stats = StreamStats()
         self.metrics = metrics
@@ -70,6 +72,7 @@ class Stream:
         self._dropped_before = 0
         self._events = TrackEvents(self._run)
         self.counter = ZoneCounter(spec.id, spec.zones, store)
+        self._recorder = recorder
         self._overload = OverloadWatch()
         self._failure: SourceState | None = None
         self._logged: tuple[str, str | None] | None = None
@@ -81,20 +84,8 @@ class Stream:
         return self.spec.id
 
     @property
-    def k(self) -> int:
-        return self.spec.k
-
-    @property
-    def mode(self) -> Mode:
-        return self.spec.mode
-
-    @property
-    def threshold(self) -> float:
-        return self.spec.threshold
-
-    @property
-    def identity(self) -> IdentityPolicy:
-        return self.spec.identity
+    def settings(self) -> LaneSettings:
+        return self.spec.lane
 
     @property
     def ready(self) -> bool:
@@ -153,6 +144,7 @@ class Stream:
         self.metrics.frame(tracked, age_s)
         zones = self.counter.observe(tracked, tracked.frame.time_s)
         events = self._events.observe(tracked, self.counter.events)
+        self._recorder.record(tracked, self.counter.events, self.spec.zones, self.spec.stills_days, now)
         self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
 
@@ -179,13 +171,12 @@ class Stream:
         return StreamView(
             id=spec.id,
             name=spec.name,
+            note=spec.note,
             url=address.shown if address else _bare(spec.url),
             has_credentials=address.has_credentials if address else spec.credentials is not None,
-            k=spec.k,
-            mode=spec.mode,
-            threshold=spec.threshold,
+            **as_fields(spec.lane),
             zones=spec.zones,
-            identity=spec.identity,
+            stills_days=spec.stills_days,
             created_at=self.created_at,
             state=self.state,
             stats=StatsView(

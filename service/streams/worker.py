@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Any, Protocol
 
-from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
@@ -38,14 +38,9 @@ class Pipeline(Protocol):
         """Ticks that may be in flight."""
         ...
 
-    def add_lane(
-        self, lane_id: str, k: int | None, mode: Mode | None, threshold: float | None, *, identity: IdentityPolicy
-    ) -> None: ...
+    def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
+    def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
-    def set_period(self, lane_id: str, k: int) -> None: ...
-    def set_mode(self, lane_id: str, mode: Mode) -> None: ...
-    def set_threshold(self, lane_id: str, threshold: float) -> None: ...
-    def set_identity(self, lane_id: str, identity: IdentityPolicy) -> None: ...
     def submit(self, frames: Mapping[str, Frame]) -> Any: ...
     def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
 
@@ -56,13 +51,7 @@ class Lane(Protocol):
     @property
     def id(self) -> str: ...
     @property
-    def k(self) -> int: ...
-    @property
-    def mode(self) -> Mode: ...
-    @property
-    def threshold(self) -> float: ...
-    @property
-    def identity(self) -> IdentityPolicy: ...
+    def settings(self) -> LaneSettings: ...
     @property
     def ready(self) -> bool:
         """Whether a frame waits."""
@@ -150,7 +139,7 @@ class Worker:
         return self._command(lambda pipeline: self._add(pipeline, lane))
 
     def change(self, lane: Lane) -> "Future[None]":
-        """Apply the lane's k, mode, threshold and identity as they are now. Unknown lanes are ignored."""
+        """Apply the lane's settings as they are now. Unknown lanes are ignored."""
         return self._command(lambda pipeline: self._change(pipeline, lane))
 
     def remove(self, lane_id: str) -> "Future[None]":
@@ -219,15 +208,12 @@ class Worker:
         return waiting or any(lane.ready for lane in self._lanes.values())
 
     def _add(self, pipeline: Pipeline, lane: Lane) -> None:
-        pipeline.add_lane(lane.id, lane.k, lane.mode, lane.threshold, identity=lane.identity)
+        pipeline.add_lane(lane.id, lane.settings)
         self._lanes[lane.id] = lane
 
     def _change(self, pipeline: Pipeline, lane: Lane) -> None:
         if lane.id in self._lanes:
-            pipeline.set_period(lane.id, lane.k)
-            pipeline.set_mode(lane.id, lane.mode)
-            pipeline.set_threshold(lane.id, lane.threshold)
-            pipeline.set_identity(lane.id, lane.identity)
+            pipeline.change_lane(lane.id, lane.settings)
 
     def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
         self._suspects.discard(lane_id)

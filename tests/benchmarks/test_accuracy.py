@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import Variant, draw, evaluate, half_range, lines, rows, variants
+from benchmarks.accuracy import draw, evaluate, half_range, lines, rows
+from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
-from benchmarks.mot_metrics import POOLED
+from benchmarks.metrics.scores import POOLED
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks, TrackState
 from edge.tracking.mot_format import read_mot
@@ -25,9 +27,10 @@ class TruthfulPipeline:
 
     def __init__(self, truth: Path, first: int, late: int = 0) -> None:
         self.truth, self.first, self.late = read_mot(truth), first, late
+        self.settings = PipelineSettings()
         self.lanes: list[str] = []
 
-    def add_lane(self, lane_id: str, k: int, mode: str) -> None:
+    def add_lane(self, lane_id: str, settings: LaneSettings) -> None:
         self.lanes.append(lane_id)
 
     def remove_lane(self, lane_id: str) -> None:
@@ -50,7 +53,7 @@ class TruthfulPipeline:
             detection=np.arange(count, dtype=np.int32),
         )
         kind = "teacher" if frame.index % 2 == 0 else "student"
-        return [TrackedFrame(LANE, frame, tracks, kind, 2, 1)]
+        return [TrackedFrame(LANE, frame, tracks, kind, 1)]
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.fps import main, read_frames
-from benchmarks.fps_blocks import Bench, Block, PairedBlock, Runner, measure, to_and_fro
-from benchmarks.fps_report import differences, from_blocks, report
-from benchmarks.scatter import relative_error
+from benchmarks.speed.blocks import Bench, Block, PairedBlock, Player, Setting, measure, ping_pong
+from benchmarks.speed.report import differences, report
+from benchmarks.speed.scatter import relative_error
 from edge.pipeline.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
@@ -56,29 +56,14 @@ def test_rates_laws_and_conditions_are_written(
     }
     assert result["conditions"]["runtime"]["engines"].keys() == {"teacher", "student", "plain"}
     assert (tmp_path / "short.png").read_bytes()[:4] == b"\x89PNG"
-    assert "</svg>" in (tmp_path / "short.svg").read_text()
-    assert len((tmp_path / "short.csv").read_text().splitlines()) == 1 + len(result["runs"])
     assert "atttrack: c = " in capsys.readouterr().out
-
-
-def test_a_stored_result_is_weighed_again_from_its_blocks(models: Path, tmp_path: Path) -> None:
-    arguments = _arguments(models, tmp_path, "--k", "1", "3", "--modes", "atttrack", "--name", "short")
-    main([*arguments, "--law-within", "1e9"])
-    path = tmp_path / "short.json"
-    first = json.loads(path.read_text())
-    path.write_text(json.dumps(first | {"laws": {}, "fps_student": 0}))
-    assert main(["--again", str(path)]) == 0
-    second = json.loads(path.read_text())
-    assert second["laws"]["atttrack"]["c_ms"] == pytest.approx(first["laws"]["atttrack"]["c_ms"], rel=0.01)
-    for before, after in zip(first["runs"], second["runs"], strict=True):
-        assert after["ratio"] == pytest.approx(before["ratio"], rel=1e-3)
-        assert after["latency_ms"] == before["latency_ms"]
 
 
 def test_blocks_that_were_disturbed_do_not_count() -> None:
     """Others made two of five blocks slower, and light frames more so."""
-    runs = [{"mode": "teacher", "k": 1}, {"mode": "student", "k": 1}]
-    result = from_blocks([10.0, 10.0, 8.0, 9.0, 10.0], [[1.0, 1.0, 0.8, 0.9, 1.0], [4.0, 3.0, 3.6, 4.0, 4.0]], runs)
+    teacher = [Block(fps, {"teacher": [1.0]}, {"wait": 0.0}) for fps in (10.0, 10.0, 8.0, 9.0, 10.0)]
+    student = Setting("student", 1, teacher, [4.0, 3.0, 3.6, 4.0, 4.0])
+    result = report(Setting("teacher", 1, teacher), [student])
     assert [(run["fps"], run["ratio"]) for run in result["runs"]] == [(10.0, 1.0), (40.0, 4.0)]
     assert result["runs"][1]["ratio_quartiles"] == [3.6, 4.0, 4.0]
 
@@ -191,13 +176,13 @@ def test_each_turn_is_compared_with_the_teachers_before_it_and_one_that_was_held
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds_per_frame = iter([0.1, 0.02, 0.2, 0.04, 0.1, 0.5])  # teacher and student in turn; the last was held up
-    turn = Runner.turn
+    turn = Player.turn
 
-    def scripted(runner: Runner) -> float:
-        turn(runner)
+    def scripted(player: Player) -> float:
+        turn(player)
         return next(seconds_per_frame)
 
-    monkeypatch.setattr(Runner, "turn", scripted)
+    monkeypatch.setattr(Player, "turn", scripted)
     frames = read_frames("synthetic://?seed=1&people=3&width=320&height=192", 6)
     found = Bench(open_backend(models, (320, 192), "cpu", pair="tiny", threads=1), frames).block("student", 1, 3)
     assert found.ratio == pytest.approx(5)
@@ -208,7 +193,7 @@ def test_each_turn_is_compared_with_the_teachers_before_it_and_one_that_was_held
 def test_frames_go_to_and_fro_while_time_goes_on() -> None:
     frames = [Frame(np.zeros((2, 2, 3), np.uint8), i, time_s, 0.0, "media") for i, time_s in enumerate((5.0, 5.1, 5.3))]
     frames = [replace(frame, pts=frame.index) for frame in frames]
-    played = list(islice(to_and_fro(frames), 8))
+    played = list(islice(ping_pong(frames), 8))
     assert [frame.pts for frame in played] == [0, 1, 2, 1, 0, 1, 2, 1]
     assert [frame.time_s for frame in played] == pytest.approx([5.0, 5.1, 5.3, 5.5, 5.6, 5.7, 5.9, 6.1])
     assert [frame.index for frame in played] == list(range(8))

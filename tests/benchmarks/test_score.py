@@ -8,10 +8,10 @@ from typing import Any
 import onnx
 import pytest
 
-from benchmarks import accuracy, score_export
-from benchmarks.paper_setup import Setup, of_result
+from benchmarks import accuracy, trained_run
+from benchmarks.paper.rows import Setup, of_result
 from benchmarks.score import default_name, main, networks_of, present, wants_pivot
-from benchmarks.score_export import ScoreError, TrainedRun
+from benchmarks.trained_run import ScoreError, TrainedRun
 from tests.support.tiny_pair import signature, tiny_model
 
 RECIPE = {"pair": "tiny", "network": "yolo-1/8", "mapping": "none", "transfer": "prior", "steps": 7, "batch": 8}
@@ -52,7 +52,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             onnx.save(tiny_model(signature(role, (320, 192), prior)), path)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(score_export, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(trained_run, "subprocess", SimpleNamespace(run=run))
     return commands
 
 
@@ -143,7 +143,7 @@ def test_modes_that_the_networks_do_not_allow_are_refused(
 def test_a_program_that_fails_ends_it(
     runs: Path, crossing: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(score_export.subprocess, "run", lambda *a, **o: SimpleNamespace(returncode=3))
+    monkeypatch.setattr(trained_run.subprocess, "run", lambda *a, **o: SimpleNamespace(returncode=3))
     assert main([str(runs / "yolo-mid"), "--data", str(crossing.parent.parent)]) == 2
     assert "export.to_onnx" in (said := capsys.readouterr().err)
     assert "ended with 3" in said

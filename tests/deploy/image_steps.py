@@ -129,7 +129,7 @@ def _may_run(program: str, uid: int, image: Image) -> bool:
 
 
 def _frames() -> int:
-    return int(httpx.get(f"http://127.0.0.1:{PORT}/streams/demo").json()["stats"]["frames"])
+    return int(httpx.get(f"http://127.0.0.1:{PORT}/streams/near").json()["stats"]["frames"])
 
 
 def _wait_for(condition: object, what: str, timeout_s: float = 60.0) -> None:

@@ -21,7 +21,7 @@ def _tracked(
         detection=np.arange(n, dtype=np.int32),
     )
     image = np.full((size, 2 * size, 3), 90, np.uint8)
-    return TrackedFrame("a", Frame(image, 0, time_s, 0.0, "media"), tracks, kind, 6, 0 if kind == "teacher" else 3)
+    return TrackedFrame("a", Frame(image, 0, time_s, 0.0, "media"), tracks, kind, 0 if kind == "teacher" else 3)
 
 
 def _draw(annotator: Annotator, tracked: TrackedFrame) -> np.ndarray:

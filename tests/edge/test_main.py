@@ -75,8 +75,8 @@ def test_an_annotated_video_shows_every_frame(folder: Path, tmp_path: Path) -> N
     ("change", "message"),
     [
         (["--models", "/nowhere"], "no model file tiny-teacher-320x192.onnx in /nowhere"),
-        (["--k", "0"], "k must be 1 to 1000 frames, got 0"),
-        (["--threshold", "7"], "score_threshold must be between 0 and 1"),
+        (["--k", "0"], "k must be 1 to 1000, got 0"),
+        (["--threshold", "7"], "threshold must be 0 to 1, got 7.0"),
         (["--device", "cuda"], "no CUDA driver on this machine"),
         (["--video", "x.avi"], "ends in .mp4 or .webm"),
         (["--output", "/nowhere/tracks.txt"], "/nowhere/tracks.txt"),

@@ -24,7 +24,7 @@ def test_a_video_without_frames_can_be_closed(tmp_path: Path) -> None:
     assert (tmp_path / "empty.mp4").exists()
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "mpeg4"), ("a.webm", "vp8")])
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "h264"), ("a.webm", "vp8")])
 def test_pictures_and_their_times_come_back(tmp_path: Path, name: str, codec: str) -> None:
     times_s = [10.0, 10.033, 10.1, 10.133, 10.5]
     with VideoWriter(tmp_path / name) as video:
@@ -54,3 +54,17 @@ def test_another_container_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         VideoWriter(tmp_path / "nowhere" / "a.mp4")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "A.MP4"])
+def test_a_browser_can_play_it_from_the_first_byte_on(tmp_path: Path, name: str) -> None:
+    """H.264 in 4:2:0, whose index stands in front of the pictures."""
+    with VideoWriter(tmp_path / name) as video:
+        for index in range(120):
+            video.write(np.full((64, 96, 3), 2 * index, np.uint8), index / 25)
+    data = (tmp_path / name).read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+    with av.open(str(tmp_path / name)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt, stream.frames) == ("h264", "yuv420p", 120)
+        assert sum(packet.is_keyframe for packet in container.demux(stream)) >= 3

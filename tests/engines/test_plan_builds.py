@@ -12,6 +12,7 @@ from engines.plan_builds import BuildCommand, PlanBuilds, PlanState, Progress
 from tests.support.tiny_pair import signature, tiny_model
 
 PATIENCE_S = 60.0
+BUILDER = "export.to_plan"
 
 
 class SlowBuilder:
@@ -98,7 +99,9 @@ def test_the_real_builder_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="no tensorrt-rtx here; on x86-64: pip install -e '.[plans]'")
     model = tmp_path / "tiny-teacher-128x96.onnx"
     onnx.save(tiny_model(signature("teacher", (128, 96))), model)
-    command = BuildCommand(("--runtime", "tensorrt_rtx", "--max-batch", "2", "--output", str(tmp_path / "plans")))
+    command = BuildCommand(
+        BUILDER, ("--runtime", "tensorrt_rtx", "--max-batch", "2", "--output", str(tmp_path / "plans"))
+    )
     shares: list[float] = []
     plan = command(model, lambda share, doing: shares.append(share), Event())
     assert read_manifest(plan).key.max_batch == 2
@@ -106,7 +109,7 @@ def test_the_real_builder_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_real_builders_complaint_is_one_line(tmp_path: Path) -> None:
-    command = BuildCommand(("--runtime", "tensorrt_rtx", "--output", str(tmp_path)))
+    command = BuildCommand(BUILDER, ("--runtime", "tensorrt_rtx", "--output", str(tmp_path)))
     with pytest.raises(PlanError, match=r"^python -m export\.to_plan: .*") as caught:
         command(tmp_path / "no.onnx", lambda share, doing: None, Event())
     assert "\n" not in str(caught.value)
@@ -118,7 +121,7 @@ def test_the_real_builder_can_be_stopped(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
     with pytest.raises(PlanError, match="stopped"):
-        BuildCommand(("--output", str(tmp_path)))(model, lambda share, doing: None, stop)
+        BuildCommand(BUILDER, ("--output", str(tmp_path)))(model, lambda share, doing: None, stop)
 
 
 def test_the_log_tells_every_tenth_of_a_build(caplog: pytest.LogCaptureFixture) -> None:

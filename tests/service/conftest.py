@@ -14,10 +14,10 @@ from service.app import build_pipeline, create_app
 from service.runtime import Runtime
 from service.server import DrainingServer, server_config
 from service.settings import Settings
+from testbed.clips import read_clip, write_clip
+from testbed.rtsp_server import RtspServer
 from tests.service.waiting import wait_until
-from tests.support.clips import read_clip, write_clip
 from tests.support.drawn import Drawn
-from tests.support.rtsp_server import RtspServer
 from tests.support.tiny_pair import write_tiny_pair
 
 SIZE = (320, 192)

@@ -16,10 +16,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from testbed.rtsp_server import RtspServer
+from testbed.service_process import COMMAND, PROJECT, environment
 from tests.service.auth.keyed import bearer, code_of
 from tests.service.waiting import wait_until
-from tests.support.rtsp_server import RtspServer
-from tests.support.service_process import COMMAND, PROJECT, environment
 
 PASSWORD = "c4n4ry/p@ss:w0rd"  # noqa: S105
 SECRETS = {

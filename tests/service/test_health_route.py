@@ -107,7 +107,7 @@ def test_a_stream_posted_too_early_is_told_when_to_come_again(slow_start: SlowSt
     slow_start.go.set()
     wait_until(lambda: http.get("/readyz").is_success, 30, "the networks to load")
     assert http.get("/startupz").json() == http.get("/readyz").json() == {"ready": True, "reasons": []}
-    assert [stream["id"] for stream in http.get("/streams").json()["streams"]] == ["demo"]
+    assert [stream["id"] for stream in http.get("/streams").json()["streams"]] == ["near", "crowd", "fast"]
     assert http.post("/streams", json={"url": "synthetic://"}).status_code == 201
 
 

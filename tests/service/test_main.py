@@ -15,8 +15,8 @@ from service.__main__ import read_settings, serve
 from service.runtime import Runtime
 from service.settings import Settings
 from service.tracks.messages import TrackMessage
+from testbed.service_process import COMMAND, PROJECT, ServiceProcess, environment
 from tests.service.test_tracks_route import receive_all
-from tests.support.service_process import COMMAND, PROJECT, ServiceProcess, environment
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str
 
 def test_demo_tracks_at_once_and_stops_cleanly_on_sigterm(demo: ServiceProcess) -> None:
     with httpx.Client(base_url=f"http://{demo.address}", timeout=20) as http:
-        assert [one["id"] for one in http.get("/streams").json()["streams"]] == ["demo", "camera-1"]
+        assert [one["id"] for one in http.get("/streams").json()["streams"]] == ["near", "crowd", "fast", "camera-1"]
         with connect(f"ws://{demo.address}/streams/camera-1/tracks") as tracks:
             first = TrackMessage.model_validate_json(tracks.recv(20))
             demo.process.send_signal(signal.SIGTERM)

@@ -36,7 +36,7 @@ def tracked(kind: Kind, ids: I64 | None = None, *, discontinuity: bool = False) 
         tracks = Tracks(**{name: np.zeros((len(ids), *value.shape[1:]), value.dtype) for name, value in fields(tracks)})
         tracks.ids[:] = ids
     frame = Frame(np.zeros((4, 4, 3), np.uint8), 0, 0.0, 0.0, "host")
-    return TrackedFrame("a", frame, tracks, kind, 6, 0, discontinuity=discontinuity)
+    return TrackedFrame("a", frame, tracks, kind, 0, discontinuity=discontinuity)
 
 
 def fields(tracks: Tracks) -> list[tuple[str, np.ndarray]]:  # type: ignore[type-arg]

@@ -8,9 +8,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.sync.client import connect
 
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import KEY, RunningService
 from tests.service.waiting import wait_until
-from tests.support.rtsp_server import RtspServer
 
 SCENE = "synthetic://?people=3&width=320&height=192&fps=20"
 

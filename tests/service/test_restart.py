@@ -14,10 +14,10 @@ import pytest
 from websockets.sync.client import connect
 
 from service.settings import Settings
+from testbed.rtsp_server import RtspServer
+from testbed.service_process import COMMAND, PROJECT, ServiceProcess, environment
 from tests.service.conftest import KEY, RunningService
 from tests.service.waiting import wait_for_phase, wait_until
-from tests.support.rtsp_server import RtspServer
-from tests.support.service_process import COMMAND, PROJECT, ServiceProcess, environment
 
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 LINE = {"id": "door", "type": "line", "points": [[0.1, 0.5], [0.9, 0.5]]}

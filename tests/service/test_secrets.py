@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 from websockets.sync.client import connect
 
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import KEY, RunningService
 from tests.service.waiting import wait_for_phase
-from tests.support.rtsp_server import RtspServer
 
 CANARY = "c4n4ry-p4ssw0rd"
 GETS = ("/streams", "/streams/{id}", "/streams/{id}/frame.jpg", "/healthz", "/openapi.json", "/")

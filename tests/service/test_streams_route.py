@@ -13,10 +13,10 @@ import pytest
 from websockets.sync.client import connect
 
 from service.streams.overload import Overload
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import KEY, RunningService
 from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
-from tests.support.rtsp_server import RtspServer
 
 EMPTY = {"streams": [], "next_cursor": None}
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"

@@ -19,10 +19,10 @@ from websockets.sync.client import ClientConnection, connect
 from edge.tracking.mot_format import read_mot
 from service.routes.tracks import TrackList
 from service.tracks.messages import Published, TrackMessage
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import CLIP_FRAMES, SCENE, RunningService
 from tests.service.sinks.brokers import redis_server
 from tests.service.waiting import wait_for_phase, wait_until
-from tests.support.rtsp_server import RtspServer
 
 SMALL_SCENE = "synthetic://?people=3&width=320&height=192&fps=20"
 

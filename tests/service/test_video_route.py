@@ -8,9 +8,9 @@ import cv2
 import httpx
 import numpy as np
 
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import SCENE, RunningService
 from tests.service.waiting import wait_for_phase, wait_until
-from tests.support.rtsp_server import RtspServer
 
 
 def parts(answer: httpx.Response) -> Iterator[tuple[int, np.ndarray]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight
@@ -62,15 +62,15 @@ class Day:
         """All results; as many ticks in flight as the pipeline takes."""
         pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(self.lanes)))
         for lane, k, mode in self.lanes:
-            pipeline.add_lane(lane, k, mode, 0.1)  # type: ignore[arg-type]
+            pipeline.add_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
         return list(self._results(pipeline))
 
     def _results(self, pipeline: TrackingPipeline) -> Iterator[TrackedFrame]:
         waiting: deque[InFlight] = deque()
         for frames, change in self.ticks:
             if change:
-                pipeline.set_mode(change[0], change[1])  # type: ignore[arg-type]
-                pipeline.set_period(change[0], change[2])
+                lane, mode, k = change
+                pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
             waiting.append(pipeline.submit(frames))
             if len(waiting) == pipeline.depth:
                 yield from pipeline.collect(waiting.popleft())
@@ -82,7 +82,7 @@ def assert_same(ours: list[TrackedFrame], theirs: list[TrackedFrame]) -> None:
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         where = (a.lane_id, a.frame.index)
-        for name in ("lane_id", "kind", "k", "since_teacher", "mode", "epoch"):
+        for name in ("lane_id", "kind", "settings", "since_teacher", "epoch"):
             assert getattr(a, name) == getattr(b, name), (where, name)
         for one in fields(a.tracks):
             assert np.array_equal(getattr(a.tracks, one.name), getattr(b.tracks, one.name)), (where, one.name)

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from edge.sources.sequence import NumberedImages
+from edge.text import read_text
 from edge.tracking.mot_folders import sequence_name
 from edge.tracking.mot_format import PEDESTRIAN, MotBoxes, read_mot
 from training.data.labelled import LabelledImage
@@ -60,14 +62,15 @@ def _frames(folder: Path, cache: Path) -> list[Path]:
     info = configparser.ConfigParser(interpolation=None)
     path = folder / "seqinfo.ini"
     try:
-        info.read_string(path.read_text(encoding="utf-8-sig"), str(path))
+        info.read_string(read_text(path), str(path))
         entry = info["Sequence"]
         length, suffix = int(entry["seqLength"]), entry.get("imExt", ".jpg")
     except (KeyError, ValueError, configparser.Error) as error:
         raise ValueError(f"{path}: expected [Sequence] with seqLength=frames, got {error!r}") from None
     numbers = range(1, length // 2 + 1)
     if (folder / "img1").is_dir():
-        return [folder / "img1" / f"{number:06d}{suffix}" for number in numbers]
+        images = NumberedImages(folder / "img1", suffix)
+        return [images.path(number) for number in numbers]
     paths = [cache / folder.name / f"{number:06d}.jpg" for number in numbers]
     if not all(path.exists() for path in paths):
         _unpack(folder / "video.mp4", paths)

@@ -1,4 +1,4 @@
-"""Images with labels as YOLO has them: one text per picture, `class cx cy w h [score]` per line, in 0..1 of the picture.
+"""Images with YOLO labels: one text per picture, `class cx cy w h [score]` per line, in 0..1 of the picture.
 
 A score says how plain a person is to see, 1 unless given. looks/NAME.npy beside images/ and labels/ may hold what the
 persons look like, one row each (`training.label` writes it).

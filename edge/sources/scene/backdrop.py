@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from edge.arrays import F32, U8
-from edge.sources.scene.camera import ABOVE_GROUND_M, SceneCamera
+from edge.sources.scene.camera import SceneCamera
 
 HOUSES_M = 31.0
 """Distance of the houses."""
@@ -38,14 +38,14 @@ def _draw_ground(picture: F32, camera: SceneCamera, rng: np.random.Generator) ->
     """Slabs in perspective with joints, stains and a kerb; asphalt beyond."""
     top = int(camera.project(0, 0, HOUSES_M)[1])
     rows, columns = np.mgrid[top : camera.height, 0 : camera.width].astype(np.float32) + 0.5
-    z = camera.focal * ABOVE_GROUND_M / (rows - camera.horizon)
+    z = camera.focal * camera.view.above_ground_m / (rows - camera.horizon)
     x = (columns - camera.width / 2) * z / camera.focal
     row, shift = np.floor(z / SLAB_M), 0.5 * (np.floor(z / SLAB_M) % 2)
     column = np.floor(x / SLAB_M + shift)
     tints = rng.normal(0, 1, 4096).astype(np.float32)
     tint = tints[((row * 131 + column * 37).astype(np.int64)) % 4096]
     across, along = np.abs((x / SLAB_M + shift) % 1 - 0.5), np.abs(z / SLAB_M % 1 - 0.5)
-    across_px, along_px = SLAB_M * camera.focal / z, SLAB_M * camera.focal * ABOVE_GROUND_M / z**2
+    across_px, along_px = SLAB_M * camera.focal / z, SLAB_M * camera.focal * camera.view.above_ground_m / z**2
     joint = np.maximum(_line(across, across_px), _line(along, along_px))
     shape = rows.shape
     grey = 176 + 7 * tint + 9 * _cloud(rng, shape, 9) + 6 * _cloud(rng, shape, 60) - 34 * joint

@@ -8,7 +8,6 @@ import numpy as np
 
 from edge.sources.scene.camera import SceneCamera
 
-NEAR_M, FAR_M = 6.8, 19.0
 SLOWEST_M_S, FASTEST_M_S = 1.05, 1.5
 MARGIN_M = 0.7
 """People appear and leave this far outside the picture."""
@@ -55,7 +54,7 @@ class Crowd:
     """`people` slots; each slot sends one person after another over the same line, in either direction."""
 
     def __init__(self, camera: SceneCamera, people: int, seed: int) -> None:
-        self._people, self._seed = people, seed
+        self._people, self._seed, self._pace = people, seed, camera.view.pace
         self._lines = [self._line(camera, slot) for slot in range(people)]
         self._shifts = [self._shift(slot) for slot in range(people)]
         self._walk = lru_cache(maxsize=8 * max(people, 1))(self._make_walk)
@@ -73,14 +72,15 @@ class Crowd:
     def _line(self, camera: SceneCamera, slot: int) -> tuple[tuple[float, float], tuple[float, float], float]:
         """Both ends of a slot's line and the seconds between two people on it. Every fourth slot keeps company."""
         rng = np.random.default_rng([self._seed, slot - (slot % 4 == 3)])
+        near_m, far_m = camera.view.near_m, camera.view.far_m
         depth = (slot + 0.5) / max(self._people, 1) if slot % 4 != 3 else (slot - 0.5) / self._people
-        z0 = NEAR_M * (FAR_M / NEAR_M) ** float(np.clip(depth + rng.uniform(-0.08, 0.08), 0, 1))
+        z0 = near_m * (far_m / near_m) ** float(np.clip(depth + rng.uniform(-0.08, 0.08), 0, 1))
         slant = rng.uniform(0.9, 1.12) if rng.random() < 0.6 else rng.choice([0.45, 2.2])
-        z1 = float(np.clip(z0 * slant, NEAR_M, FAR_M))
+        z1 = float(np.clip(z0 * slant, near_m, far_m))
         if slot % 4 == 3:
             z0, z1 = z0 + 0.7, z1 + 0.7
         start, end = (-camera.edge_x(z0, MARGIN_M), z0), (camera.edge_x(z1, MARGIN_M), z1)
-        return start, end, math.dist(start, end) / SLOWEST_M_S + 1.0
+        return start, end, math.dist(start, end) / (SLOWEST_M_S * self._pace) + 1.0
 
     def _shift(self, slot: int) -> float:
         """Share of its period by which a slot is ahead, so that people do not start all at once."""
@@ -93,7 +93,7 @@ class Crowd:
         start, end, period_s = self._lines[slot]
         if shared.random() < 0.5:
             start, end = end, start
-        speed = shared.uniform(SLOWEST_M_S, FASTEST_M_S)
+        speed = shared.uniform(SLOWEST_M_S, FASTEST_M_S) * self._pace
         return Walk(
             id=turn * self._people + slot + 1,
             begin_s=(turn - self._shifts[slot]) * period_s,

@@ -3,31 +3,38 @@ from typing import Any
 
 import pytest
 
-from edge.pipeline.config import PipelineSettings, check_period, parse_size
+from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 
 
 def test_the_defaults_are_the_papers() -> None:
-    settings = PipelineSettings()
-    assert (settings.mode, settings.k, settings.tracker.score_threshold) == ("atttrack", 6, 0.4)
+    assert PipelineSettings().lane == LaneSettings() == LaneSettings(k=6, mode="atttrack", threshold=0.4)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"mode": "fast"}, "mode must be one of teacher, student, naive, no-update, atttrack, got 'fast'"),
-        ({"k": 0}, "k must be 1 to 1000 frames, got 0"),
+        ({"identity": ""}, "identity must be one of keep, reset, got ''"),
+        ({"k": 0}, "k must be 1 to 1000, got 0"),
         ({"k": 1001}, "k must be 1 to 1000"),
-        ({"max_lanes": 0}, "max_lanes must be 1 to 256"),
+        ({"threshold": -0.1}, "threshold must be 0 to 1"),
+        ({"threshold": 1.1}, "threshold must be 0 to 1"),
+        ({"threshold": float("nan")}, "threshold must be 0 to 1, got nan"),
     ],
 )
-def test_a_value_without_sense_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+def test_a_lane_with_a_value_without_sense_is_refused_by_name(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(PipelineSettings(), **change)
+        replace(LaneSettings(), **change)
 
 
-def test_periods_have_bounds() -> None:
-    check_period(1)
-    check_period(1000)
+@pytest.mark.parametrize("change", [{"k": 1}, {"k": 1000}, {"threshold": 0}, {"threshold": 1}])
+def test_limits_themselves_are_allowed(change: dict[str, Any]) -> None:
+    assert replace(LaneSettings(), **change) != LaneSettings()
+
+
+def test_a_pipeline_has_at_least_one_lane() -> None:
+    with pytest.raises(ValueError, match="max_lanes must be 1 to 256, got 0"):
+        PipelineSettings(max_lanes=0)
 
 
 @pytest.mark.parametrize("text", ["", "x", "576", "576x", "x320", "576x320x3", "a x b", "-576x320", "5.5x3", "²x³"])

@@ -5,8 +5,7 @@ import pytest
 
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings
-from edge.pipeline.lane import IdentityPolicy
+from edge.pipeline.config import IdentityPolicy, LaneSettings
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice
@@ -37,8 +36,8 @@ class Street:
 
 
 def pipeline_of(street: Street, identity: IdentityPolicy) -> TrackingPipeline:
-    pipeline = TrackingPipeline(street.backend, PipelineSettings(k=6))
-    pipeline.add_lane("door", identity=identity)
+    pipeline = TrackingPipeline(street.backend)
+    pipeline.add_lane("door", LaneSettings(identity=identity))
     return pipeline
 
 
@@ -96,6 +95,6 @@ def test_first_frame_of_a_lane_is_no_discontinuity_however_often_the_source_had_
 def test_policy_can_be_changed_while_the_stream_runs() -> None:
     pipeline = pipeline_of(Street(), "keep")
     epochs = [track(pipeline, 0, 0.0, 0).epoch, track(pipeline, 1, 1.0, 1).epoch]
-    pipeline.set_identity("door", "reset")
+    pipeline.change_lane("door", LaneSettings(identity="reset"))
     epochs += [track(pipeline, 2, 1.1, 1).epoch, track(pipeline, 3, 2.0, 2).epoch]
     assert epochs == [1, 1, 1, 2]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend, open_backend
-from edge.pipeline.config import PipelineSettings
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
@@ -45,7 +45,7 @@ def _run(pipeline: TrackingPipeline, frames: Iterable[dict[str, Frame]]) -> list
 def _pipeline(
     models: Path, mode: Mode = "atttrack", lanes: tuple[str, ...] = ("a",), k: int = 6, weak_share: float = 0.5
 ) -> TrackingPipeline:
-    chosen = PipelineSettings(mode=mode, k=k, tracker=TrackerSettings(weak_share=weak_share))
+    chosen = PipelineSettings(LaneSettings(k, mode), tracker=TrackerSettings(weak_share=weak_share))
     pipeline = TrackingPipeline(open_backend(models, SIZE, mode=mode, pair="tiny", threads=1), chosen)
     for lane_id in lanes:
         pipeline.add_lane(lane_id)
@@ -61,7 +61,7 @@ def test_a_tick_without_frames_has_no_result(models: Path) -> None:
 def test_a_frame_without_people_has_no_tracks(models: Path) -> None:
     (((tracked,),)) = _run(_pipeline(models), [{"a": _frame(0)}])
     assert len(tracked.tracks) == 0
-    assert (tracked.kind, tracked.since_teacher, tracked.k) == ("teacher", 0, 6)
+    assert (tracked.kind, tracked.since_teacher, tracked.settings.k) == ("teacher", 0, 6)
 
 
 # --- what the networks are given
@@ -70,7 +70,7 @@ def test_a_frame_without_people_has_no_tracks(models: Path) -> None:
 def test_the_student_sees_the_teachers_heatmap_moved_by_its_tracks() -> None:
     """One person at 80 px/s seen at every frame; the prior's blob must keep up, by the time stamps."""
     scripted = Scripted()
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=4))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4)))
     pipeline.add_lane("a")
     scripted.heatmap[:] = 0.01
     times = np.cumsum([0.0, *([1 / 30, 1 / 15, 1 / 20] * 27)])  # an unsteady camera
@@ -108,7 +108,7 @@ def test_every_prior_is_the_specifications_for_crowds_that_cross_and_leave(seed:
     starts, speeds = rng.uniform((5, 5), (75, 43), (people, 2)), rng.uniform(-25, 25, (people, 2))  # cells, cells/s
     sides = rng.uniform((3, 6), (9, 20), (people, 2))  # cells
     scripted = Crowd(starts, speeds, sides)
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(k=4))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4)))
     pipeline.add_lane("a")
     for index in range(16):
         time_s = index / 20
@@ -142,8 +142,7 @@ def test_after_a_keyframe_where_everybody_is_new_the_prior_is_its_heatmap_bit_fo
 
 def test_scores_must_exceed_the_threshold_strictly() -> None:
     scripted = Scripted()
-    chosen = PipelineSettings()
-    chosen = replace(chosen, tracker=replace(chosen.tracker, score_threshold=0.5))
+    chosen = PipelineSettings(LaneSettings(threshold=0.5))
     for scores, expected in (([0.5], 0), ([np.nextafter(np.float32(0.5), np.float32(1))], 1), ([0.0], 0)):
         pipeline = TrackingPipeline(scripted.backend, chosen)
         pipeline.add_lane("a")
@@ -155,7 +154,7 @@ def test_scores_must_exceed_the_threshold_strictly() -> None:
 def test_a_weak_score_keeps_a_track_between_keyframes_but_not_on_one() -> None:
     scripted = Scripted()
     pipeline = TrackingPipeline(scripted.backend)
-    pipeline.add_lane("a", k=3)
+    pipeline.add_lane("a", LaneSettings(k=3))
     seen = []
     for i in range(5):
         scripted.scores = [0.9] if i == 0 else [0.3]
@@ -168,7 +167,7 @@ def test_what_is_weak_is_measured_by_the_lanes_own_threshold() -> None:
     for threshold, expected in ((0.5, 1), (0.7, 0)):
         scripted = Scripted()
         pipeline = TrackingPipeline(scripted.backend)
-        pipeline.add_lane("a", threshold=threshold)
+        pipeline.add_lane("a", LaneSettings(threshold=threshold))
         for i, score in enumerate((0.9, 0.3)):
             scripted.scores = [score]
             (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(i)}))
@@ -267,25 +266,25 @@ def test_a_lane_that_is_removed_and_added_again_starts_afresh(models: Path) -> N
 
 def test_each_lane_may_have_a_period_of_its_own(models: Path) -> None:
     pipeline = _pipeline(models, lanes=())
-    pipeline.add_lane("a", k=2)
+    pipeline.add_lane("a", LaneSettings(k=2))
     ticks = _run(pipeline, ({"a": _frame(i)} for i in range(4)))
-    pipeline.set_period("a", 1)
+    pipeline.change_lane("a", LaneSettings(k=1))
     ticks += _run(pipeline, ({"a": _frame(i)} for i in range(4, 6)))
     assert [tick[0].kind for tick in ticks] == ["teacher", "student", "teacher", "student", "teacher", "teacher"]
-    assert [tick[0].k for tick in ticks] == [2, 2, 2, 2, 1, 1]
+    assert [tick[0].settings.k for tick in ticks] == [2, 2, 2, 2, 1, 1]
 
 
 def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> None:
     together = _pipeline(models, lanes=())
     for mode in MODES:
-        together.add_lane(mode, mode=mode)
+        together.add_lane(mode, LaneSettings(mode=mode))
     ticks = _run(together, (dict.fromkeys(MODES, SCENE.frame(i)) for i in range(20)))
     for row, mode in enumerate(MODES):
         alone = _pipeline(models, mode)
         kinds = [tick[row].kind for tick in ticks]
         alone._policies = dict.fromkeys(alone._policies, _Prescribed(kinds))
         for i, (tracked,) in enumerate(_run(alone, ({"a": SCENE.frame(i)} for i in range(20)))):
-            assert (tracked.mode, ticks[i][row].mode) == (mode, mode)
+            assert (tracked.settings.mode, ticks[i][row].settings.mode) == (mode, mode)
             assert np.array_equal(tracked.tracks.ids, ticks[i][row].tracks.ids), (mode, i)
             assert np.array_equal(tracked.tracks.xyxy, ticks[i][row].tracks.xyxy), (mode, i)
         assert {"teacher": {"teacher"}, "student": {"student"}}.get(mode, {"teacher", "student"}) == {*kinds}
@@ -293,13 +292,13 @@ def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> N
 
 def test_a_changed_mode_holds_from_the_next_frame_which_is_a_keyframe_and_identities_stay(models: Path) -> None:
     pipeline = _pipeline(models, lanes=())
-    pipeline.add_lane("a", k=3)
+    pipeline.add_lane("a", LaneSettings(k=3))
     modes: list[Mode] = ["atttrack"] * 8 + ["student"] * 3 + ["no-update"] * 5 + ["teacher"] * 2 + ["naive"] * 4
     seen = []
     for i, mode in enumerate(modes):
-        pipeline.set_mode("a", mode)
+        pipeline.change_lane("a", LaneSettings(3, mode))
         (tracked,) = pipeline.collect(pipeline.submit({"a": SCENE.frame(i)}))
-        seen.append((tracked.mode, tracked.kind[0], tracked.since_teacher))
+        seen.append((tracked.settings.mode, tracked.kind[0], tracked.since_teacher))
     assert [mode for mode, _, _ in seen] == modes
     assert "".join(kind for _, kind, _ in seen) == "tsstssts" + "sss" + "tssts" + "tt" + "tsst"
     assert [since for _, _, since in seen] == [0, 1, 2, 0, 1, 2, 0, 1, -1, -1, -1, 0, 1, 2, 0, 1, 0, 0, 0, 1, 2, 0]
@@ -311,22 +310,19 @@ def test_each_lane_may_have_a_threshold_of_its_own() -> None:
     scripted = Scripted()
     scripted.scores = [0.45]
     pipeline = TrackingPipeline(scripted.backend)
-    for lane_id, threshold in (("default", None), ("strict", 0.6), ("open", 0.0)):
-        pipeline.add_lane(lane_id, k=1, threshold=threshold)
+    for lane_id, threshold in (("default", 0.4), ("strict", 0.6), ("open", 0.0)):
+        pipeline.add_lane(lane_id, LaneSettings(k=1, threshold=threshold))
     tick = dict.fromkeys(pipeline.lane_ids, _frame(0))
     assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 1]
-    pipeline.set_threshold("open", 0.95)
+    pipeline.change_lane("open", LaneSettings(k=1, threshold=0.95))
     tick = dict.fromkeys(pipeline.lane_ids, _frame(1))
     assert [len(tracked.tracks) for tracked in pipeline.collect(pipeline.submit(tick))] == [1, 0, 0]
     scripted.scores = [0.3]  # below the settings' threshold, which another lane has lowered for itself
-    pipeline.set_threshold("strict", 0.2)
+    pipeline.change_lane("strict", LaneSettings(k=1, threshold=0.2))
     tick = dict.fromkeys(pipeline.lane_ids, _frame(2))
     pipeline.collect(pipeline.submit(tick))
     (_, strict, _) = pipeline.collect(pipeline.submit(dict.fromkeys(pipeline.lane_ids, _frame(3))))
     assert len(strict.tracks) == 1
-    for value in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="threshold must be between 0 and 1"):
-            pipeline.set_threshold("open", value)
 
 
 def test_a_clock_that_jumps_back_does_not_stop_the_lane() -> None:
@@ -352,8 +348,6 @@ def test_misuse_is_refused_with_the_remedy(models: Path) -> None:
         pipeline.collect(in_flight)
     with pytest.raises(PipelineError, match="there is a lane 'a' already"):
         pipeline.add_lane("a")
-    with pytest.raises(ValueError, match="k must be 1 to 1000"):
-        pipeline.add_lane("b", k=0)
 
 
 def test_no_more_lanes_than_buffers(models: Path) -> None:
@@ -370,16 +364,14 @@ def test_a_mode_without_its_networks_is_refused() -> None:
     with pytest.raises(
         PipelineError, match="mode 'naive' wants the networks teacher, plain; this backend has teacher,"
     ):
-        pipeline.add_lane("a", mode="naive")
+        pipeline.add_lane("a", LaneSettings(mode="naive"))
     with pytest.raises(PipelineError, match="enough for teacher, no-update, atttrack"):
-        TrackingPipeline(Scripted().backend, PipelineSettings(mode="student"))
+        TrackingPipeline(Scripted().backend, PipelineSettings(LaneSettings(mode="student")))
     with pytest.raises(PipelineError, match="this backend has none, which is enough for no mode"):
         TrackingPipeline(Backend(HostDevice(), HostOps()))
     pipeline.add_lane("a")
     with pytest.raises(PipelineError, match="mode 'student' wants"):
-        pipeline.set_mode("a", "student")
-    with pytest.raises(ValueError, match="mode must be one of"):
-        pipeline.set_mode("a", "fast")  # type: ignore[arg-type]
+        pipeline.change_lane("a", LaneSettings(mode="student"))
 
 
 # --- against the truth of a drawn scene

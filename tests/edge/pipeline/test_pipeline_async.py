@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import PipelineSettings
+from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
 from edge.pipeline.network import Network
@@ -69,7 +69,7 @@ def test_ticks_are_collected_in_order_and_no_more_than_two_fly() -> None:
 
 def test_the_host_waits_for_a_keyframe_early_only_where_a_prior_needs_it() -> None:
     backend = _recording()
-    pipeline = TrackingPipeline(backend, PipelineSettings(k=3))
+    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k=3)))
     for lane in ("lane0", "lane1"):
         pipeline.add_lane(lane)
     device = backend.device
@@ -173,7 +173,7 @@ def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_on_the
 
     engines = {name: ScriptedEngine(s, look) for name, s in SIGNATURES.items()}
     pipeline = TrackingPipeline(Backend(HostDevice(), HostOps(), **engines))
-    pipeline.add_lane("lane0", k=4)
+    pipeline.add_lane("lane0", LaneSettings(k=4))
     kinds = []
     for index in range(9):
         broken[:] = [True] if index == 2 else []
@@ -191,13 +191,15 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
 ) -> None:
     associate = Lane.associate
 
-    def breaks(lane: Lane, detections: Detections, frame: Frame, threshold: float, between_keyframes: bool) -> Tracks:
+    def breaks(
+        lane: Lane, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+    ) -> Tracks:
         if (lane.lane_id, frame.index) == ("lane0", 0):
             raise RuntimeError("the tracker broke")
-        return associate(lane, detections, frame, threshold, between_keyframes)
+        return associate(lane, detections, frame, settings, between_keyframes)
 
     monkeypatch.setattr(Lane, "associate", breaks)
-    pipeline = TrackingPipeline(_recording(), PipelineSettings(k=2))
+    pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2)))
     for lane in ("lane0", "lane1"):
         pipeline.add_lane(lane)
 
@@ -223,8 +225,8 @@ def test_a_tick_that_is_lost_leaves_the_results_of_the_one_before_it(monkeypatch
 
     monkeypatch.setattr(Network, "enqueue", breaks)
     pipeline = TrackingPipeline(_recording())
-    pipeline.add_lane("lane0", mode="teacher", threshold=0.1)
-    pipeline.add_lane("lane1", mode="student", threshold=0.1)
+    pipeline.add_lane("lane0", LaneSettings(mode="teacher", threshold=0.1))
+    pipeline.add_lane("lane1", LaneSettings(mode="student", threshold=0.1))
     first = pipeline.submit({"lane0": Day.frame("lane0", 0, 40, False)})
     with pytest.raises(RuntimeError, match="the network broke"):  # when the teacher has the tick already
         pipeline.submit({lane: Day.frame(lane, 1, 60, False) for lane in pipeline.lane_ids})
@@ -232,7 +234,7 @@ def test_a_tick_that_is_lost_leaves_the_results_of_the_one_before_it(monkeypatch
     seen = [pipeline.collect(tick)[0].tracks.scores[0] for tick in (first, second)]
 
     alone = TrackingPipeline(on_host())
-    alone.add_lane("lane0", mode="teacher", threshold=0.1)
+    alone.add_lane("lane0", LaneSettings(mode="teacher", threshold=0.1))
     frames = [Day.frame("lane0", index, brightness, False) for index, brightness in ((0, 40), (2, 76))]
     assert seen == [alone.collect(alone.submit({"lane0": frame}))[0].tracks.scores[0] for frame in frames]
     assert seen[0] != seen[1]

@@ -19,9 +19,9 @@ from edge.sources import SourceError, open_source
 from edge.sources.base import Frame, Source, SourceState
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
+from testbed.clips import numbered_image, read_clip, read_number
+from testbed.rtsp_server import Fault, RtspServer
 from tests.conftest import ClipFactory
-from tests.support.clips import numbered_image, read_clip, read_number
-from tests.support.rtsp_server import Fault, RtspServer
 
 CANARY = "c4n@ry:pa/ss%w?rd#"
 QUICK = SourceSettings(connect_timeout_s=2.0, stall_timeout_s=0.6, backoff_min_s=0.02, backoff_max_s=0.1)

@@ -13,9 +13,9 @@ from edge.sources.camera import PROBE_EVERY_S
 from edge.sources.reach import reach
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
+from testbed.clips import numbered_image, read_clip
+from testbed.rtsp_server import RtspServer
 from tests.conftest import ClipFactory
-from tests.support.clips import numbered_image, read_clip
-from tests.support.rtsp_server import RtspServer
 from tests.support.source_states import Reader, Watch
 
 PATIENT = SourceSettings(first_must_connect=False, backoff_min_s=60, backoff_max_s=120)

@@ -20,9 +20,9 @@ from edge.sources.decoder.outlet import SLOT_WAIT_S
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.decoder.ring import SLOTS
 from edge.sources.settings import SourceSettings
+from testbed.clips import numbered_image, read_clip, read_number
+from testbed.rtsp_server import RtspServer
 from tests.conftest import ClipFactory
-from tests.support.clips import numbered_image, read_clip, read_number
-from tests.support.rtsp_server import RtspServer
 from tests.support.source_states import Reader, Watch
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,9 +9,9 @@ from edge.sources.base import Frame
 from edge.sources.camera import CameraSource
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
+from testbed.clips import numbered_image, read_clip, read_number
+from testbed.rtsp_server import RtspServer
 from tests.conftest import ClipFactory
-from tests.support.clips import numbered_image, read_clip, read_number
-from tests.support.rtsp_server import RtspServer
 from tests.support.source_states import Watch
 
 SIZE = (160, 96)
@@ -22,7 +22,7 @@ WANTED = 60
 """Pictures that every good camera has to deliver; more than one lap of the clip."""
 MOST_MISSED = 0.02
 """Share of its pictures that a good camera may miss here, where 32 processes share a busy machine's few cores;
-benchmarks/cameras.py measures the promised hundredth."""
+benchmarks/load/cameras.py measures the promised hundredth."""
 SETTINGS = SourceSettings(
     first_must_connect=False, connect_timeout_s=5, stall_timeout_s=1.5, frozen_after_s=1.5, decoder_threads=1
 )

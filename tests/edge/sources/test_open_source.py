@@ -48,3 +48,15 @@ def test_real_time_ends_at_once_when_closed() -> None:
     next(frames)
     source.close()
     assert list(islice(frames, 1)) == []
+
+
+def test_patient_scene_waits_for_its_reader_and_does_not_hurry_afterwards() -> None:
+    source = open_source("synthetic://?people=0&width=320&height=192&fps=20&frames=4&patient=1", real_time=True)
+    assert not source.live
+    frames = iter(source)
+    next(frames)
+    time.sleep(0.5)
+    next(frames)
+    began = time.monotonic()
+    assert len(list(frames)) == 2
+    assert time.monotonic() - began >= 1.5 / 20

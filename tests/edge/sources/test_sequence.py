@@ -6,7 +6,7 @@ import pytest
 
 from edge.sources import SourceError, open_source
 from edge.sources.sequence import SequenceInfo, SequenceSource
-from tests.support.clips import numbered_image, read_number
+from testbed.clips import numbered_image, read_number
 
 INFO = """[Sequence]
 name=TEST-01
@@ -96,3 +96,54 @@ def test_real_sequence_has_the_frames_it_promises(data_dir: Path) -> None:
     assert len(frames) == source.frame_count == 90
     assert frames[0].image.shape == (source.info.height, source.info.width, 3)
     assert source.truth_path is not None
+
+
+NAMINGS = {
+    "eight digits": [f"{n:08d}.jpg" for n in range(1, 9)],
+    "seven digits": [f"{n:07d}.JPG" for n in range(1, 9)],
+    "from zero": [f"{n:06d}.png" for n in range(8)],
+    "from 301": [f"{n:06d}.Png" for n in range(301, 309)],
+    "no leading zeros, over ten": [f"{n}.jpeg" for n in range(5, 13)],
+    "words before the number": [f"img{n:05d}.jpg" for n in range(1, 9)],
+    "numbers in the words": [f"cam2_{n:04d}.bmp" for n in range(1, 9)],
+}
+
+
+@pytest.mark.parametrize("names", NAMINGS.values(), ids=NAMINGS.keys())
+@pytest.mark.parametrize("announced", [".jpg", "jpg", "PNG", ""])
+def test_images_come_in_their_order_whatever_their_names(tmp_path: Path, names: list[str], announced: str) -> None:
+    (tmp_path / "Img1").mkdir()
+    for number, name in enumerate(names):
+        kind = Path(name).suffix.lower()
+        (tmp_path / "Img1" / name).write_bytes(cv2.imencode(kind, numbered_image(number))[1].tobytes())
+    for other in ("._000001.jpg", "Thumbs.db", "000001.txt", "poster.jpg", "preview1.gif"):
+        (tmp_path / "Img1" / other).write_bytes(b"no picture of the sequence")
+    text = INFO.replace("seqLength=12", "seqLength=8").replace("imExt=.png", f"imExt={announced}")
+    (tmp_path / "seqinfo.ini").write_text(text)
+    assert [read_number(frame.image) for frame in open_source(tmp_path)] == list(range(8))
+
+
+def test_of_two_kinds_of_images_the_announced_one_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / "img1" / f"{number:04d}.png"), numbered_image(number))
+        cv2.imwrite(str(tmp_path / "img1" / f"{number:04d}.jpg"), numbered_image(0))
+        cv2.imwrite(str(tmp_path / "img1" / f"depth{number:04d}.jpg"), numbered_image(0))
+    (tmp_path / "seqinfo.ini").write_text(INFO)
+    assert [read_number(frame.image) for frame in open_source(tmp_path)] == list(range(12))
+
+
+def test_a_folder_without_images_says_so(tmp_path: Path) -> None:
+    (tmp_path / "img1").mkdir()
+    (tmp_path / "seqinfo.ini").write_text(INFO)
+    with pytest.raises(SourceError, match="no numbered images") as caught:
+        open_source(tmp_path)
+    assert caught.value.code == "not_found"
+
+
+@pytest.mark.parametrize("folder", ["video"], indirect=True)
+def test_a_video_shorter_than_promised_is_told(folder: Path) -> None:
+    (folder / "seqinfo.ini").write_text(INFO.replace("seqLength=12", "seqLength=120"))
+    source = open_source(folder)
+    assert len(list(source)) == 100
+    assert source.state.code == "ends_early" and "100 of 120" in (source.state.message or "")

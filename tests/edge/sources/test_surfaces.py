@@ -27,9 +27,9 @@ from edge.sources.settings import SourceSettings
 from edge.sources.surfaces import SurfaceDecoder, SurfaceSession, decode_clip
 from engines.cuda import CudaDevice
 from engines.host import HostStream
-from tests.support.clips import read_number
+from testbed.clips import read_number
+from testbed.rtsp_server import RtspServer
 from tests.support.host_driver import host_driver, statistic
-from tests.support.rtsp_server import RtspServer
 from tests.support.video_unit import PITCH, VideoUnit
 
 PATIENT = SourceSettings(connect_timeout_s=20, stall_timeout_s=20, backoff_min_s=0.02, backoff_max_s=0.1)

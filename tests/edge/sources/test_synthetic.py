@@ -101,3 +101,24 @@ def test_bad_query_is_refused_by_name(query: str) -> None:
 def test_query_sets_the_scene() -> None:
     source = SyntheticSource.from_url("synthetic://?seed=3&people=4&fps=12.5&width=320&height=192&frames=7")
     assert (source.frame_rate, source.frame_count, source.image(0).shape) == (12.5, 7, (192, 320, 3))
+
+
+def test_views_differ_in_how_large_and_how_fast_people_are() -> None:
+    def heights(view: str) -> float:
+        boxes = scene(view=view, people=30).truth(900).xyxy
+        return float(np.median(boxes[:, 3] - boxes[:, 1])) / 360
+
+    def speed(view: str) -> float:
+        walks = scene(view=view, people=30)._crowd.walks(30.0)
+        return float(np.median([np.hypot(*np.subtract(w.end_xz, w.start_xz)) / w.duration_s for w, _, _ in walks]))
+
+    assert heights("near") > 1.5 * heights("square") > 2 * heights("far") > 0.2
+    assert speed("fast") > 2 * speed("square")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("view=moon", "square, near, far, fast"), ("patient=2", "patient must be 0 or 1")]
+)
+def test_unknown_view_or_patience_is_refused(query: str, said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        SyntheticSource.from_url(f"synthetic://?{query}")

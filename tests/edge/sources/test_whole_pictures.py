@@ -10,8 +10,8 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceState
 from edge.sources.settings import SourceSettings
-from tests.support.clips import JPEG, MPEG4, numbered_image, packetize, read_clip, read_number, write_clip
-from tests.support.rtsp_server import Marks, RtspServer
+from testbed.clips import JPEG, MPEG4, numbered_image, packetize, read_clip, read_number, write_clip
+from testbed.rtsp_server import Marks, RtspServer
 
 QUICK = SourceSettings(stall_timeout_s=1.0, backoff_min_s=0.02, backoff_max_s=0.1)
 PICTURES, RATE = 30, 50

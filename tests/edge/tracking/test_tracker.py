@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.crowd import Crowd
 from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
+from testbed.crowd import Crowd
 from tests.support.slow_tracker import SlowTracker
 
 FRAME_S = 1 / 30
@@ -284,7 +284,7 @@ def test_absurd_input_never_gives_absurd_tracks(
 
 def test_scores_at_the_threshold_do_not_count() -> None:
     assert len(Tracker().update(persons(at(100), score=0.4), FRAME_S)) == 0
-    assert len(Tracker(TrackerSettings(score_threshold=0.3)).update(persons(at(100), score=0.4), FRAME_S)) == 1
+    assert len(Tracker().update(persons(at(100), score=0.4), FRAME_S, threshold=0.3)) == 1
 
 
 def test_a_weak_detection_keeps_somebody_who_was_just_seen() -> None:
@@ -392,7 +392,7 @@ def test_a_lost_and_a_seen_track_in_one_place_become_one_the_longer_lived() -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("score_threshold", 1.5), ("smoothing", -0.1), ("lost_after_s", -1.0), ("gate", float("nan"))]
+    ("name", "value"), [("weak_share", 1.5), ("smoothing", -0.1), ("lost_after_s", -1.0), ("gate", float("nan"))]
 )
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):

@@ -40,6 +40,10 @@ READ = {
     ("GET", "/streams/{stream_id}/frame.jpg"),
     ("GET", "/streams/{stream_id}/zones"),
     ("GET", "/streams/{stream_id}/counts"),
+    ("GET", "/streams/{stream_id}/timeline"),
+    ("GET", "/streams/{stream_id}/timeline/counts.csv"),
+    ("GET", "/streams/{stream_id}/timeline/events.csv"),
+    ("GET", "/streams/{stream_id}/stills/{still}"),
     (SOCKET, "/streams/{stream_id}/tracks"),
     (SOCKET, "/tracks"),
     ("POST", "/tickets"),
@@ -131,7 +135,7 @@ def ask(
     keyed: KeyedService, http: httpx.Client, method: str, path: str, stream_id: str, key: str | None
 ) -> tuple[int, str]:
     """Status and problem code (or nothing) of one request."""
-    place = path.replace("{stream_id}", stream_id).replace("{name}", "no-such-key")
+    place = path.replace("{stream_id}", stream_id).replace("{name}", "no-such-key").replace("{still}", "1")
     if method == SOCKET:
         address = f"ws://127.0.0.1:{keyed.service.port}{place}"
         try:

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from testbed.rtsp_server import RtspServer
 from tests.service import chromium
 from tests.service.chromium import Chromium
 from tests.service.conftest import RunningService
-from tests.support.rtsp_server import RtspServer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

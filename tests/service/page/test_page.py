@@ -1,7 +1,7 @@
 """The web page in a real browser: what a person does with streams."""
 
+from testbed.rtsp_server import RtspServer
 from tests.service.page.conftest import Page
-from tests.support.rtsp_server import RtspServer
 
 DRAWN = """(() => { const c = document.getElementById('picture'), d = c.getContext('2d')
     .getImageData(0, 0, c.width, c.height).data; return d.some((v) => v > 200); })()"""
@@ -69,11 +69,13 @@ def test_person_edits_a_stream_and_its_secrets_are_never_shown(page: Page, locke
     page.wait_text("notice", "The camera refuses this user name and password.")
     page.click("edit")
     page.fill("#f-name", "Back door")
+    page.fill("#f-note", "Where parcels come")
     page.fill("#f-user", "viewer")
     page.fill("#f-password", "correct horse")
     page.browser.press("Enter")
     page.wait_text("people", "3")
     page.wait_text("stream-name", "Back door")
+    page.wait_text("stream-note", "Where parcels come")
     assert page.stream()["url"] == page.text("stream-url")
     assert "correct horse" not in page.browser.value("document.documentElement.outerHTML")
     page.click("edit")
@@ -105,7 +107,9 @@ def test_refused_change_is_explained_and_taken_back(watched: Page) -> None:
 def test_grid_shows_every_stream_live_and_leads_to_each(page: Page, camera: RtspServer) -> None:
     with page.service.http as http:
         for name in ("one", "two"):
-            http.post("/streams", json={"id": name, "name": f"<b>{name}</b>", "url": camera.url()})
+            http.post(
+                "/streams", json={"id": name, "name": f"<b>{name}</b>", "note": "The <i>hall</i>", "url": camera.url()}
+            )
         http.post("/streams", json={"id": "dead", "url": "rtsp://127.0.0.1:9/nothing"})
     page.open()
     page.wait("document.querySelectorAll('#tiles .thumb img:not([hidden])').length === 2")
@@ -113,6 +117,8 @@ def test_grid_shows_every_stream_live_and_leads_to_each(page: Page, camera: Rtsp
     page.wait(
         "document.querySelector('#tiles li:nth-child(3) .numbers').textContent === 'The camera cannot be reached.'"
     )
+    assert page.browser.value("document.querySelector('#tiles .note').textContent") == "The <i>hall</i>"
+    assert page.browser.value("getComputedStyle(document.querySelector('#tiles img')).objectFit") == "contain"
     first = page.browser.value("document.querySelector('#tiles img').src")
     page.wait(f"document.querySelector('#tiles img').src !== {first!r}")
     page.browser.value("document.querySelector('#tiles a').focus()")
@@ -168,17 +174,76 @@ def test_what_the_service_is_still_busy_with_is_said(page: Page) -> None:
     page.wait("!document.getElementById('starting').textContent")
 
 
-def test_who_saw_a_box_shows_in_its_line(page: Page) -> None:
+def test_who_saw_a_box_shows_in_its_line_over_a_dark_edge(page: Page) -> None:
     page.open()
     lines = page.run("""const { Stage } = await import('./static/stage.js');
-        const stage = new Stage(document.createElement('canvas')), lines = [];
-        stage.context.setLineDash = (dash) => lines.push([stage.context.lineWidth, dash.length]);
-        for (const origin of ['teacher', 'student', 'predicted']) {
+        const stage = new Stage(document.createElement('canvas')), lines = [], c = stage.context;
+        c.stroke = () => lines.push([c.lineWidth, c.getLineDash().length, c.globalAlpha, c.strokeStyle]);
+        for (const origin of ['teacher', 'student', 'predicted'])
             stage.drawBox({ id: 1, bbox: [0, 0, 9, 9], origin }, (x, y) => [x, y], 1);
-            lines.pop();  // back to a plain line
-        }
         return lines;""")
-    assert lines == [[3.5, 0], [1.75, 0], [1.75, 2]]
+    edges, boxes = lines[::2], lines[1::2]
+    assert [line[:2] for line in boxes] == [[3.5, 0], [2, 0], [2, 2]]
+    assert boxes[0][2] == boxes[1][2] == 1 > boxes[2][2] > 0.5
+    assert [edge[0] - box[0] for edge, box in zip(edges, boxes, strict=True)] == [2.5] * 3
+    assert {edge[3] for edge in edges} == {"rgba(8, 11, 16, 0.8)"}
+
+
+def test_slider_that_is_dragged_fast_ends_where_it_was_let_go(watched: Page) -> None:
+    """Answers come late and out of order, as over a slow line; the newest value must be the one that stays."""
+    flying, most = watched.run("""
+        const real = window.fetch; let flying = 0, most = 0, first = true;
+        window.fetch = async (path, options = {}) => {
+            if (options.method !== 'PATCH') return real(path, options);
+            most = Math.max(most, ++flying);
+            await new Promise((later) => setTimeout(later, first ? 600 : 50));
+            first = false;
+            const answer = await real(path, options);
+            flying--;
+            return answer;
+        };
+        const slider = document.getElementById('k');
+        for (const k of [2, 9, 3, 12, 5]) {
+            slider.value = k;
+            slider.dispatchEvent(new Event('input'));
+            slider.dispatchEvent(new Event('change'));
+            await new Promise((later) => setTimeout(later, 60));
+        }
+        await new Promise((later) => setTimeout(later, 1500));
+        return [flying, most];""")
+    assert (flying, most) == (0, 1)
+    assert watched.stream()["k"] == 5
+    watched.wait_text("in-force", "In force: every 5 frames")
+
+
+def test_refused_change_does_not_undo_a_newer_one_and_the_newest_refusal_is_told(page: Page) -> None:
+    page.open()
+    sent, told = page.run("""const { NewestWins } = await import('./static/newest-wins.js');
+        const sent = [], told = [];
+        const changes = new NewestWins(async (change) => {
+            sent.push(change);
+            await null;
+            if (change.k > 100) throw new Error(`no ${change.k}`);
+        });
+        const send = (change) => changes.send(change).then(() => 'done', ({ message }) => message);
+        told.push(...await Promise.all([send({ k: 200 }), send({ k: 3 }), send({ mode: 'naive' }), send({ k: 4 })]));
+        told.push(await send({ k: 300 }), await send({ k: 5 }));
+        return [sent, told];""")
+    assert sent == [{"k": 200}, {"k": 4, "mode": "naive"}, {"k": 300}, {"k": 5}]
+    assert told == ["done"] * 4 + ["no 300", "done"]
+
+
+def test_hint_is_there_once_and_goes_for_good_by_a_click(watched: Page) -> None:
+    watched.run("localStorage.clear()")
+    watched.open("#/door")
+    watched.wait_shown("hint")
+    for word in ("Box and id", "Teacher", "Student", "Predicted"):
+        assert word in watched.text("hint")
+    watched.click("hint-close")
+    watched.wait("!document.getElementById('hint').checkVisibility()")
+    watched.open("#/door")
+    watched.wait_text("people", "3")
+    assert not watched.browser.value("document.getElementById('hint').checkVisibility()")
 
 
 def test_identities_kept_are_those_of_the_keyframe_before(page: Page) -> None:

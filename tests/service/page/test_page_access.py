@@ -144,6 +144,8 @@ def test_skip_link_leads_past_the_header(busy: Page) -> None:
     busy.browser.press("Enter")
     assert busy.browser.value("document.activeElement.id") == "main"
     busy.browser.press("Tab")
+    assert busy.browser.value("document.activeElement.id") == "hint-close"
+    busy.browser.press("Tab")
     assert busy.browser.value("document.activeElement.className") == "back"
 
 

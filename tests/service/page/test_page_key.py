@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from testbed.rtsp_server import RtspServer
 from tests.service.chromium import Chromium
 from tests.service.conftest import RunningService
 from tests.service.page.conftest import Page
-from tests.support.rtsp_server import RtspServer
 
 KEY = "a-long-enough-bootstrap-key-for-tests"
 

@@ -1,16 +1,17 @@
 """A stream's specification: from a request, to the store and back, changed by patches."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.settings import Settings
+from edge.pipeline.config import LaneSettings
 from service.stream_schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
 
-SETTINGS = Settings(k=5, mode="naive", threshold=0.3)
+DEFAULTS = LaneSettings(k=5, mode="naive", threshold=0.3)
 SECRET = "ge/heim:wort"  # noqa: S105
 LINE = {"id": "door", "type": "line", "points": [[0.1, 0.5], [0.9, 0.5]]}
 
@@ -34,12 +35,12 @@ bodies = st.fixed_dictionaries(
 
 
 def spec(**body: object) -> StreamSpec:
-    return StreamSpec.from_request(NewStream.model_validate({"url": "rtsp://a/b", **body}), SETTINGS)
+    return StreamSpec.from_request(NewStream.model_validate({"url": "rtsp://a/b", **body}), DEFAULTS)
 
 
 def test_url_alone_takes_all_else_from_the_settings() -> None:
     made = spec()
-    assert (made.k, made.mode, made.threshold, made.zones, made.identity) == (5, "naive", 0.3, (), "keep")
+    assert (made.lane, made.zones) == (DEFAULTS, ())
     assert made.id == made.name
     assert made.id != spec().id
 
@@ -47,30 +48,29 @@ def test_url_alone_takes_all_else_from_the_settings() -> None:
 @given(bodies)
 def test_store_gives_back_what_it_got(body: dict[str, object]) -> None:
     new = NewStream.model_validate(body)
-    made = StreamSpec.from_request(new, SETTINGS)
+    made = StreamSpec.from_request(new, DEFAULTS)
     assert StreamSpec.from_document(made.id, json.loads(json.dumps(made.document()))) == made
     assert made.differences(new) == []
 
 
 def test_same_idempotency_key_makes_the_same_id() -> None:
     new = NewStream(url="rtsp://a/b")
-    ids = [StreamSpec.from_request(new, SETTINGS, key).id for key in ("a", "a", "b", "ü" * 255)]
+    ids = [StreamSpec.from_request(new, DEFAULTS, key).id for key in ("a", "a", "b", "ü" * 255)]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     assert NewStream(url="x", id=ids[3]).id == ids[3]
-    assert StreamSpec.from_request(NewStream(url="x", id="mine"), SETTINGS, "a").id == "mine"
+    assert StreamSpec.from_request(NewStream(url="x", id="mine"), DEFAULTS, "a").id == "mine"
 
 
 def test_patch_leaves_what_it_does_not_name_and_null_is_the_default() -> None:
     before = spec(id="a", name="Door", k=9, mode="teacher", threshold=0.9, zones=[LINE], identity="reset")
-    assert before.changed(StreamPatch(), SETTINGS) == before
-    assert before.changed(StreamPatch(k=2), SETTINGS).k == 2
-    assert before.changed(StreamPatch(k=2), SETTINGS).mode == "teacher"
+    assert before.changed(StreamPatch(), DEFAULTS) == before
+    assert before.changed(StreamPatch(k=2), DEFAULTS).lane == replace(before.lane, k=2)
     nothing = {"name": None, "k": None, "mode": None, "threshold": None, "zones": None, "identity": None}
-    assert before.changed(StreamPatch.model_validate(nothing), SETTINGS) == spec(id="a")
-    locked = before.changed(StreamPatch.model_validate({"credentials": {"username": "u", "password": "p"}}), SETTINGS)
+    assert before.changed(StreamPatch.model_validate(nothing), DEFAULTS) == spec(id="a")
+    locked = before.changed(StreamPatch.model_validate({"credentials": {"username": "u", "password": "p"}}), DEFAULTS)
     assert locked.credentials is not None
-    assert locked.changed(StreamPatch(credentials=None), SETTINGS) == before
+    assert locked.changed(StreamPatch(credentials=None), DEFAULTS) == before
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
@@ -35,25 +36,16 @@ class ScriptedPipeline:
         self.batches: list[tuple[str, ...]] = []
         self.broken: set[str] = set()
         self.broken_late: set[str] = set()
-        self.set: dict[str, list[object]] = {}
+        self.set: dict[str, LaneSettings] = {}
 
-    def add_lane(self, lane_id: str, *values: object, identity: str) -> None:
+    def add_lane(self, lane_id: str, settings: LaneSettings) -> None:
         if lane_id in self.lanes:
             raise ValueError("twice")
         self.lanes.add(lane_id)
-        self.set[lane_id] = [*values, identity]
+        self.set[lane_id] = settings
 
-    def set_period(self, lane_id: str, k: int) -> None:
-        self.set[lane_id] = [k]
-
-    def set_mode(self, lane_id: str, mode: str) -> None:
-        self.set[lane_id].append(mode)
-
-    def set_threshold(self, lane_id: str, threshold: float) -> None:
-        self.set[lane_id].append(threshold)
-
-    def set_identity(self, lane_id: str, identity: str) -> None:
-        self.set[lane_id].append(identity)
+    def change_lane(self, lane_id: str, settings: LaneSettings) -> None:
+        self.set[lane_id] = settings
 
     def remove_lane(self, lane_id: str) -> None:
         assert not self.in_flight, "the real pipeline refuses this"
@@ -72,13 +64,13 @@ class ScriptedPipeline:
         assert self.in_flight.pop(0) is in_flight, "oldest first"
         if self.broken_late & in_flight.keys():
             raise RuntimeError("broken result")
-        return [TrackedFrame(i, f, Tracks.empty(), "teacher", 1, 0) for i, f in in_flight.items()]
+        return [TrackedFrame(i, f, Tracks.empty(), "teacher", 0) for i, f in in_flight.items()]
 
 
 class FakeLane:
     """A lane whose frames the test puts in."""
 
-    k, mode, threshold, identity = 6, "atttrack", 0.4, "keep"
+    settings = LaneSettings()
 
     def __init__(self, lane_id: str, worker: Worker) -> None:
         self.id = lane_id
@@ -219,10 +211,10 @@ def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipelin
     assert worker.modes == ("atttrack", "teacher")
     lane = FakeLane("a", worker)
     worker.add(lane).result(5)
-    assert pipeline.set == {"a": [6, "atttrack", 0.4, "keep"]}
-    lane.k, lane.mode, lane.threshold, lane.identity = 3, "teacher", 0.6, "reset"
+    assert pipeline.set == {"a": LaneSettings()}
+    lane.settings = LaneSettings(3, "teacher", 0.6, "reset")
     worker.change(lane).result(5)
-    assert pipeline.set == {"a": [3, "teacher", 0.6, "reset"]}
+    assert pipeline.set == {"a": lane.settings}
     worker.change(FakeLane("nobody", worker)).result(5)
     assert pipeline.set.keys() == {"a"}
 

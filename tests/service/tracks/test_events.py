@@ -28,7 +28,7 @@ def frame(time_s: float, ids: list[int], epoch: int = 1, discontinuity: bool = F
         detection=np.arange(count, dtype=np.int32),
     )
     picture = Frame(np.zeros((2, 2, 3), np.uint8), 0, time_s, 1000 + time_s, "host", None)
-    return TrackedFrame("door", picture, tracks, "student", 6, 1, epoch=epoch, discontinuity=discontinuity)
+    return TrackedFrame("door", picture, tracks, "student", 1, epoch=epoch, discontinuity=discontinuity)
 
 
 def told(events: list[Event]) -> list[tuple[str, object]]:

@@ -28,7 +28,7 @@ def tracked(shade: int) -> TrackedFrame:
         ages_s=np.zeros(1, np.float32),
         detection=np.zeros(1, np.int32),
     )
-    return TrackedFrame("door", frame, tracks, "teacher", 6, 0)
+    return TrackedFrame("door", frame, tracks, "teacher", 0)
 
 
 @pytest.fixture

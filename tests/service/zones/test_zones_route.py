@@ -9,9 +9,9 @@ import pytest
 from websockets.sync.client import connect
 
 from service.tracks.messages import TrackMessage
+from testbed.rtsp_server import RtspServer
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
-from tests.support.rtsp_server import RtspServer
 
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 ALL = {"id": "all", "type": "polygon", "points": [[0, 0], [1, 0], [1, 1], [0, 1]]}

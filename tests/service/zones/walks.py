@@ -69,7 +69,7 @@ def tracks(people: People, predicted: Iterable[int] = (), box_height: float = BO
 def frame(people: People, time_s: float, predicted: Iterable[int] = (), **changes: Any) -> TrackedFrame:
     picture, box_height = changes.pop("picture", PICTURE), changes.pop("box_height", BOX_HEIGHT)
     shot = Frame(picture, 0, time_s, time_s, "host")
-    return TrackedFrame("hall", shot, tracks(people, predicted, box_height), "student", 6, 1, **changes)
+    return TrackedFrame("hall", shot, tracks(people, predicted, box_height), "student", 1, **changes)
 
 
 class Watch:

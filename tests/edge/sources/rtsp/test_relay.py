@@ -10,8 +10,8 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.settings import SourceSettings
-from tests.support.clips import read_number
-from tests.support.rtsp_server import RtspServer
+from testbed.clips import read_number
+from testbed.rtsp_server import RtspServer
 
 QUICK = SourceSettings(connect_timeout_s=3.0, stall_timeout_s=1.0)
 

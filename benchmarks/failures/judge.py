@@ -1,0 +1,163 @@
+"""Frames laid beside the truth, box by box: who was found and who was missed, what each false box is, who changed id.
+
+By MOTChallenge's rules, with the cleaning and the matches that benchmarks.metrics counts: misses, false boxes and
+switches add up to its numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.metrics.clear import match
+from benchmarks.metrics.overlaps import DISTRACTORS, MATCH_IOU, ROUNDING, clean, iou, is_scored, lay_over, per_frame
+from edge.arrays import F64, I64, Bool
+from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
+
+DUPLICATE_IOU = 0.3
+"""Overlap with a person who was found from which on a false box is a second box of that person."""
+TOUCHING_IOU = 0.1
+"""Overlap below which a false box has nothing to do with a person."""
+APART_S = 2.0
+"""Two of a sequence's worst frames are at least this far apart: neighbours would show the same."""
+KEYFRAME, NO_KEYFRAME = 0, -1
+"""Special values of `JudgedFrame.since_keyframe`."""
+
+Identity = Literal["new", "other", "own"]
+"""What somebody's id changed to: one that nobody had yet, one that somebody else had, one that they had before."""
+
+
+class Verdict(IntEnum):
+    """What a result box is; of the false ones, what it lies on: the first of these that holds."""
+
+    RIGHT = 0
+    DUPLICATE = 1
+    """A person who has a better box: overlap of at least DUPLICATE_IOU."""
+    UNSCORED = 2
+    """Somebody whom the truth names but does not score, such as the very small: overlap of a match."""
+    PARTLY = 3
+    """A person, but too little for a match: overlap of at least TOUCHING_IOU."""
+    NOTHING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Somebody found under another id than the last time."""
+
+    unseen: int
+    """Frames in between in which that person was not found; 0: the id changed in plain view."""
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFrame:
+    """One frame: N people whom the truth scores, M results without those on distractors."""
+
+    number: int
+    """The sequence's own, from 1."""
+    since_keyframe: int
+    """Frames since the keyframe: KEYFRAME on one, NO_KEYFRAME where there was none."""
+    people: MotBoxes  # (N,)
+    found: Bool  # (N,)
+    results: MotBoxes  # (M,)
+    verdicts: I64  # (M,) Verdict
+    switches: tuple[Switch, ...]
+
+    @property
+    def missed(self) -> int:
+        """People who were not found."""
+        return int((~self.found).sum())
+
+    @property
+    def false(self) -> int:
+        """Results that are not RIGHT."""
+        return int((self.verdicts != Verdict.RIGHT).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSequence:
+    """One sequence's judged frames, and what its pictures are like."""
+
+    name: str
+    frames: Sequence[JudgedFrame]
+    size: tuple[int, int]
+    """Width and height, source pixels."""
+    ratio: float
+    """Input pixels per source pixel."""
+    frame_rate: float
+
+    @property
+    def has_visibility(self) -> bool:
+        """Whether the truth says how much of people can be seen; MOT15's does not, and reads as 1 throughout."""
+        return any((frame.people.visibility < 1).any() for frame in self.frames)
+
+    def worst(self, wanted: int) -> list[JudgedFrame]:
+        """At most `wanted` frames with errors, APART_S apart, the worst first; of equal ones the earliest."""
+        chosen: list[JudgedFrame] = []
+        for frame in sorted(self.frames, key=lambda one: -(one.missed + one.false)):
+            far = all(abs(frame.number - other.number) >= APART_S * self.frame_rate for other in chosen)
+            if far and frame.missed + frame.false:
+                chosen.append(frame)
+        return chosen[:wanted]
+
+
+def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequence[int]) -> list[JudgedFrame]:
+    """The frames from `first` on, one for each of `since_keyframe`."""
+    last = first + len(since_keyframe) - 1
+    cleaned = list(clean(truth, results, first, last))
+    together = zip(cleaned, per_frame(truth, first, last), match(lay_over(cleaned)), since_keyframe, strict=True)
+    memory, frames = _Matches(), []
+    for number, ((people, seen), everyone, (rows, columns), since) in enumerate(together, start=first):
+        found = np.zeros(len(people), bool)
+        found[rows] = True
+        verdicts = _false_kinds(seen, people, found, everyone)
+        verdicts[columns] = Verdict.RIGHT
+        switches = memory.follow(number, people.ids[rows].tolist(), seen.ids[columns].tolist())
+        frames.append(JudgedFrame(number, since, people, found, seen, verdicts, switches))
+    return frames
+
+
+def _false_kinds(seen: MotBoxes, people: MotBoxes, found: Bool, everyone: MotBoxes) -> I64:
+    """(M,) verdicts on results, as though all of them were false."""
+    named = (everyone.classes == PEDESTRIAN) | np.isin(everyone.classes, DISTRACTORS)
+    unscored = everyone.where(named & ~is_scored(everyone))
+    kinds = [
+        (_best(seen, people.where(found)) >= DUPLICATE_IOU - ROUNDING, Verdict.DUPLICATE),
+        (_best(seen, unscored) >= MATCH_IOU - ROUNDING, Verdict.UNSCORED),
+        (_best(seen, people) >= TOUCHING_IOU - ROUNDING, Verdict.PARTLY),
+    ]
+    return np.select([holds for holds, _ in kinds], [kind for _, kind in kinds], Verdict.NOTHING).astype(np.int64)
+
+
+def _best(seen: MotBoxes, others: MotBoxes) -> F64:
+    """(M,) each result's largest overlap with any of the others; 0 where there are none."""
+    best: F64 = iou(others, seen).max(axis=0, initial=0)
+    return best
+
+
+class _Matches:
+    """Who was found under which id, and when."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
+        self._had: dict[int, set[int]] = {}  # id -> people who were found under it
+
+    def follow(self, number: int, people: Sequence[int], ids: Sequence[int]) -> tuple[Switch, ...]:
+        """Take a frame's matches; the switches among them."""
+        pairs = list(zip(people, ids, strict=True))
+        switches = [
+            Switch(number - self._last[person][0] - 1, self._identity(person, track))
+            for person, track in pairs
+            if person in self._last and self._last[person][1] != track
+        ]
+        for person, track in pairs:
+            self._last[person] = (number, track)
+            self._had.setdefault(track, set()).add(person)
+        return tuple(switches)
+
+    def _identity(self, person: int, track: int) -> Identity:
+        """Whose id that was before this frame."""
+        had = self._had.get(track, set())
+        return "own" if person in had else "other" if had else "new"

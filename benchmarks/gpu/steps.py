@@ -1,0 +1,126 @@
+"""The steps of `benchmarks.gpu.check`: each measures or compares one thing and returns what goes into the result.
+
+Written against the seams alone, so that every step also runs on the CPU, which is how they are tested.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+from time import perf_counter
+from typing import Any, cast, get_args
+
+from benchmarks.conditions import ROOT, conditions
+from benchmarks.gpu.lanes import lanes
+from benchmarks.gpu.parity import kernels, parity
+from benchmarks.gpu.speed import law
+from benchmarks.gpu.subject import ROLES, Check
+from engines.device import GpuDevice
+from engines.errors import EngineError
+from engines.gpu import Gpu
+from engines.load import open_device
+from engines.plan import PlanStore, RuntimeName
+from engines.tensorrt_engine import TensorRtEngine
+
+
+class Skip(Exception):
+    """A step that cannot be done here, and why."""
+
+
+def environment(check: Check) -> dict[str, Any]:
+    """Machine, driver, versions."""
+    found = conditions([check.model(role) for role in ROLES])
+    device = open_device(check.device)
+    if device.kind == "cuda":
+        gpu = Gpu.of(cast(GpuDevice, device))
+        found["gpu"] = {"name": gpu.name, "compute_capability": gpu.compute_capability, "cuda": gpu.driver_major}
+    found["runtimes"] = [name for name in get_args(RuntimeName) if find_spec(name)]
+    found["tools"] = {name: which(name) for name in ("compute-sanitizer", "nsys", "nvcc", "nvidia-smi")}
+    return found
+
+
+def plans(check: Check) -> dict[str, Any]:
+    """Plans in fp16 of all networks with every runtime that is installed, if this GPU can run one of them."""
+    runtimes = [name for name in get_args(RuntimeName) if find_spec(name)]
+    if not runtimes:
+        raise Skip("neither tensorrt nor tensorrt_rtx is installed")
+    found: dict[str, Any] = {}
+    for runtime in runtimes:
+        tried = _build(check, runtime, ["student"])
+        if not tried["failed"] and check.device == "cuda":
+            tried["failed"] = _cannot_load(check)
+        found[runtime] = tried if tried["failed"] else _build(check, runtime, ROLES)
+        check.note(found)
+    if all(entry["failed"] for entry in found.values()):
+        shutil.rmtree(check.plans, ignore_errors=True)
+        raise Skip("; ".join(f"{runtime}: {entry['failed']}" for runtime, entry in found.items()))
+    return found
+
+
+def halved(check: Check) -> dict[str, Any]:
+    """Model files in fp16 for ONNX Runtime, which is all that runs where TensorRT does not."""
+    if not find_spec("onnx"):
+        raise Skip("onnx is not installed, which changes a file's precision")
+    check.halves.mkdir(parents=True, exist_ok=True)
+    for role in ROLES:
+        command = [sys.executable, "-m", "export.precision", str(check.model(role)), "--precision", "fp16"]
+        subprocess.run([*command, "--output", str(check.model(role, "halved"))], cwd=ROOT, check=True)
+    return {role: check.model(role, "halved").stat().st_size for role in ROLES}
+
+
+def sanitizer(check: Check) -> dict[str, Any]:
+    """The kernels under compute-sanitizer: no access out of bounds, no use of what was never written."""
+    tool = which("compute-sanitizer")
+    if tool is None:
+        raise Skip("no compute-sanitizer on this machine")
+    found: dict[str, Any] = {}
+    for kind in ("memcheck", "initcheck", "synccheck"):
+        command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, "-m", "benchmarks.gpu.check"]
+        command += ["--step", "kernels", "--device", check.device, "--models", str(check.models), "--quick"]
+        command += ["--pair", check.pair, "--size", f"{check.size[0]}x{check.size[1]}", "--out", str(check.out)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        lines = [line for line in done.stdout.splitlines() if "ERROR SUMMARY" in line]
+        said = lines[-1].strip("= ") if lines else (done.stderr or done.stdout)[-300:]
+        found[kind] = {"exit": done.returncode, "summary": said}
+        check.note(found | {"passed": all(entry["exit"] == 0 for entry in found.values())})
+    return found | {"passed": all(entry["exit"] == 0 for entry in found.values())}
+
+
+def _build(check: Check, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
+    """Seconds, and what the builder complained about."""
+    command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", "fp16"]
+    command += ["--output", str(check.plans), "--progress", "none", "--max-batch", str(check.largest_batch)]
+    command += ["--optimum-batch", str(check.largest_batch // 2), *(str(check.model(role)) for role in roles)]
+    started_s = perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    complaint = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1] if done.returncode else ""
+    return {"seconds": round(perf_counter() - started_s, 1), "failed": complaint}
+
+
+def _cannot_load(check: Check) -> str:
+    """Why the newest plan does not run here; empty where it does."""
+    path: Path = next(PlanStore(check.plans).manifests())[0]
+    try:
+        device = cast(GpuDevice, open_device(check.device))
+        queue = device.cuda_stream()
+        TensorRtEngine(path, device).prepare(1).run(1, queue)
+        queue.synchronize()
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
+    "environment": environment,
+    "kernels": kernels,
+    "plans": plans,
+    "halved": halved,
+    "parity": parity,
+    "sanitizer": sanitizer,
+    "law": law,
+    "lanes": lanes,
+}
+"""Names as in `benchmarks.gpu_check.LIMITS`."""

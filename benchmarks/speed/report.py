@@ -1,0 +1,133 @@
+"""What `benchmarks.fps` makes of its blocks: rates, laws, a table, a picture, and whether two runs agree."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.arms import COLOURS, has_period
+from benchmarks.speed.blocks import Block, Setting
+from benchmarks.speed.law import SpeedLaw, fit
+from benchmarks.speed.scatter import relative_error, undisturbed
+
+AGREE_WITHIN = 0.03
+"""Two runs on one machine differ by less in every rate over that of the teacher alone."""
+MUST_EQUAL = ("source", "size", "pair", "frames", "turns_per_block", "threads", "device")
+"""Runs that differ in one of these are not comparable."""
+
+
+def report(reference: Setting, settings: Sequence[Setting]) -> dict[str, Any]:
+    """Rates by arm and period, and the law of each arm that has a teacher and a student.
+
+    A rate is the undisturbed ratio times the undisturbed rate of the teacher alone.
+    """
+    rates = [block.fps for block in reference.blocks]
+    fps_1 = undisturbed(rates)
+    runs = [_run(reference, fps_1, [rate / fps_1 for rate in rates])]
+    runs += [_run(setting, fps_1, setting.ratios) for setting in settings]
+    result: dict[str, Any] = {"fps_teacher": round(fps_1, 3), "laws": {}, "runs": runs}
+    result["reference_drift"] = round(max(rates) / min(rates), 3)
+    student = next((run["fps"] for run in runs if run["mode"] == "student"), None)
+    if student is not None:
+        result["fps_student"] = student
+        for arm in dict.fromkeys(run["mode"] for run in runs if has_period(run["mode"]) and run["mode"] != "predicted"):
+            fps = {run["k"]: run["fps"] for run in runs if run["mode"] == arm}
+            law = fit(fps, fps_1, student)
+            result["laws"][arm] = {"c_ms": round(law.c_ms, 4), "worst_residual": round(law.worst_residual(fps), 4)}
+    return result
+
+
+def _run(setting: Setting, fps_1: float, ratios: Sequence[float]) -> dict[str, Any]:
+    low, middle, high = np.percentile(ratios, (25, 50, 75)).tolist()
+    stages = setting.blocks[0].stages_ms
+    return {
+        "mode": setting.arm,
+        "k": setting.k,
+        "latency_ms": _latencies(setting.blocks),
+        "stages_ms_per_frame": {name: round(median(b.stages_ms[name] for b in setting.blocks), 4) for name in stages},
+        "fps": round(fps_1 * undisturbed(ratios), 3),
+        "ratio": round(undisturbed(ratios), 4),
+        "ratio_quartiles": [round(low, 4), round(middle, 4), round(high, 4)],
+        "ratio_error": round(relative_error(ratios), 4),
+        "fps_of_repeats": [round(fps_1 * ratio, 3) for ratio in ratios],
+    }
+
+
+def _latencies(blocks: Sequence[Block]) -> dict[str, dict[str, float]]:
+    """Percentiles over all blocks, by kind of frame."""
+    found = {}
+    for kind in blocks[0].latencies_ms:
+        values = [value for block in blocks for value in block.latencies_ms[kind]]
+        if values:
+            p50, p95, p99 = (round(value, 3) for value in np.percentile(values, (50, 95, 99)).tolist())
+            found[kind] = {"p50": p50, "p95": p95, "p99": p99, "count": len(values)}
+    return found
+
+
+def worst_law(result: Mapping[str, Any]) -> float:
+    """Largest relative difference between a measured rate and its law."""
+    return max((law["worst_residual"] for law in result["laws"].values()), default=0.0)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """For the terminal."""
+    head = f"{'mode':<10}{'K':>4}{'FPS':>9}{'x FPS_1':>9}{'quartiles':>16}"
+    lines = [head + f"{'keyframe p50/p95 ms':>22}{'other p50/p95':>18}"]
+    for run in result["runs"]:
+        latency = run["latency_ms"]
+        kinds = [latency.get("teacher"), latency.get("student") or latency.get("predicted")]
+        cells = [f"{kind['p50']:.2f} / {kind['p95']:.2f}" if kind else "-" for kind in kinds]
+        spread = "{:.3f}..{:.3f}".format(*run["ratio_quartiles"][::2])
+        line = f"{run['mode']:<10}{run['k']:>4}{run['fps']:>9.2f}{run['ratio']:>9.3f}{spread:>16}"
+        lines.append(line + f"{cells[0]:>22}{cells[1]:>18}")
+    for mode, law in result["laws"].items():
+        of_law = f"c = {law['c_ms']:.3f} ms a student frame, law off by {law['worst_residual']:.1%} at most"
+        lines.append(f"{mode}: {of_law}")
+    worst = max(result["runs"], key=lambda run: run["ratio_error"])
+    lines.append(f"least certain ratio: {worst['mode']} K={worst['k']}, standard error {worst['ratio_error']:.1%}")
+    lines.append(f"the teacher alone drifted by a factor of {result['reference_drift']} during the run")
+    return "\n".join(lines)
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[tuple[str, int], float]:
+    """Relative difference of the two runs' ratios, by mode and period, of those that both have.
+
+    Raises ValueError where the runs are not of one thing, or have nothing in common.
+    """
+    for name in MUST_EQUAL:
+        if ours.get(name) != theirs.get(name):
+            raise ValueError(f"these runs differ in {name}: {ours.get(name)} and {theirs.get(name)}")
+    if ours["conditions"]["models"] != theirs["conditions"]["models"]:
+        raise ValueError("these runs are of different model files")
+    mine, other = ({(run["mode"], run["k"]): run["ratio"] for run in result["runs"]} for result in (ours, theirs))
+    shared = [key for key in mine if key in other and key[0] != "teacher"]
+    if not shared:
+        raise ValueError("these runs have no mode and period in common")
+    return {key: abs(mine[key] / other[key] - 1) for key in shared}
+
+
+def plot(result: Mapping[str, Any], path: Path) -> None:
+    """Rate against K, measured and as the law has it, as PNG."""
+    from benchmarks.figures import panels, write
+
+    figure, [[panel]] = panels(910, 600)
+    for mode, law in result["laws"].items():
+        points = sorted((run["k"], run["fps"], run["fps_of_repeats"]) for run in result["runs"] if run["mode"] == mode)
+        periods, rates = [point[0] for point in points], [point[1] for point in points]
+        quartiles = np.array([np.percentile(repeats, (25, 75)) for _, _, repeats in points]).T
+        bars = np.maximum((rates - quartiles[0], quartiles[1] - rates), 0)
+        panel.errorbar(periods, rates, bars, fmt="o", ms=4, capsize=2, color=COLOURS[mode])
+        expected = SpeedLaw(result["fps_teacher"], result["fps_student"], law["c_ms"])
+        label = f"{mode}; law with c = {law['c_ms']:.2f} ms, off by {law['worst_residual']:.1%} at most"
+        panel.plot(periods, [expected.fps(k) for k in periods], color=COLOURS[mode], lw=1, label=label)
+        panel.set_xticks(periods)
+    for name, style in (("teacher", ":"), ("student", "--")):
+        panel.axhline(result[f"fps_{name}"], color="0.4", ls=style, lw=1, label=f"{name} alone")
+    machine = result["conditions"]
+    title = f"{result['size']}, {machine['cores']} cores of {machine['cpu']}"
+    panel.set(xlabel="keyframe period K", ylabel="frames per second (bars: quartiles)", ylim=(0, None), title=title)
+    panel.grid(alpha=0.25)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
+    write(figure, path)
