@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from tests.support.service_process import PROJECT, environment
 from websockets.sync.client import connect
 
 from service.auth.keys import KeyRing
@@ -22,7 +23,6 @@ from service.store import FILE_NAME, PATIENCE_S, Store, StoreError
 from tests.service.auth.keyed import BOOTSTRAP_KEY, bearer
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
-from tests.support.service_process import PROJECT, environment
 
 DOCUMENT: dict[str, Any] = {
     "url": "synthetic://?people=1&width=320&height=192&fps=10", "name": "door", "k": 6, "mode": "atttrack",
