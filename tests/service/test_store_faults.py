@@ -15,11 +15,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tests.support.service_process import PROJECT, environment
 from websockets.sync.client import connect
 
 from service.auth.keys import KeyRing
 from service.store import FILE_NAME, PATIENCE_S, Store, StoreError
+from testbed.service_process import PROJECT, environment
 from tests.service.auth.keyed import BOOTSTRAP_KEY, bearer
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
