@@ -5,10 +5,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from edge.sources.decoder.connection import NeedsParser
 from edge.sources.decoder.gstreamer import decode_with_gstreamer
 from edge.sources.decoder.limits import confine
-from edge.sources.decoder.messages import Job, Task, pack_error
+from edge.sources.decoder.messages import NEEDS_PARSER, Job, Task, pack_error
 from edge.sources.decoder.outlet import Outlet, Stop
 from edge.sources.decoder.packets import hand_packets_over
 from edge.sources.decoder.pictures import decode_on_cpu, decode_on_gpu
@@ -22,7 +24,6 @@ TASKS: Mapping[Task, Callable[[Outlet, Job], None]] = {
     "packets": hand_packets_over,
     "gstreamer": decode_with_gstreamer,
 }
-_WITH_DRIVER: tuple[Task, ...] = ("gpu", "gstreamer")
 
 
 def run(channel: socket.socket) -> None:
@@ -33,12 +34,15 @@ def run(channel: socket.socket) -> None:
     job = Job.unpack(message)
     outlet = Outlet(channel, PictureRing(descriptors[0], job.settings.max_pixels))
     os.close(descriptors[0])
-    confine(None if job.task in _WITH_DRIVER else job.settings.decoder_memory_mb)
+    ca_file = job.settings.ca_file
+    confine(None if job.with_driver else job.settings.decoder_memory_mb, () if ca_file is None else (Path(ca_file),))
     began_s = time.monotonic()
     try:
         TASKS[job.task](outlet, job)
     except Stop:
         return
+    except NeedsParser:
+        os._exit(NEEDS_PARSER)
     except Exception as error:  # FFmpeg's, ours or a bug: the reader is told before this process ends
         failure = camera_error(error, job.url, job.settings, time.monotonic() - began_s)
         with contextlib.suppress(OSError):

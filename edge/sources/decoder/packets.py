@@ -10,7 +10,7 @@ from edge.sources.decoder.pictures import ratio
 
 def hand_packets_over(outlet: Outlet, job: Job) -> None:
     """Packets until the reader or the camera is gone. A reader that is late keeps the camera waiting."""
-    with camera_video(job.url, job.settings) as video:
+    with camera_video(job) as video:
         codec = video.stream.codec_context
         outlet.send(Format(codec.codec.canonical_name, codec.extradata or b""))  # av1, not one of its decoders
         for picture in video.pictures():

@@ -21,7 +21,7 @@ Converter = Callable[[av.VideoFrame], U8]
 
 def decode_on_cpu(outlet: Outlet, job: Job) -> None:
     """BGR pictures until the reader or the camera is gone."""
-    with camera_video(job.url, job.settings) as video:
+    with camera_video(job) as video:
         _Decoder(outlet, job, BgrConverter()).run(video)
 
 
@@ -30,7 +30,7 @@ def decode_on_gpu(outlet: Outlet, job: Job) -> None:
     accelerator, refused = gpu_decoding()
     if accelerator is None:
         outlet.send(Note(f"decoded on the CPU: {refused}"))
-    with camera_video(job.url, job.settings, accelerator) as video:
+    with camera_video(job, accelerator) as video:
         _Decoder(outlet, job, Nv12Converter(), tell_refusal=accelerator is not None).run(video)
 
 

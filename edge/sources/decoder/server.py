@@ -7,14 +7,19 @@ decoders with it, when the other end of the socket FD is closed, by whatever dea
 import contextlib
 import gc
 import os
+import pkgutil
 import selectors
 import signal
 import socket
 import sys
+from importlib import import_module
 
+import av
+
+from edge.sources.base import SourceError
 from edge.sources.decoder import child
 from edge.sources.decoder.limits import end_with
-from edge.sources.decoder.messages import Exited, Started
+from edge.sources.decoder.messages import Exited, Started, pack_error
 
 
 def main() -> None:
@@ -22,6 +27,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the owner decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control = socket.socket(fileno=int(sys.argv[1]))
+    _import_what_comes_late()
     gc.freeze()
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, channel
     with selectors.DefaultSelector() as selector:
@@ -32,22 +38,51 @@ def main() -> None:
                     selector.unregister(key.fileobj)
                     _bury(key.fd, *children.pop(key.fd))
                     continue
-                _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-                if not descriptors:
+                message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+                if not message:
                     return  # the owner is gone; the kernel kills the children
-                pidfd, pid, channel = _fork(socket.socket(fileno=descriptors[0]))
+                if not descriptors:
+                    continue  # there is none free; the kernel has closed the channel, so that its reader knows
+                channel = socket.socket(fileno=descriptors[0])
+                try:
+                    pidfd, pid = _fork(channel)
+                except (OSError, MemoryError) as error:  # this camera's alone: all others go on
+                    _refuse(channel, error)
+                    continue
                 children[pidfd] = pid, channel
                 selector.register(pidfd, selectors.EVENT_READ)
                 with contextlib.suppress(OSError):
                     socket.send_fds(channel, [Started(pid).pack()], [pidfd])
 
 
-def _fork(channel: socket.socket) -> tuple[int, int, socket.socket]:
-    """Start a decoder on `channel`; returns a descriptor of the process, its id, and the channel."""
+def _import_what_comes_late() -> None:
+    """A decoder that is sealed opens no file, so none of a module that would be imported at its first use."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.startswith("av.__"):
+            with contextlib.suppress(ImportError):
+                import_module(module.name)
+    "a".encode("idna")
+
+
+def _refuse(channel: socket.socket, error: Exception) -> None:
+    """Say why no decoder was started, and hang up."""
+    why = (isinstance(error, OSError) and error.strerror) or "no memory"
+    with channel, contextlib.suppress(OSError):
+        failure = SourceError("decoder_crashed", f"the system starts no more processes ({why})")
+        channel.send(pack_error(failure), socket.MSG_DONTWAIT)
+
+
+def _fork(channel: socket.socket) -> tuple[int, int]:
+    """Start a decoder on `channel`; returns a descriptor of the process and its id. Raises OSError, leaving none."""
     server_pid = os.getpid()
     pid = os.fork()
     if pid:
-        return os.pidfd_open(pid), pid, channel
+        try:
+            return os.pidfd_open(pid), pid
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
     code = 1
     try:
         end_with(server_pid)

@@ -10,6 +10,7 @@ import selectors
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -27,9 +28,20 @@ CHUNK = 1 << 16
 class Relay:
     """One connection; a context manager. `url` is what FFmpeg opens; `failure` is why the camera was cut off, if so."""
 
-    def __init__(self, url: CameraUrl, settings: SourceSettings, mark: bytes | None = None) -> None:
-        """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError."""
+    def __init__(
+        self,
+        url: CameraUrl,
+        settings: SourceSettings,
+        mark: bytes | None = None,
+        on_connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError.
+
+        `on_connected`: called once FFmpeg is connected, too, and before a byte of the camera is read, TLS's included.
+        """
         self.failure: SourceError | None = None
+        self._url, self._settings, self._on_connected = url, settings, on_connected
+        self._tls = _tls(settings) if url.scheme == "rtsps" else None  # reads files
         self._camera = _connect(url, settings)
         self._gate, self._mark = ReplyGate(url), mark
         self._marks: EndMarks | None = None
@@ -57,14 +69,18 @@ class Relay:
             ffmpeg, _ = self._listener.accept()
             self._listener.close()
             with ffmpeg:
+                self._on_connected()
                 ffmpeg.settimeout(None)  # FFmpeg reads when its reader does; `close` ends the wait
                 try:
+                    if self._tls is not None:
+                        self._secure(self._tls)
                     self._pass_on(ffmpeg)
                 except SourceError as error:
                     self.failure = error
 
     def _pass_on(self, ffmpeg: socket.socket) -> None:
         """Carry bytes both ways until one side hangs up. Raises SourceError, OSError."""
+        self._camera.settimeout(self._settings.connect_timeout_s + self._settings.stall_timeout_s)  # of a hung record
         with selectors.DefaultSelector() as selector:
             for side in (ffmpeg, self._camera):
                 selector.register(side, selectors.EVENT_READ)
@@ -84,6 +100,22 @@ class Relay:
                         return
                     if reply:
                         ffmpeg.sendall(self._passes(reply))
+
+    def _secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on. Raises SourceError."""
+        url, host = self._url, self._url.host.strip("[]")
+        try:
+            camera = context.wrap_socket(self._camera, server_hostname=host, do_handshake_on_connect=False)
+            self._camera = camera
+            camera.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            remedy = "give its certificate as ca_file, or set tls_verify to false"
+            told = f"{url}: certificate not trusted ({error.verify_message}); {remedy}"
+            raise SourceError("tls_certificate", told) from None
+        except ssl.SSLError:
+            raise SourceError("tls_handshake", f"{url} does not speak TLS on this port; try rtsp://") from None
+        except OSError:
+            raise SourceError("tls_handshake", f"{url} does not answer TLS on this port; try rtsp://") from None
 
     def _open(self) -> bytes:
         """The session is set up: what follows is media; returns what was held back."""
@@ -120,24 +152,12 @@ def _connect(url: CameraUrl, settings: SourceSettings) -> socket.socket:
             failure = error
             continue
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        camera = _secure(plain, host, url, settings) if url.scheme == "rtsps" else plain
-        camera.settimeout(settings.connect_timeout_s + settings.stall_timeout_s)  # a hung TLS record ends, too
-        return camera
+        return plain
     raise failure or SourceError("connection_failed", f"{url}: the name has no address")
 
 
-def _secure(plain: socket.socket, host: str, url: CameraUrl, settings: SourceSettings) -> ssl.SSLSocket:
+def _tls(settings: SourceSettings) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=settings.ca_file)
     if not settings.tls_verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        return context.wrap_socket(plain, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        remedy = "give its certificate as ca_file, or set tls_verify to false"
-        failure = SourceError("tls_certificate", f"{url}: certificate not trusted ({error.verify_message}); {remedy}")
-    except ssl.SSLError:
-        failure = SourceError("tls_handshake", f"{url} does not speak TLS on this port; try rtsp://")
-    except OSError:
-        failure = SourceError("tls_handshake", f"{url} does not answer TLS on this port; try rtsp://")
-    plain.close()
-    raise failure
+    return context

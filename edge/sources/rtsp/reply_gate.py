@@ -4,6 +4,7 @@ import re
 
 from edge.sources.base import SourceError
 from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.rtsp.description import admitted
 
 LONGEST_HEAD = 1 << 14
 LONGEST_BODY = 1 << 18
@@ -24,7 +25,7 @@ class ReplyGate:
         self._held = b""
         self._open = False
         self.description = b""
-        """What the camera says of its media (SDP); empty before it has."""
+        """What FFmpeg is told of the camera's media (SDP); empty before it is."""
 
     def open(self) -> bytes:
         """Let everything pass from now on; returns what was held back."""
@@ -33,7 +34,10 @@ class ReplyGate:
         return held
 
     def passes(self, received: bytes) -> bytes:
-        """The bytes that FFmpeg may have by now. Raises SourceError for a redirect and for what is no RTSP."""
+        """The bytes that FFmpeg may have by now.
+
+        Raises SourceError for a redirect, for what is no RTSP, and for codecs that are not decoded here.
+        """
         if self._open:
             return received
         self._held += received
@@ -64,8 +68,9 @@ class ReplyGate:
         if len(self._held) < stop:
             return None
         body, self._held = self._held[end.end() : stop], self._held[stop:]
-        if body.startswith(b"v="):
-            self.description = body
+        if body:
+            body = self.description = admitted(body, str(self._url))
+            lines = [line for line in lines if not LENGTH.match(line)] + [b"Content-Length: %d" % len(body)]
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     def _take_media(self) -> bytes | None:
