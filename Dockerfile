@@ -35,7 +35,7 @@ ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 
     ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state
 EXPOSE 8000
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "service.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "service.doctor.healthcheck"]
 CMD ["python", "-m", "service"]
 
 FROM ${GPU_BASE} AS gpu
@@ -53,7 +53,7 @@ ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state ATTTRACK_PLANS_DIR=/plans ATTTRACK_BUILD_PLANS=off
 EXPOSE 8000
 USER 10001:10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "service.healthcheck"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "service.doctor.healthcheck"]
 CMD ["python", "-m", "service"]
 
 FROM gpu AS planner

@@ -46,7 +46,7 @@ COLOURS: Mapping[str, str] = {
 
 def has_period(arm: Arm) -> bool:
     """Whether K means anything to it."""
-    return arm == "predicted" or MODES[arm].policy is KeyframeSchedule
+    return arm == "predicted" or MODES[arm].schedule is KeyframeSchedule
 
 
 def mode_of(arm: Arm) -> Mode:

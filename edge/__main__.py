@@ -56,7 +56,8 @@ def _track(options: argparse.Namespace) -> SourceState:
     """The journey of every frame: source, pipeline, text, picture. How the source ended."""
     outputs = {"--output": options.output} | ({"--video": options.video} if options.video else {})
     check_outputs(options.source, outputs)
-    settings = PipelineSettings(LaneSettings(options.k, options.mode, options.threshold), max_lanes=1)
+    lane = LaneSettings(options.k, options.mode, options.threshold, student_every=options.student_every)
+    settings = PipelineSettings(lane, max_lanes=1)
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
@@ -146,6 +147,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--video", type=Path, metavar="MP4", help="annotated video to write, .mp4 or .webm")
     lane = LaneSettings()
     parser.add_argument("--k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)")
+    parser.add_argument(
+        "--student-every",
+        type=int,
+        default=lane.student_every,
+        metavar="S",
+        help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
+    )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
         "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"

@@ -21,7 +21,7 @@ from service.store import StoreError
 NOT_STARTED, BAD_MODELS, BAD_STATE = 1, 3, 4
 
 COMMANDS = {
-    "config": "service.config_command",
+    "config": "service.configuration",
     "keys": "service.auth.command",
     "doctor": "service.doctor.command",
 }

@@ -1,16 +1,19 @@
-"""How settings come together: flags, then environment, then file, then defaults."""
+"""How settings come together: flags, then environment, then file, then defaults; and `config`, which shows them."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, NoReturn
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
 
-from service.settings import Settings
-from service.settings_file import near_miss, read_settings_file
+from service.logs import redacted
+from service.settings import Settings, near_miss, read_settings_file
+from service.sinks.sinks import open_sink
 
 PROGRAM = "python -m service"
 EXAMPLES = f"""\
@@ -64,14 +67,20 @@ def gather(arguments: Sequence[str]) -> Settings:
     flags: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
         Settings, root_parser=parser, cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True
     )
-    return CliApp.run(Settings, cli_args=list(arguments), cli_settings_source=flags)
+    settings = CliApp.run(Settings, cli_args=list(arguments), cli_settings_source=flags)
+    for url in settings.sinks:
+        try:
+            open_sink(url.get_secret_value())
+        except ValueError as error:
+            raise SettingsError(f"sinks: {error}") from None
+    return settings
 
 
 def origins(settings: Settings, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Origin]:
     """Return where each setting came from; `settings` are those that `arguments` and `environment` made."""
     flags = {argument.partition("=")[0] for argument in arguments}
     variables = {name.upper() for name in environment}
-    in_file = set(read_settings_file(settings.config, Settings.model_fields)) if settings.config else set()
+    in_file = set(read_settings_file(settings.config)) if settings.config else set()
     return {
         name: "flag"
         if flags & set(_flags(name))
@@ -109,3 +118,53 @@ def _flags(name: str) -> tuple[str, ...]:
     """'media_dir' -> ('--media-dir', '--no-media-dir')."""
     kebab = name.replace("_", "-")
     return (f"--{kebab}", f"--no-{kebab}") if len(name) > 1 else (f"-{name}",)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit code: 0 fine, 2 bad settings."""
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} config",
+        description="check: say whether the settings are right. show: print them as a settings file, with where each "
+        "came from. schema: print the JSON Schema of the file.",
+        epilog="Flags of the service may follow, such as --config FILE.",
+    )
+    parser.add_argument("what", choices=["check", "show", "schema"])
+    chosen, flags = parser.parse_known_args(arguments)
+    if chosen.what == "schema":
+        print(json.dumps(file_schema(), indent=2))
+        return 0
+    settings = read_settings(flags)
+    if chosen.what == "show":
+        print(show(settings, flags))
+    else:
+        print(f"the settings are right{f'; file: {settings.config}' if settings.config else ''}")
+    return 0
+
+
+def file_schema() -> dict[str, object]:
+    """Return the JSON Schema of a settings file."""
+    schema = Settings.model_json_schema()
+    schema["properties"].pop("config")
+    return schema
+
+
+def show(settings: Settings, flags: Sequence[str]) -> str:
+    """Return all settings as TOML, each with its origin; secrets are shown as ***."""
+    origin = origins(settings, flags, os.environ)
+    lines = ["# flag before environment before file before default"]
+    for name in Settings.model_fields:
+        if name != "config":
+            value = getattr(settings, name)
+            line = f"# {name} is not set" if value is None else f"{name} = {_toml(value)}"
+            lines.append(f"{line}  # {origin[name]}")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return '"***"'
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, str | Path):
+        return json.dumps(redacted(str(value)))  # a JSON string is a TOML string
+    return str(value).lower()

@@ -1,40 +1,37 @@
 """The scenes of `--demo`: three drawn cameras that two cores can follow while a browser shows them."""
 
-from service.stream_schema import NewStream
+from typing import Any
 
-SCENES = tuple(
-    NewStream.model_validate(scene)
-    for scene in (
-        {
-            "id": "near",
-            "name": "Near",
-            "note": "A few people close by, who hide one another as they pass.",
-            "url": "synthetic://?view=near&people=8&seed=3&width=960&height=540&fps=12&patient=1",
-            "zones": [
-                {
-                    "id": "square",
-                    "name": "Square",
-                    "type": "polygon",
-                    "points": [[0.3, 0.66], [0.72, 0.66], [0.82, 0.98], [0.2, 0.98]],
-                }
-            ],
-            "stills_days": 1,
-        },
-        {
-            "id": "crowd",
-            "name": "Far and crowded",
-            "note": "Many small people on a wide square, seen from a roof.",
-            "url": "synthetic://?view=far&people=24&seed=5&width=960&height=540&fps=6&patient=1",
-            "zones": [{"id": "middle", "name": "Middle", "type": "line", "points": [[0.5, 0.45], [0.5, 1.0]]}],
-        },
-        {
-            "id": "fast",
-            "name": "Fast",
-            "note": "Runners at 10 frames a second: each is far from where the last frame had them.",
-            "url": "synthetic://?view=fast&people=10&seed=11&width=960&height=540&fps=10&patient=1",
-            "k": 4,
-            "zones": [{"id": "finish", "name": "Finish", "type": "line", "points": [[0.75, 0.4], [0.75, 1.0]]}],
-        },
-    )
+SCENES: tuple[dict[str, Any], ...] = (
+    {
+        "id": "near",
+        "name": "Near",
+        "note": "A few people close by, who hide one another as they pass.",
+        "url": "synthetic://?view=near&people=8&seed=3&width=960&height=540&fps=12&patient=1",
+        "zones": [
+            {
+                "id": "square",
+                "name": "Square",
+                "type": "polygon",
+                "points": [[0.3, 0.66], [0.72, 0.66], [0.82, 0.98], [0.2, 0.98]],
+            }
+        ],
+        "stills_days": 1,
+    },
+    {
+        "id": "crowd",
+        "name": "Far and crowded",
+        "note": "Many small people on a wide square, seen from a roof.",
+        "url": "synthetic://?view=far&people=24&seed=5&width=960&height=540&fps=6&patient=1",
+        "zones": [{"id": "middle", "name": "Middle", "type": "line", "points": [[0.5, 0.45], [0.5, 1.0]]}],
+    },
+    {
+        "id": "fast",
+        "name": "Fast",
+        "note": "Runners at 10 frames a second: each is far from where the last frame had them.",
+        "url": "synthetic://?view=fast&people=10&seed=11&width=960&height=540&fps=10&patient=1",
+        "k": 4,
+        "zones": [{"id": "finish", "name": "Finish", "type": "line", "points": [[0.75, 0.4], [0.75, 1.0]]}],
+    },
 )
-"""Patient: where the machine is slower than that, the scenes play slower, and no frame is dropped."""
+"""Bodies for POST /streams. Patient: on a slower machine the scenes play slower, and no frame is dropped."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from edge.sources.decoding import ON_CPU, choose_decoding
+from service.demo import SCENES
 from service.logs import fields
 from service.metrics import Metrics
 from service.readiness import Progress, Readiness
@@ -13,9 +14,11 @@ from service.sinks.sinks import Sinks
 from service.store import Store
 from service.streams.gauges import Gauges
 from service.streams.registry import StreamRegistry
+from service.streams.schema import NewStream
 from service.streams.spec import StreamSpec
 from service.streams.stream import Stream
 from service.streams.worker import Pipeline, Worker
+from service.timeline.archive import FILE_NAME as ARCHIVE
 from service.timeline.timeline import Timeline, TimelineSettings
 from service.tracks.hub import HubSettings, TrackHub
 from service.tracks.video import VideoFeed, VideoSettings
@@ -45,9 +48,8 @@ class Runtime:
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
         self.sinks: Sinks
-        self.timeline = Timeline(
-            settings.timeline_path, TimelineSettings(settings.timeline_days, settings.stills_mb * 1e6)
-        )
+        beside = settings.store_path and settings.store_path.with_name(ARCHIVE)
+        self.timeline = Timeline(beside, TimelineSettings(settings.timeline_days, settings.stills_mb * 1e6))
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
         self._stored = False
@@ -77,7 +79,7 @@ class Runtime:
         try:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
-            await self.registry.begin(self.settings.start_cameras)
+            await self.registry.begin(first_cameras(self.settings))
         except Exception as error:  # whatever it is, the server ends with it: see `failure`
             self.failure = error
             self.readiness.report("load_failed", str(error))
@@ -128,6 +130,12 @@ class Runtime:
             self.timeline.of(spec.id),
             lambda: self.decoding,
         )
+
+
+def first_cameras(settings: Settings) -> list[NewStream]:
+    """Streams to begin with, by ids that are the same at every start."""
+    cameras = [NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(settings.cameras, start=1)]
+    return [*map(NewStream.model_validate, SCENES), *cameras] if settings.demo else cameras
 
 
 def _hub_settings(settings: Settings) -> HubSettings:

@@ -3,24 +3,30 @@
 import ipaddress
 import os
 import re
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, CliSuppress, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    CliSuppress,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from edge.pipeline.config import LaneSettings
 from edge.sources.decoding import Wanted
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
-from service.demo import SCENES
 from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
-from service.settings_file import SettingsFile
-from service.sinks.sinks import open_sink
 from service.store import FILE_NAME
-from service.stream_schema import NewStream
-from service.timeline.archive import FILE_NAME as TIMELINE_FILE
 
 Scheme = Literal["rtsp", "rtsps", "synthetic"]
 SHORTEST_KEY = 32
@@ -154,13 +160,6 @@ class Settings(BaseSettings):
         """A comma ends a URL only where another one follows; there may be lists inside."""
         return [url for url in re.split(r",(?=[a-z+]+://)", value) if url] if isinstance(value, str) else value
 
-    @field_validator("sinks")
-    @classmethod
-    def _are_sinks(cls, value: list[SecretStr]) -> list[SecretStr]:
-        for url in value:
-            open_sink(url.get_secret_value())
-        return value
-
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, value: list[str]) -> list[str]:
@@ -209,11 +208,6 @@ class Settings(BaseSettings):
         return (self.state_dir or Path(home) / "atttrack") / FILE_NAME
 
     @property
-    def timeline_path(self) -> Path | None:
-        """The file for `service.timeline.archive.Archive`, beside that of the store; None: memory alone."""
-        return self.store_path and self.store_path.with_name(TIMELINE_FILE)
-
-    @property
     def input_size(self) -> tuple[int, int]:
         """(width, height) of the network input."""
         width, height = self.size.split("x")
@@ -240,11 +234,37 @@ class Settings(BaseSettings):
             return self.api_key_file.read_text().strip()
         return self.api_key.get_secret_value() if self.api_key else None
 
-    @property
-    def start_cameras(self) -> list[NewStream]:
-        """Streams to begin with, by ids that are the same at every start."""
-        scenes = SCENES if self.demo else ()
-        return [
-            *scenes,
-            *(NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(self.cameras, start=1)),
-        ]
+
+class SettingsFile(PydanticBaseSettingsSource):
+    """Settings from the TOML file that --config or ATTTRACK_CONFIG names; after flags and environment."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the file sets; nothing where no file is named. Raises SettingsError with one line per mistake."""
+        path = self.current_state.get("config")
+        return {} if path is None else read_settings_file(Path(path))
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """One field, as the base wants; `__call__` returns all at once and does not ask here."""
+        return self().get(field_name), field_name, False
+
+
+def read_settings_file(path: Path) -> dict[str, Any]:
+    """Return the settings of a TOML file. Raises SettingsError with one line per mistake."""
+    if not path.is_file():
+        raise SettingsError(f"cannot read the settings file {path}: there is no such file")
+    try:
+        values: dict[str, Any] = TomlConfigSettingsSource(Settings, path).toml_data
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from None
+    except ValueError as error:  # broken TOML, or no text at all
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+    allowed = sorted(set(Settings.model_fields) - {"config"})
+    if unknown := [name for name in values if name not in allowed]:
+        raise SettingsError("\n".join(f"{path}: there is no setting {near_miss(name, allowed)}" for name in unknown))
+    return values
+
+
+def near_miss(name: str, known: Collection[str], prefix: str = "") -> str:
+    """Return "'prot'; did you mean 'port'?", or the name alone where nothing is like it."""
+    close = get_close_matches(name, known, n=1)
+    return f"'{prefix}{name}'" + (f"; did you mean '{prefix}{close[0]}'?" if close else "")

@@ -79,7 +79,7 @@ MIGRATIONS: tuple[str, ...] = (
 """Number n, counted from 1, leads from schema n - 1 to schema n. Append; never change one that was released."""
 
 
-class StoreError(Exception):
+class StoreError(OSError):
     """The file cannot be used; the message says which one and what to do, and has no secret in it."""
 
 

@@ -54,6 +54,7 @@ class CrowdPipeline:
             states=np.full(people, TrackState.CONFIRMED, np.uint8),
             velocities=self._velocities,
             ages_s=np.full(people, 12.345, np.float32),
+            unseen_s=np.zeros(people, np.float32),
             detection=np.arange(people, dtype=np.int32),
         )
         return [TrackedFrame(lane_id, frame, tracks, "student", 2) for lane_id, frame in in_flight.items()]

@@ -35,6 +35,15 @@ class LaneSettings:
             "reset: a new epoch begins, with new ids."
         ),
     )
+    student_every: int = field(
+        default=1,
+        metadata=_told(
+            "Between keyframes the student sees every so many frames and nobody the rest, whose boxes are predicted. "
+            "1: all of them; k or more: none.",
+            1,
+            1000,
+        ),
+    )
 
     def __post_init__(self) -> None:
         types = get_type_hints(LaneSettings)

@@ -32,7 +32,7 @@ def stand_still(detections: Detections, tracks: Tracks, letterbox: Letterbox) ->
 
 
 class HeatmapMemory:
-    """The last keyframe of one lane. Its buffers are allocated once; the owner map is drawn once per keyframe.
+    """The last keyframe of one lane. Buffers are allocated once; the owner map is drawn when a prior first needs it.
 
     There is room for two heatmaps: a new one is put aside as soon as the teacher has it, while priors still come from
     the old one, and takes its place when the tracker has said how the objects move.
@@ -45,6 +45,7 @@ class HeatmapMemory:
         self._owners = device.empty(cells, np.int32)
         self._objects = Objects.none()
         self._time_s = 0.0
+        self._undrawn: CudaStream | None = None  # where the owner map has to be drawn; None where it has been
         self._put_aside = self._shown = 0
 
     def put_aside(self, heatmap: Array, cuda_stream: CudaStream) -> int:
@@ -61,14 +62,16 @@ class HeatmapMemory:
 
         cuda_stream: the student's, on which priors are made; it must wait for the heatmap.
         """
-        self._shown, self._objects, self._time_s = slot, objects, time_s
-        centres = np.floor(objects.centres).astype(np.int32)
-        self._ops.own(centres, objects.radii, self._owners, cuda_stream)
+        self._shown, self._objects, self._time_s, self._undrawn = slot, objects, time_s, cuda_stream
 
     def prior(self, time_s: float) -> MovedHeatmap:
         """How the kept heatmap looks at `time_s`; only after `keep`.
 
         Velocities are those of the keyframe; time never runs backwards.
         """
+        if self._undrawn is not None:
+            centres = np.floor(self._objects.centres).astype(np.int32)
+            self._ops.own(centres, self._objects.radii, self._owners, self._undrawn)
+            self._undrawn = None
         elapsed_s = max(0.0, time_s - self._time_s)
         return MovedHeatmap(self._heatmaps[self._shown], self._owners, self._objects.shifts(elapsed_s))

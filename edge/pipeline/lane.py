@@ -7,7 +7,7 @@ from edge.ops.letterbox import Letterbox
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.modes import NetworkName
-from edge.pipeline.schedule import LaneState
+from edge.pipeline.schedule import Kind, LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Tracker
@@ -30,7 +30,7 @@ class Lane:
     frames_since_teacher: int | None = None
     """0 on a keyframe; None before the first, and after a reconnect or a change of the picture's size."""
     _teacher_time_s: float = 0.0
-    _last_time_s: float | None = None
+    _look_time_s: float | None = None  # of the frame that a network saw last
     _fitted_session: int = 0
     _tracked_session: int = 0
 
@@ -48,13 +48,15 @@ class Lane:
     def state(self, frame: Frame) -> LaneState:
         """What the schedule sees of this lane before `frame`."""
         if self.frames_since_teacher is None:
-            return LaneState(self.lane_id, self.settings.k, None, None)
+            return LaneState(self.lane_id, self.settings.k, None, None, self.settings.student_every)
         since_s = frame.time_s - self._teacher_time_s
-        return LaneState(self.lane_id, self.settings.k, self.frames_since_teacher + 1, since_s)
+        return LaneState(
+            self.lane_id, self.settings.k, self.frames_since_teacher + 1, since_s, self.settings.student_every
+        )
 
-    def begin(self, frame: Frame, keyframe: bool) -> None:
+    def begin(self, frame: Frame, kind: Kind) -> None:
         """Count the frame."""
-        if keyframe:
+        if kind == "teacher":
             self.frames_since_teacher = 0
             self._teacher_time_s = frame.time_s
         elif self.frames_since_teacher is not None:
@@ -67,13 +69,21 @@ class Lane:
     def associate(
         self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
     ) -> Tracks:
-        """Feed the tracker with the time since the last frame; a clock that jumps back counts as none."""
-        dt_s = 0.0 if self._last_time_s is None else max(0.0, frame.time_s - self._last_time_s)
-        self.discontinuity = frame.session != self._tracked_session and self._last_time_s is not None
-        self._last_time_s, self._tracked_session = frame.time_s, frame.session
+        """Feed the tracker with the time since the last look; a clock that jumps back counts as none."""
+        dt_s = self._since_look_s(frame)
+        self.discontinuity = frame.session != self._tracked_session and self._look_time_s is not None
+        self._look_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
         return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
+
+    def predict(self, frame: Frame) -> Tracks:
+        """The people of the last look where they should be in `frame`, which nobody sees."""
+        self.discontinuity = False
+        return self.tracker.predict_boxes(self._since_look_s(frame))
+
+    def _since_look_s(self, frame: Frame) -> float:
+        return 0.0 if self._look_time_s is None else max(0.0, frame.time_s - self._look_time_s)
 
     def _start_anew(self, gap_s: float) -> None:
         """The source was away for `gap_s`: what becomes of the identities."""

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from edge.pipeline.heatmap_memory import Motion, follow_tracks, stand_still
-from edge.pipeline.schedule import EveryFrame, KeyframePolicy, KeyframeSchedule, NoFrame
+from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, NoFrame, Schedule
 
 Mode = Literal["teacher", "student", "naive", "no-update", "atttrack"]
 NetworkName = Literal["teacher", "student", "plain"]
@@ -19,17 +19,17 @@ class ModePlan:
 
     about: str
     """One line for people."""
-    policy: type[KeyframePolicy]
-    """Which frames are keyframes; lanes whose modes have the same one share it."""
+    schedule: type[Schedule]
+    """Who sees which frame; lanes whose modes have the same one share it."""
     student: Literal["student", "plain"] | None
-    """The network of all other frames."""
+    """The network of the frames between keyframes."""
     motion: Motion | None
     """How the heatmap moves; None where nothing is kept of it."""
 
     @property
     def networks(self) -> tuple[NetworkName, ...]:
         """What must be loaded."""
-        teacher: tuple[NetworkName, ...] = () if self.policy is NoFrame else ("teacher",)
+        teacher: tuple[NetworkName, ...] = () if self.schedule is NoFrame else ("teacher",)
         return teacher if self.student is None else (*teacher, self.student)
 
 

@@ -22,7 +22,7 @@ Teacher and students have a cuda_stream each and run side by side. What a second
   `submit` first does the host's part of its share, and waits for that teacher, but for no other work. Whoever leaves
   such lanes out of the tick never waits there.
 - Every frame of a lane goes to its tracker in the order of submission: ticks are collected in order, and the shares of
-  one tick have no lane in common.
+  one tick have no lane in common. A frame that nobody sees is no work for the device; its share waits its turn.
 - A keyframe's heatmap is put aside on the teacher's cuda_stream behind the results that go to the host; the students'
   cuda_stream waits for it before the first prior. It takes the slot of the keyframe before the last: by then all
   frames between those two have been collected.
@@ -40,12 +40,13 @@ from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from edge.pipeline.network import Network
-from edge.pipeline.schedule import KeyframePolicy, LaneState
+from edge.pipeline.schedule import Kind as Kind
+from edge.pipeline.schedule import Schedule
 from edge.pipeline.tick import InFlight, Share, Ticket
-from edge.pipeline.tick import Kind as Kind
 from edge.pipeline.tick import TrackedFrame as TrackedFrame  # what comes out, so at hand where it does
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
+from edge.tracking.detections import Tracks
 from edge.tracking.tracker import Tracker
 
 
@@ -79,9 +80,7 @@ class TrackingPipeline:
             for name, engine in backend.engines.items()
         }
         self.signature = next(iter(backend.engines.values())).signature
-        self._policies: dict[type[KeyframePolicy], KeyframePolicy] = {
-            plan.policy: plan.policy() for plan in MODES.values()
-        }
+        self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
         self._lanes: dict[str, Lane] = {}
         self._in_flight: deque[InFlight] = deque()
 
@@ -121,7 +120,7 @@ class TrackingPipeline:
         lane = self._lane(lane_id)
         self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
         del self._lanes[lane_id]
-        self._policy(lane).forget(lane_id)
+        self._schedule(lane).forget(lane_id)
 
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None:
         """Hold to other settings from a lane's next frame on, which is a keyframe where the mode changes to one that
@@ -132,7 +131,7 @@ class TrackingPipeline:
         self._check_mode(settings.mode)
         lane = self._lane(lane_id)
         if settings.mode != lane.settings.mode:
-            self._policy(lane).forget(lane_id)
+            self._schedule(lane).forget(lane_id)
             lane.frames_since_teacher = None
         lane.settings = settings
 
@@ -149,7 +148,7 @@ class TrackingPipeline:
             batches = self._split(lanes, frames)
             turn = self._free_turn()
             # The teacher first: it works on while the host does what the students' priors need.
-            shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key="teacher".__ne__)]
+            shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key=_after_teacher)]
         tick = InFlight(tuple(frames), shares)
         self._in_flight.append(tick)
         return tick
@@ -165,38 +164,40 @@ class TrackingPipeline:
         self._in_flight.popleft()
         tracked: dict[str, TrackedFrame] = {}
         with self._restarting([ticket.lane for share in in_flight.shares for ticket in share.tickets]):
-            for share in reversed(in_flight.shares):  # the students first: the teacher takes longer
+            for share in reversed(in_flight.shares):  # the teacher last: it takes longest
                 tracked |= self._finish(share)
         return [tracked[lane_id] for lane_id in in_flight.order if lane_id in tracked]
 
-    def _split(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[NetworkName, list[Ticket]]:
-        """Which lane's frame goes to which network; counts the frames."""
+    def _split(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[NetworkName | None, list[Ticket]]:
+        """Which lane's frame goes to which network, or to none; counts the frames."""
         for lane in lanes:
             lane.fit(frames[lane.lane_id])
-        keyframes = self._choose_keyframes([(lane, lane.state(frames[lane.lane_id])) for lane in lanes])
-        batches: dict[NetworkName, list[Ticket]] = {}
+        kinds = self._choose(lanes, frames)
+        batches: dict[NetworkName | None, list[Ticket]] = {}
         for lane in lanes:
-            network = "teacher" if lane.lane_id in keyframes else MODES[lane.settings.mode].student
-            assert network is not None, "a policy without students chooses every frame"  # noqa: S101
-            lane.begin(frames[lane.lane_id], network == "teacher")
-            batches.setdefault(network, []).append(Ticket.of(lane, frames[lane.lane_id]))
+            kind = kinds[lane.lane_id]
+            lane.begin(frames[lane.lane_id], kind)
+            seen: dict[Kind, NetworkName | None] = {"teacher": "teacher", "student": MODES[lane.settings.mode].student}
+            batches.setdefault(seen.get(kind), []).append(Ticket.of(lane, frames[lane.lane_id]))
         return batches
 
-    def _choose_keyframes(self, lanes: Sequence[tuple[Lane, LaneState]]) -> frozenset[str]:
-        """Each policy decides for the lanes whose modes have it."""
-        chosen = [
-            policy.select([state for lane, state in lanes if MODES[lane.settings.mode].policy is kind])
-            for kind, policy in self._policies.items()
-        ]
-        return frozenset[str]().union(*chosen)
+    def _choose(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[str, Kind]:
+        """Each schedule decides for the lanes whose modes have it."""
+        kinds: dict[str, Kind] = {}
+        for name, schedule in self._schedules.items():
+            theirs = [lane for lane in lanes if MODES[lane.settings.mode].schedule is name]
+            kinds |= schedule.choose([lane.state(frames[lane.lane_id]) for lane in theirs])
+        return kinds
 
     def _free_turn(self) -> int:
         """A result buffer that no tick in flight has."""
         taken = {share.turn for tick in self._in_flight for share in tick.shares}
         return next(turn for turn in range(self.depth) if turn not in taken)
 
-    def _enqueue(self, name: NetworkName, tickets: Sequence[Ticket], turn: int) -> Share:
-        """One network's part of a tick."""
+    def _enqueue(self, name: NetworkName | None, tickets: Sequence[Ticket], turn: int) -> Share:
+        """One network's part of a tick, or that of nobody."""
+        if name is None:
+            return Share(None, tickets, turn, None, {}, None)
         network, slots, heatmaps = self._networks[name], dict[str, int](), None
         if name == "student":
             self._finish_keyframes_of(tickets)
@@ -223,8 +224,9 @@ class TrackingPipeline:
         if share.tracked is None:
             tracked = share.tracked = dict[str, TrackedFrame]()
             with self._restarting([ticket.lane for ticket in share.tickets]):
-                with self.times.wait(len(share.tickets)):
-                    share.found.synchronize()
+                if share.found is not None:
+                    with self.times.wait(len(share.tickets)):
+                        share.found.synchronize()
                 if share.heatmaps is not None:
                     self._student_stream.wait(share.heatmaps)
                 for row, ticket in enumerate(share.tickets):
@@ -247,6 +249,8 @@ class TrackingPipeline:
         """The host's part for one lane, whose frame was image `row` of the batch."""
         lane, frame = ticket.lane, ticket.frame
         with self.times.association(1):
+            if share.network is None:
+                return self._tracked(ticket, lane.predict(frame), "predicted")
             least = lane.least_score(ticket.settings, share.network)
             detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
             tracks = lane.associate(detections, frame, ticket.settings, ticket.since_teacher > 0)
@@ -255,19 +259,23 @@ class TrackingPipeline:
             with self.times.keep(1):
                 objects = motion(detections, tracks, ticket.letterbox)
                 lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
+        return self._tracked(ticket, tracks, "teacher" if share.network == "teacher" else "student")
+
+    def _tracked(self, ticket: Ticket, tracks: Tracks, kind: Kind) -> TrackedFrame:
+        lane = ticket.lane
         return TrackedFrame(
             lane_id=lane.lane_id,
-            frame=frame,
+            frame=ticket.frame,
             tracks=tracks,
-            kind="teacher" if share.network == "teacher" else "student",
+            kind=kind,
             since_teacher=ticket.since_teacher,
             epoch=lane.epoch,
             discontinuity=lane.discontinuity,
             settings=ticket.settings,
         )
 
-    def _policy(self, lane: Lane) -> KeyframePolicy:
-        return self._policies[MODES[lane.settings.mode].policy]
+    def _schedule(self, lane: Lane) -> Schedule:
+        return self._schedules[MODES[lane.settings.mode].schedule]
 
     def _check_mode(self, mode: Mode) -> None:
         """Raise PipelineError unless lanes can run in `mode`."""
@@ -282,3 +290,7 @@ class TrackingPipeline:
         if lane_id not in self._lanes:
             raise PipelineError(f"no lane {lane_id!r}; there are {list(self._lanes)}")
         return self._lanes[lane_id]
+
+
+def _after_teacher(network: NetworkName | None) -> bool:
+    return network != "teacher"

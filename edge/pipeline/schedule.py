@@ -1,13 +1,16 @@
-"""Which frames the teacher sees."""
+"""Who sees which frame: teacher, student or nobody. Here are the rules that count frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+Kind = Literal["teacher", "student", "predicted"]
+"""Who sees a frame. predicted: nobody, its tracks are the motion model's; it costs no work on pixels at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """What a policy knows of a lane that has a frame in this tick."""
+    """What a schedule knows of a lane that has a frame in this tick."""
 
     lane_id: str
     k: int
@@ -16,15 +19,17 @@ class LaneState:
     """1 on the frame after a keyframe; None while the lane has no usable keyframe."""
     since_teacher_s: float | None
     """The same in seconds of the frames' own time."""
+    student_every: int = 1
+    """Between keyframes, the student sees every so many frames, counted from the keyframe; k or more: none."""
 
 
-class KeyframePolicy(Protocol):
-    """Chooses keyframes, tick by tick, with all lanes of the tick in view. May remember what it has chosen."""
+class Schedule(Protocol):
+    """Decides tick by tick, with all lanes of the tick in view. May remember what it has chosen."""
 
-    def select(self, lanes: Sequence[LaneState]) -> frozenset[str]:
-        """Ids of the lanes whose frame goes to the teacher.
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+        """Lane -> who sees its frame.
 
-        A lane without a usable keyframe must be among them wherever the student wants a prior.
+        A lane without a usable keyframe must get the teacher wherever the student wants a prior.
         """
         ...
 
@@ -36,9 +41,9 @@ class KeyframePolicy(Protocol):
 class EveryFrame:
     """Teacher only."""
 
-    def select(self, lanes: Sequence[LaneState]) -> frozenset[str]:
-        """All."""
-        return frozenset(lane.lane_id for lane in lanes)
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+        """The teacher for all."""
+        return {lane.lane_id: "teacher" for lane in lanes}
 
     def forget(self, lane_id: str) -> None:
         """Nothing is remembered."""
@@ -47,9 +52,9 @@ class EveryFrame:
 class NoFrame:
     """Student only."""
 
-    def select(self, lanes: Sequence[LaneState]) -> frozenset[str]:
-        """None."""
-        return frozenset()
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+        """The student for all."""
+        return {lane.lane_id: "student" for lane in lanes}
 
     def forget(self, lane_id: str) -> None:
         """Nothing is remembered."""
@@ -60,33 +65,34 @@ class KeyframeSchedule:
 
     A lane's first frame is a keyframe. Its second keyframe comes after K frames or fewer: in the tick in which the
     fewest other lanes have theirs, so that the teacher's work is spread evenly. From then on every K-th. A lane that is
-    alone has keyframes at 0, K, 2K and so on.
+    alone has keyframes at 0, K, 2K and so on. Of the frames between, the student sees every `student_every`-th.
     """
 
     def __init__(self) -> None:
         self._due: dict[str, tuple[int, int]] = {}  # lane -> (its frames until the next keyframe, k)
 
-    def select(self, lanes: Sequence[LaneState]) -> frozenset[str]:
-        """See `KeyframePolicy.select`."""
-        chosen = [lane.lane_id for lane in lanes if self._is_due(lane)]
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+        """See `Schedule.choose`."""
+        chosen: dict[str, Kind] = {lane.lane_id: self._kind(lane) for lane in lanes}
         for lane in lanes:
             if lane.frames_since_teacher is None:
-                chosen.append(lane.lane_id)
                 self._due[lane.lane_id] = (self._calmest(lane), lane.k)
-        return frozenset(chosen)
+        return chosen
 
     def forget(self, lane_id: str) -> None:
-        """See `KeyframePolicy.forget`."""
+        """See `Schedule.forget`."""
         self._due.pop(lane_id, None)
 
-    def _is_due(self, lane: LaneState) -> bool:
-        """Count this frame of a lane that has a keyframe already."""
+    def _kind(self, lane: LaneState) -> Kind:
+        """Count this frame."""
         if lane.frames_since_teacher is None:
-            return False
+            return "teacher"
         due, _ = self._due[lane.lane_id]
         due = min(due, lane.k) - 1  # a period shortened meanwhile holds at once
         self._due[lane.lane_id] = (due or lane.k, lane.k)
-        return due == 0
+        if due == 0:
+            return "teacher"
+        return "predicted" if lane.frames_since_teacher % lane.student_every else "student"
 
     def _calmest(self, new: LaneState) -> int:
         """The tick in 1..K from now in which the fewest other lanes have a keyframe; of several, the last."""

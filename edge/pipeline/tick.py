@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+import numpy as np
+
+from edge.arrays import I64, Bool
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.lane import Lane
 from edge.pipeline.modes import NetworkName
+from edge.pipeline.schedule import Kind
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
 from engines.device import Event
-
-Kind = Literal["teacher", "student", "predicted"]
-"""Who saw a frame; `predicted`: nobody, its tracks are the motion model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,15 @@ class TrackedFrame:
     """Whether this is the first frame after a reconnect."""
     settings: LaneSettings = field(default_factory=LaneSettings)
     """The lane's, as they held for this frame."""
+
+    def ended(self, ids: I64, epoch: int) -> Bool:
+        """(N,) whether the people `ids`, known until now and of `epoch`, are gone; a new epoch ends everybody.
+
+        It holds after lost frames, too, which nobody was told of: `Tracks.gone` names each one once.
+        """
+        if epoch != self.epoch or not len(ids):
+            return np.ones(len(ids), np.bool_)
+        return np.isin(ids, np.concatenate((self.tracks.ids, self.tracks.remembered)), invert=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +63,16 @@ class Ticket:
 
 @dataclass(slots=True)
 class Share:
-    """What one network got of a tick."""
+    """What one network got of a tick, or nobody."""
 
-    network: NetworkName
+    network: NetworkName | None
+    """None: nobody sees these frames."""
     tickets: Sequence[Ticket]
     """In the order of the batch."""
     turn: int
     """Which of the networks' result buffers this tick has."""
-    found: Event
-    """The results are on the host."""
+    found: Event | None
+    """The results are on the host; None where nothing is computed."""
     slots: Mapping[str, int]
     """Lane -> where in its memory the heatmap was put aside; of keyframes whose heatmap is wanted."""
     heatmaps: Event | None

@@ -1,12 +1,12 @@
-"""What a network saw in one frame (`Detections`) and what the tracker says of it (`Tracks`): structs of arrays."""
+"""What a network saw in one frame (`Detections`), what the tracker says of it (`Tracks`): structs of arrays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
-from edge.arrays import F32, I32, I64, U8
+from edge.arrays import F32, F64, I32, I64, U8
 
 
 class TrackState(IntEnum):
@@ -43,6 +43,27 @@ class Detections:
         )
 
 
+Why = Literal["unseen", "duplicate"]
+"""Why an identity ended. unseen: for longer than the tracker remembers; duplicate: it was another's second box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Identities that ended with a frame; their ids never come back. Who was seen last comes last."""
+
+    ids: I64  # (G,)
+    unseen_s: F64  # (G,) seconds since the last observation
+    whys: tuple[Why, ...] = ()  # G
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def nobody(cls) -> Self:
+        """No identity at all."""
+        return cls(np.zeros(0, np.int64), np.zeros(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Tracks:
     """The identities of one frame. Rows are ordered by id; arrays are the caller's to keep."""
@@ -53,7 +74,11 @@ class Tracks:
     states: U8  # (N,) TrackState
     velocities: F32  # (N, 2) centre's (x, y) velocity, source pixels per second; 0 until two observations
     ages_s: F32  # (N,) seconds since the first observation
+    unseen_s: F32  # (N,) seconds since the last observation, 0 where seen in this frame
     detection: I32  # (N,) row in this frame's Detections, -1 where the identity was not seen
+    gone: Gone = field(default_factory=Gone.nobody)  # who ended with this frame
+    remembered: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # (R,) other ids that may come back
+    clock_s: float = 0.0  # the tracker's own time, seconds from its first frame; never runs back
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,5 +93,6 @@ class Tracks:
             states=np.zeros(0, np.uint8),
             velocities=np.zeros((0, 2), np.float32),
             ages_s=np.zeros(0, np.float32),
+            unseen_s=np.zeros(0, np.float32),
             detection=np.zeros(0, np.int32),
         )

@@ -11,7 +11,7 @@ After an interruption of the stream (`Tracker.interrupt`), where motion says not
 to a newcomer goes to the absent person who looks like it, if there is one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from edge.arrays import F32, F64, I64, Bool
 from edge.tracking.assignment import assign
 from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
-from edge.tracking.detections import Detections, Tracks, TrackState
+from edge.tracking.detections import Detections, Gone, Tracks, TrackState, Why
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
 from edge.tracking.tracklets import Tracklets
@@ -90,6 +90,8 @@ class Tracker:
         self._absent = Tracklets.empty()
         """Who was known when the stream broke off and was not found again yet; their motion means nothing."""
         self._now_s = 0.0
+        self._ended: list[tuple[I64, F64, Why]] = []
+        """Ids and when they were last seen, since the last report of an update."""
         self._next_id = 1
         self._first_frame = True
 
@@ -115,7 +117,7 @@ class Tracker:
             self._start(match, seen)
         self._identify()
         self._forget()
-        return self._report(_CONFIRMED)
+        return replace(self._report(_CONFIRMED), gone=self._gone())
 
     def interrupt(self, gap_s: float) -> None:
         """Nothing was seen for `gap_s` seconds and the next update starts afresh, but for whom it knows by sight.
@@ -138,10 +140,13 @@ class Tracker:
     def predict_boxes(self, after_s: float) -> Tracks:
         """The people of the last `update`, moved on by `after_s` seconds: for a frame that no network saw.
 
-        The tracker itself does not change: the next update's `dt_s` still counts from the last update.
+        The tracker itself does not change: nobody is born, lost or forgotten, and the next update's `dt_s` still counts
+        from the last update.
         """
-        tracks = self._report(_CONFIRMED)
+        tracks = replace(self._report(_CONFIRMED), clock_s=self._now_s + after_s)
         tracks.xyxy[:] += np.tile(tracks.velocities, 2) * np.float32(after_s)
+        tracks.ages_s[:] += np.float32(after_s)
+        tracks.unseen_s[:] += np.float32(after_s)
         tracks.detection[:] = -1
         return tracks
 
@@ -152,6 +157,7 @@ class Tracker:
         _check_time("dt_s", dt_s)
         self._now_s += dt_s
         if dt_s > LONGEST_GAP_S:
+            self._keep(self._tracklets, np.zeros(len(self._tracklets), np.bool_), "unseen")
             self._tracklets = Tracklets.empty()
             self._first_frame = True
             return
@@ -260,7 +266,8 @@ class Tracker:
         tracklets = self._tracklets
         rows = ((tracklets.ids == 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
         if len(self._absent):
-            self._absent.keep(self._now_s - self._absent.last_seen_s <= self.settings.relink_s + TIME_TOLERANCE_S)
+            known = self._now_s - self._absent.last_seen_s <= self.settings.relink_s + TIME_TOLERANCE_S
+            self._keep(self._absent, known, "unseen")
             rows = self._relink(rows)
         tracklets.ids[rows] = np.arange(self._next_id, self._next_id + len(rows))
         self._next_id += len(rows)
@@ -284,25 +291,44 @@ class Tracker:
     def _forget(self) -> None:
         """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person."""
         tracklets = self._tracklets
-        unseen = tracklets.detection < 0
         too_long = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
-        kept = ~(unseen & (too_long | (tracklets.states == _TENTATIVE)))
-        self._drop_duplicates((~unseen).nonzero()[0], (unseen & kept).nonzero()[0], kept)
-        if not kept.all():
-            tracklets.keep(kept)
+        forgotten = (tracklets.detection < 0) & (too_long | (tracklets.states == _TENTATIVE))
+        self._keep(tracklets, ~forgotten, "unseen")
+        self._keep(tracklets, ~self._duplicates(), "duplicate")
 
-    def _drop_duplicates(self, seen: I64, lost: I64, kept: Bool) -> None:
-        """Clear `kept` for the shorter-lived of a seen and a lost track in one place; for the seen one if equal."""
-        if not len(seen) or not len(lost):
-            return
+    def _duplicates(self) -> Bool:
+        """(N,) the shorter-lived of a seen and a lost track in one place; the seen one if equal."""
         tracklets = self._tracklets
+        duplicates = np.zeros(len(tracklets), np.bool_)
+        seen, lost = (tracklets.detection >= 0).nonzero()[0], (tracklets.detection < 0).nonzero()[0]
+        if not len(seen) or not len(lost):
+            return duplicates
         boxes = xyah_to_xyxy(tracklets.motion[POSITION])
         pairs = (iou_cost(boxes[seen], boxes[lost]) < self.settings.duplicate_distance).nonzero()
         seen, lost = seen[pairs[0]], lost[pairs[1]]
         life_s = tracklets.last_seen_s - tracklets.first_seen_s
         seen_is_older = life_s[seen] > life_s[lost] + TIME_TOLERANCE_S
-        kept[lost[seen_is_older]] = False
-        kept[seen[~seen_is_older]] = False
+        duplicates[lost[seen_is_older]] = True
+        duplicates[seen[~seen_is_older]] = True
+        return duplicates
+
+    def _keep(self, tracklets: Tracklets, kept: Bool, why: Why) -> None:
+        """Forget the others; those who had an id are gone."""
+        if kept.all():
+            return
+        ended = ~kept & (tracklets.ids > 0)
+        self._ended.append((tracklets.ids[ended], tracklets.last_seen_s[ended], why))
+        tracklets.keep(kept)
+
+    def _gone(self) -> Gone:
+        """Who ended since the last update."""
+        if not self._ended:
+            return Gone.nobody()
+        ids, last_seen_s = (np.concatenate(column) for column in list(zip(*self._ended, strict=True))[:2])
+        whys = [why for ended, _, why in self._ended for _ in ended]
+        self._ended = []
+        order = np.argsort(last_seen_s, kind="stable")
+        return Gone(ids[order], self._now_s - last_seen_s[order], tuple(whys[row] for row in order))
 
     def _report(self, state: np.uint8) -> Tracks:
         """The tracks in `state` whose box is large and slim enough for a person."""
@@ -313,6 +339,8 @@ class Tracker:
         wanted &= aspect <= settings.widest_aspect
         rows = wanted.nonzero()[0]
         rows = rows[np.argsort(tracklets.ids[rows])]  # in order already, but for those found again
+        others = tracklets.ids > 0
+        others[rows] = False
         velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
         return Tracks(
             ids=tracklets.ids[rows],
@@ -321,7 +349,10 @@ class Tracker:
             states=tracklets.states[rows],
             velocities=velocities.astype(np.float32),
             ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
+            unseen_s=(self._now_s - tracklets.last_seen_s[rows]).astype(np.float32),
             detection=tracklets.detection[rows],
+            remembered=np.concatenate((tracklets.ids[others], self._absent.ids)),
+            clock_s=self._now_s,
         )
 
     def _smoothed(self, past: F32, present: F32) -> F32:

@@ -12,7 +12,7 @@ from service.auth.keys import ApiKey
 from service.errors import Conflict, documented
 from service.kept import kept
 from service.routes.dependencies import GuardDependency, Needs
-from service.stream_schema import StreamId
+from service.streams.schema import StreamId
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["keys"])

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from service.auth.caller import Caller
 from service.errors import Forbidden, Refused, documented
 from service.routes.dependencies import STARTED, Needs, RegistryDependency
-from service.stream_schema import NewStream, Phase, StreamList, StreamPatch, StreamView
 from service.streams.registry import StreamRegistry
+from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
 from service.streams.stream import Stream
 
 router = APIRouter(tags=["streams"])

@@ -10,7 +10,7 @@ from service.auth.caller import Caller
 from service.auth.tickets import LIFETIME_S
 from service.errors import Forbidden, documented, stream_not_found
 from service.routes.dependencies import GuardDependency, Needs
-from service.stream_schema import StreamId
+from service.streams.schema import StreamId
 
 router = APIRouter(tags=["keys"])
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.errors import documented
 from service.routes.dependencies import STARTED, Needs, RegistryDependency
-from service.stream_schema import StreamPatch
 from service.streams.registry import StreamRegistry
+from service.streams.schema import StreamPatch
 from service.zones.counts import Counts
 from service.zones.zone import Zones
 

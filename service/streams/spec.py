@@ -12,7 +12,7 @@ from edge.pipeline.config import LaneSettings
 from service.cameras.url_policy import Credentials
 from service.errors import Refused
 from service.lane_fields import LANE_FIELDS, as_fields, asked_of_lane
-from service.stream_schema import NewCredentials, NewStream, StreamPatch
+from service.streams.schema import NewCredentials, NewStream, StreamPatch
 from service.zones.zone import Zones
 
 

@@ -18,8 +18,8 @@ from service.cameras.url_policy import Address
 from service.lane_fields import as_fields
 from service.logs import fields
 from service.metrics import StreamMetrics
-from service.stream_schema import StateView, StatsView, StreamView
 from service.streams.overload import OverloadWatch
+from service.streams.schema import StateView, StatsView, StreamView
 from service.streams.spec import StreamSpec
 from service.streams.stats import StreamStats
 from service.streams.worker import Worker
@@ -142,7 +142,7 @@ class Stream:
         self.stats.record(age_s, len(tracked.tracks), tracked.frame.size)
         self._overload.record(age_s, self._dropped)
         self.metrics.frame(tracked, age_s)
-        zones = self.counter.observe(tracked, tracked.frame.time_s)
+        zones = self.counter.observe(tracked)
         events = self._events.observe(tracked, self.counter.events)
         self._recorder.record(tracked, self.counter.events, self.spec.zones, self.spec.stills_days, now)
         self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))

@@ -4,13 +4,13 @@ A person's update is the message itself. Events of zones come from `service.zone
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from edge.pipeline.pipeline import TrackedFrame
-from edge.tracking.tracker import TIME_TOLERANCE_S, TrackerSettings
+from edge.tracking.detections import Why
 from service.zones.counter import ZoneEvent
 
 Event = dict[str, object]
@@ -29,9 +29,13 @@ class NewEvent(_PersonEvent):
 
 
 class EndEvent(_PersonEvent):
-    """A person has not been seen for so long that the tracker has forgotten them."""
+    """A person is gone; this id never comes back."""
 
     type: Literal["end"]
+    why: Why | Literal["anew"] = Field(
+        description="unseen: for so long that the tracker has forgotten them. duplicate: the box was somebody else's "
+        "second one. anew: all identities started anew."
+    )
     last_seen: float = Field(description="`ts_capture` of the last message that had this person.")
 
 
@@ -68,48 +72,38 @@ _ORDER = ("discontinuity", "leave", "end", "new", "enter", "cross")
 class TrackEvents:
     """Tells which people of one stream are new and which are gone; feed it every frame, in order."""
 
-    def __init__(self, run: str, tracker: TrackerSettings | None = None) -> None:
+    def __init__(self, run: str) -> None:
         self._run = run
-        self._tracker = tracker or TrackerSettings()
         self._epoch = 1
-        self._present: dict[int, _Presence] = {}
-        self._now_s = 0.0
-        self._last_time_s: float | None = None
+        self._last_seen: dict[int, float] = {}
+        """`ts_capture` of the last message that had each person who is not gone yet."""
 
     def observe(self, tracked: TrackedFrame, of_zones: Sequence[ZoneEvent] = ()) -> list[Event]:
         """Return the events of this frame, those of its zones among them, in the order of `_ORDER`."""
-        self._advance(tracked.frame.time_s)
         events = [self._of_zone(event) for event in of_zones]
         if tracked.discontinuity:
             events.append({"type": "discontinuity", "epoch": tracked.epoch})
-        self._stay(tracked, events)
+        events += self._ends(tracked)
+        self._epoch = tracked.epoch
+        for identity in tracked.tracks.ids.tolist():
+            if identity not in self._last_seen:
+                events.append({"type": "new", **self._person(identity, self._epoch)})
+            self._last_seen[identity] = round(tracked.frame.captured_at_s, 6)
         return sorted(events, key=lambda event: _ORDER.index(str(event["type"])))
 
-    def _advance(self, time_s: float) -> None:
-        """Let time pass; a clock that jumps back stands still."""
-        self._now_s += 0.0 if self._last_time_s is None else max(0.0, time_s - self._last_time_s)
-        self._last_time_s = time_s
-
-    def _stay(self, tracked: TrackedFrame, events: list[Event]) -> None:
-        """Add the ends and news of this frame to `events`."""
-        if tracked.epoch != self._epoch:
-            self._end(list(self._present), events)
-            self._epoch = tracked.epoch
-        elif tracked.discontinuity:  # who was there before may yet be found again
-            for presence in self._present.values():
-                presence.ends_s = presence.seen_s + self._tracker.relink_s + 2 * TIME_TOLERANCE_S
-        seen = tracked.tracks.ids.tolist()
-        ends_s = self._now_s + self._tracker.lost_after_s + 2 * TIME_TOLERANCE_S
-        for identity in seen:
-            if identity not in self._present:
-                events.append({"type": "new", **self._person(identity, self._epoch)})
-            self._present[identity] = _Presence(tracked.frame.captured_at_s, self._now_s, ends_s)
-        self._end([one for one, presence in self._present.items() if presence.ends_s < self._now_s], events)
-
-    def _end(self, identities: list[int], events: list[Event]) -> None:
-        for identity in identities:
-            last_seen = round(self._present.pop(identity).seen_at_s, 6)
-            events.append({"type": "end", **self._person(identity, self._epoch), "last_seen": last_seen})
+    def _ends(self, tracked: TrackedFrame) -> list[Event]:
+        known = np.array(list(self._last_seen), np.int64)
+        gone = tracked.tracks.gone
+        whys = dict(zip(gone.ids.tolist(), gone.whys, strict=True))
+        return [
+            {
+                "type": "end",
+                **self._person(identity, self._epoch),
+                "why": whys.get(identity, "unseen") if tracked.epoch == self._epoch else "anew",
+                "last_seen": self._last_seen.pop(identity),
+            }
+            for identity in known[tracked.ended(known, self._epoch)].tolist()
+        ]
 
     def _of_zone(self, event: ZoneEvent) -> Event:
         told: Event = {"type": event.type, **self._person(event.track, event.epoch), "zone": event.zone}
@@ -121,14 +115,3 @@ class TrackEvents:
 
     def _person(self, identity: int, epoch: int) -> Event:
         return {"id": identity, "uid": f"{self._run}-{epoch}-{identity}"}
-
-
-@dataclass(slots=True)
-class _Presence:
-    """When a person was last seen, and until when they may come back."""
-
-    seen_at_s: float
-    """Unix time."""
-    seen_s: float
-    """Own clock, like `ends_s`."""
-    ends_s: float

@@ -40,6 +40,7 @@ class TrackItem(BaseModel):
     class_: Literal["person"] = Field(default="person", alias="class")
     state: StateName
     age: float = Field(description="Seconds since this person was first seen.")
+    unseen: float = Field(description="Seconds since a network saw this person; 0 where one did in this frame.")
     origin: Kind = Field(description="Who saw the box in this frame; predicted: nobody, it is the motion model's.")
     since_teacher: int = Field(description="Frames since the teacher last looked: 0 on a keyframe, -1 if it never did.")
     velocity: tuple[float, float] = Field(description="Of the box centre, source pixels per second.")
@@ -62,7 +63,7 @@ class TrackMessage(BaseModel):
     ts_out: float = Field(description="Unix time when the tracks were ready, seconds.")
     width: int = Field(description="Source picture, pixels.")
     height: int
-    kind: Kind = Field(description="Which network saw this frame.")
+    kind: Kind = Field(description="Which network saw this frame; predicted: none did.")
     tracks: list[TrackItem]
     events: list[AnyEvent] = Field(default_factory=list, description="What happened in this frame.")
     gap: int = Field(
@@ -136,6 +137,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
         _rounded(tracks.scores, 3),
         tracks.states.tolist(),
         _rounded(tracks.ages_s, 3),
+        _rounded(tracks.unseen_s, 3),
         tracks.detection.tolist(),
         _rounded(tracks.velocities, 1),
         [[]] * len(tracks) if zones is None else zones,
@@ -150,12 +152,13 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
             "class": "person",
             "state": _STATE_NAMES[state],
             "age": age,
+            "unseen": unseen,
             "origin": tracked.kind if detection >= 0 else "predicted",
             "since_teacher": tracked.since_teacher,
             "velocity": velocity,
             "zones": inside,
         }
-        for identity, xyxy, score, state, age, detection, velocity, inside in columns
+        for identity, xyxy, score, state, age, unseen, detection, velocity, inside in columns
     ]
 
 

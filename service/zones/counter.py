@@ -23,7 +23,6 @@ import numpy as np
 from edge.arrays import F32, F64, I64, Bool
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks
-from edge.tracking.tracker import TIME_TOLERANCE_S, TrackerSettings
 from service.kept import kept
 from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
 from service.zones.presence import Presence
@@ -63,19 +62,12 @@ class ZoneEvent:
 class ZoneCounter:
     """The zones of one stream. `observe` and `events` are for the device thread, the rest for any."""
 
-    def __init__(
-        self,
-        stream_id: str,
-        zones: Sequence[Polygon | Line],
-        store: CountStore,
-        tracker: TrackerSettings | None = None,
-    ) -> None:
+    def __init__(self, stream_id: str, zones: Sequence[Polygon | Line], store: CountStore) -> None:
         """Go on with the counts in `store`; who was inside then has left. Counts that make no sense are set aside."""
         self.events: list[ZoneEvent] = []
         """Of the frame last observed."""
         self._stream_id = stream_id
         self._store = store
-        self._tracker = tracker or TrackerSettings()
         self._lock = Lock()
         self._zones = tuple(zones)
         self._map = ZoneMap.of(zones)
@@ -86,18 +78,17 @@ class ZoneCounter:
             self._totals = Totals.of(zones)
         self._presence = Presence.empty(len(self._map.polygons), len(self._map.lines))
         self._now_s = 0.0
-        self._last_time_s: float | None = None
         self._epoch = 1
         self._resets = 0  # under way
 
-    def observe(self, tracked: TrackedFrame, time_s: float) -> list[list[str]]:
-        """Count one frame taken at `time_s` (the source's own clock); returns the ids of each track's polygons."""
+    def observe(self, tracked: TrackedFrame) -> list[list[str]]:
+        """Count one frame; returns the ids of each track's polygons."""
         with self._lock:
             self.events = []
             if not self._zones:
                 return [[] for _ in range(len(tracked.tracks))]
-            self._advance(tracked, time_s)
-            self._end((self._presence.ends_s < self._now_s).nonzero()[0])
+            self._end(tracked.ended(self._presence.ids, self._epoch))
+            self._now_s, self._epoch = tracked.tracks.clock_s, tracked.epoch
             seen = (tracked.tracks.detection >= 0).nonzero()[0]
             if len(seen):
                 self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], tracked.frame.size)
@@ -139,28 +130,16 @@ class ZoneCounter:
         with self._lock:
             return self._counts()
 
-    def _advance(self, tracked: TrackedFrame, time_s: float) -> None:
-        """Let time pass; a clock that jumps back stands still. Identities last as long as the tracker's do."""
-        self._now_s += 0.0 if self._last_time_s is None else max(0.0, time_s - self._last_time_s)
-        self._last_time_s = time_s
-        presence = self._presence
-        if tracked.epoch != self._epoch:
-            self._end(np.arange(len(presence)))
-            self._epoch = tracked.epoch
-        elif tracked.discontinuity:
-            presence.ends_s[:] = presence.seen_s + self._tracker.relink_s + 2 * TIME_TOLERANCE_S
-
-    def _end(self, rows: I64) -> None:
-        """Let the tracks in `rows` leave where they were last seen, and forget them."""
-        if not len(rows):
+    def _end(self, ended: Bool) -> None:
+        """Let the tracks where `ended` (N,) is True leave where they were last seen, and forget them."""
+        if not ended.any():
             return
         presence = self._presence
-        rows = rows[np.argsort(presence.ends_s[rows], kind="stable")]  # in the order of time, however rare frames are
+        rows = ended.nonzero()[0]
+        rows = rows[np.argsort(presence.seen_s[rows], kind="stable")]  # in the order of time, however rare frames are
         for row, column in np.argwhere(presence.inside[rows]):
             self._leave(rows[row], column, presence.seen_s[rows[row]], vanished=True)
-        kept = np.ones(len(presence), np.bool_)
-        kept[rows] = False
-        presence.keep(kept)
+        presence.keep(~ended)
 
     def _move(self, ids: I64, xyxy: F32, size: tuple[int, int]) -> None:
         """Take the people `ids`, observed in the boxes `xyxy` of a picture of `size`, to where they are now."""
@@ -173,7 +152,6 @@ class ZoneCounter:
         self._cross(rows, points, away[:, polygons:])
         presence.points[rows] = points
         presence.seen_s[rows] = self._now_s
-        presence.ends_s[rows] = self._now_s + self._tracker.lost_after_s + 2 * TIME_TOLERANCE_S
         self._enter_and_leave(rows, inside, away[:, :polygons])
 
     def _enter_and_leave(self, rows: I64, inside: Bool, away: Bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from edge.arrays import F64, I64, Bool
 from service.zones.zone_map import ANCHORS
 
-_ROWS = ("ids", "points", "seen_s", "ends_s", "inside", "judged", "since_s", "pending")
+_ROWS = ("ids", "points", "seen_s", "inside", "judged", "since_s", "pending")
 
 
 @dataclass(slots=True)
@@ -18,7 +18,6 @@ class Presence:
     ids: I64  # (N,)
     points: F64  # (N, A, 2) where each anchor was when last observed, grid steps
     seen_s: F64  # (N,) when it was last observed
-    ends_s: F64  # (N,) unseen until then, the track has ended
     inside: Bool  # (N, Z) whether it counts as inside
     judged: Bool  # (N, Z) whether it was ever compared with the zone
     since_s: F64  # (N, Z) when it came in, where inside
@@ -31,7 +30,6 @@ class Presence:
             ids=np.zeros(tracks, np.int64),
             points=np.zeros((tracks, len(ANCHORS), 2)),
             seen_s=np.zeros(tracks),
-            ends_s=np.zeros(tracks),
             inside=np.zeros((tracks, polygons), np.bool_),
             judged=np.zeros((tracks, polygons), np.bool_),
             since_s=np.zeros((tracks, polygons)),

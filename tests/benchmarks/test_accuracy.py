@@ -50,6 +50,7 @@ class TruthfulPipeline:
             states=np.full(count, TrackState.CONFIRMED, np.uint8),
             velocities=np.zeros((count, 2), np.float32),
             ages_s=np.zeros(count, np.float32),
+            unseen_s=np.zeros(count, np.float32),
             detection=np.arange(count, dtype=np.int32),
         )
         kind = "teacher" if frame.index % 2 == 0 else "student"

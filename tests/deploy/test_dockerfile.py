@@ -85,7 +85,7 @@ def test_every_variable_of_an_image_is_a_setting(target: str) -> None:
 def test_images_that_run_say_whether_they_are_alive(target: str) -> None:
     check = FILE.last(target, "HEALTHCHECK")
     assert check is not None
-    assert check.text.endswith('CMD ["python", "-m", "service.healthcheck"]')
+    assert check.text.endswith('CMD ["python", "-m", "service.doctor.healthcheck"]')
 
 
 @pytest.mark.parametrize("target", RUNNING)

@@ -18,6 +18,7 @@ def _tracked(
         states=np.ones(n, np.uint8),
         velocities=np.zeros((n, 2), np.float32),
         ages_s=np.zeros(n, np.float32),
+        unseen_s=np.zeros(n, np.float32),
         detection=np.arange(n, dtype=np.int32),
     )
     image = np.full((size, 2 * size, 3), 90, np.uint8)

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_settings import SettingsError
 
-from service import config_command
+from service import configuration as config_command
 from service.configuration import gather, read_settings
-from service.settings import Settings
-from service.settings_file import near_miss, read_settings_file
+from service.settings import Settings, near_miss, read_settings_file
 
 PASSWORD = "correct-horse"  # noqa: S105
 
@@ -100,19 +99,32 @@ def test_a_mistake_in_the_file_is_told(
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read the settings file .*nothing.toml"):
-        read_settings_file(tmp_path / "nothing.toml", [])
+        read_settings_file(tmp_path / "nothing.toml")
 
 
-@given(st.binary(max_size=200))
-def test_no_bytes_make_the_file_reader_fail_otherwise_than_by_saying_so(content: bytes) -> None:
-    class Content(type(Path())):  # type: ignore[misc]
-        def read_text(self, *_: object, **__: object) -> str:
-            return content.decode("utf-8")
-
+@given(content=st.one_of(st.binary(max_size=200), st.text(max_size=50).map(str.encode)))
+def test_no_bytes_make_the_file_reader_fail_otherwise_than_by_saying_so(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "x.toml"
+    path.write_bytes(content)
     try:
-        assert set(read_settings_file(Content("x.toml"), ["port", "k"])) <= {"port", "k"}
+        assert read_settings_file(path).keys() <= Settings.model_fields.keys()
     except SettingsError as error:
         assert "x.toml" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"), [("http://broker", "sinks: "), ("mqtt://viewer:s3cret@broker?qos=9", "sinks: ")]
+)
+def test_a_sink_that_is_none_is_told_without_its_secrets(
+    sink: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ATTTRACK_SINKS", sink)
+    with pytest.raises(SystemExit) as ended:
+        read_settings([])
+    said = capsys.readouterr().err
+    assert (ended.value.code, told in said, "s3cret" in said) == (2, True, False)
 
 
 def test_an_unknown_variable_is_told_with_its_near_miss(

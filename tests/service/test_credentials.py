@@ -4,7 +4,7 @@ import pytest
 
 from edge.pipeline.config import LaneSettings
 from service.errors import Refused
-from service.stream_schema import NewStream, StreamPatch
+from service.streams.schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
 
 DEFAULTS = LaneSettings()

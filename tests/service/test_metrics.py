@@ -40,7 +40,8 @@ def tracked(kind: Kind, ids: I64 | None = None, *, discontinuity: bool = False) 
 
 
 def fields(tracks: Tracks) -> list[tuple[str, np.ndarray]]:  # type: ignore[type-arg]
-    return [(name, getattr(tracks, name)) for name in tracks.__dataclass_fields__]
+    values = [(name, getattr(tracks, name)) for name in tracks.__dataclass_fields__]
+    return [(name, value) for name, value in values if isinstance(value, np.ndarray) and name != "remembered"]
 
 
 def test_before_any_stream_there_are_process_metrics_and_none_of_streams() -> None:

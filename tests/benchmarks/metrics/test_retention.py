@@ -22,6 +22,7 @@ def tracked(index: int, kind: str, ids: list[int]) -> TrackedFrame:
         states=np.full(n, TrackState.CONFIRMED, np.uint8),
         velocities=np.zeros((n, 2), np.float32),
         ages_s=np.zeros(n, np.float32),
+        unseen_s=np.zeros(n, np.float32),
         detection=np.arange(n, dtype=np.int32),
     )
     return TrackedFrame("lane", Frame(PICTURE, index, index / 25, 0.0, "media", index), tracks, kind, 0)

@@ -34,6 +34,7 @@ def _tracks(detection: list[int], velocities: list[tuple[float, float]]) -> Trac
         states=np.ones(n, np.uint8),
         velocities=np.array(velocities, np.float32).reshape(-1, 2),
         ages_s=np.ones(n, np.float32),
+        unseen_s=np.zeros(n, np.float32),
         detection=np.array(detection, np.int32),
     )
 

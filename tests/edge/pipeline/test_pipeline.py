@@ -1,6 +1,6 @@
 """The pipeline with scripted networks, which say what they were given, and with the tiny pair on a drawn scene."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES, Mode
-from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.pipeline.pipeline import Kind, PipelineError, TrackedFrame, TrackingPipeline
+from edge.pipeline.schedule import LaneState
 from edge.sources.base import Frame
 from edge.tracking.boxes import iou_matrix
 from edge.tracking.tracker import TrackerSettings
@@ -210,7 +211,7 @@ def test_lanes_get_the_same_results_together_as_alone(models: Path) -> None:
         alone = _pipeline(models, lanes=())
         alone.add_lane(name)
         # Alone, a lane has another phase: prescribe the one that it had in company.
-        alone._policies = dict.fromkeys(alone._policies, _Prescribed(kinds[name]))
+        alone._schedules = dict.fromkeys(alone._schedules, _Prescribed(kinds[name]))
         for i, tick in enumerate(_run(alone, ({name: scene.frame(i)} for i in range(20)))):
             ours, theirs = tick[0], ticks[i][row]
             assert (ours.lane_id, ours.kind) == (theirs.lane_id, theirs.kind)
@@ -220,13 +221,13 @@ def test_lanes_get_the_same_results_together_as_alone(models: Path) -> None:
 
 
 class _Prescribed:
-    """Keyframes as listed."""
+    """Frames as listed."""
 
-    def __init__(self, kinds: list[str]) -> None:
+    def __init__(self, kinds: list[Kind]) -> None:
         self.kinds = iter(kinds)
 
-    def select(self, lanes: object) -> frozenset[str]:
-        return frozenset(lane.lane_id for lane in lanes if next(self.kinds) == "teacher")  # type: ignore[attr-defined]
+    def choose(self, lanes: Sequence[LaneState]) -> dict[str, Kind]:
+        return {lane.lane_id: next(self.kinds) for lane in lanes}
 
     def forget(self, lane_id: str) -> None: ...
 
@@ -282,7 +283,7 @@ def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> N
     for row, mode in enumerate(MODES):
         alone = _pipeline(models, mode)
         kinds = [tick[row].kind for tick in ticks]
-        alone._policies = dict.fromkeys(alone._policies, _Prescribed(kinds))
+        alone._schedules = dict.fromkeys(alone._schedules, _Prescribed(kinds))
         for i, (tracked,) in enumerate(_run(alone, ({"a": SCENE.frame(i)} for i in range(20)))):
             assert (tracked.settings.mode, ticks[i][row].settings.mode) == (mode, mode)
             assert np.array_equal(tracked.tracks.ids, ticks[i][row].tracks.ids), (mode, i)

@@ -4,30 +4,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.pipeline.schedule import EveryFrame, KeyframePolicy, KeyframeSchedule, LaneState, NoFrame
+from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, LaneState, NoFrame, Schedule
 
 
 class Lanes:
     """Counts frames as the pipeline's lanes do."""
 
-    def __init__(self, policy: KeyframePolicy, k: int) -> None:
-        self.policy, self.k = policy, k
+    def __init__(self, schedule: Schedule, k: int, student_every: int = 1) -> None:
+        self.schedule, self.k, self.student_every = schedule, k, student_every
         self.since: dict[str, int | None] = {}
 
     def tick(self, lane_ids: Sequence[str]) -> frozenset[str]:
         states = []
         for lane_id in lane_ids:
             since = self.since.get(lane_id)
-            states.append(LaneState(lane_id, self.k, None if since is None else since + 1, None))
-        chosen = self.policy.select(states)
+            states.append(LaneState(lane_id, self.k, None if since is None else since + 1, None, self.student_every))
+        self.kinds = self.schedule.choose(states)
         for state in states:
-            self.since[state.lane_id] = 0 if state.lane_id in chosen else state.frames_since_teacher
-        return chosen
+            keyframe = self.kinds[state.lane_id] == "teacher"
+            self.since[state.lane_id] = 0 if keyframe else state.frames_since_teacher
+        return frozenset(lane_id for lane_id, kind in self.kinds.items() if kind == "teacher")
 
 
 def test_a_tick_without_lanes_has_no_keyframe() -> None:
-    for policy in (KeyframeSchedule(), EveryFrame(), NoFrame()):
-        assert policy.select([]) == frozenset()
+    for schedule in (KeyframeSchedule(), EveryFrame(), NoFrame()):
+        assert schedule.choose([]) == {}
 
 
 @pytest.mark.parametrize("k", [1, 2, 6, 12])
@@ -38,8 +39,28 @@ def test_a_lane_alone_has_every_kth_frame_from_the_first(k: int) -> None:
 
 def test_the_baselines_choose_all_and_none() -> None:
     states = [LaneState("a", 6, None, None), LaneState("b", 6, 3, 0.1)]
-    assert EveryFrame().select(states) == {"a", "b"}
-    assert NoFrame().select(states) == frozenset()
+    assert EveryFrame().choose(states) == {"a": "teacher", "b": "teacher"}
+    assert NoFrame().choose(states) == {"a": "student", "b": "student"}
+
+
+@pytest.mark.parametrize(
+    ("k", "student_every", "expected"),
+    [
+        (6, 1, "TsssssTsssss"),
+        (6, 2, "T.s.s.T.s.s."),
+        (6, 4, "T...s.T...s."),
+        (3, 3, "T..T..T..T.."),
+        (2, 9, "T.T.T.T.T.T."),
+    ],
+)
+def test_between_keyframes_the_student_sees_every_so_many_frames(k: int, student_every: int, expected: str) -> None:
+    lanes = Lanes(KeyframeSchedule(), k, student_every)
+    sign = {"teacher": "T", "student": "s", "predicted": "."}
+    seen = ""
+    for _ in expected:
+        lanes.tick(["a"])
+        seen += sign[lanes.kinds["a"]]
+    assert seen == expected
 
 
 @given(st.integers(1, 12), st.integers(1, 30))
@@ -80,12 +101,12 @@ def test_a_lane_that_lost_its_keyframe_gets_one_at_once() -> None:
 
 
 def test_a_lane_that_comes_back_under_its_old_name_is_a_new_one() -> None:
-    policy = KeyframeSchedule()
-    lanes = Lanes(policy, 4)
+    schedule = KeyframeSchedule()
+    lanes = Lanes(schedule, 4)
     for _ in range(2):
         lanes.tick(["a"])
-    policy.forget("a")
-    policy.forget("never seen")
+    schedule.forget("a")
+    schedule.forget("never seen")
     lanes.since.clear()
     assert [bool(lanes.tick(["a"])) for _ in range(5)] == [True, False, False, False, True]
 

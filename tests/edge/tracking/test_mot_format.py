@@ -94,6 +94,7 @@ def test_tracks_are_written_counted_from_one() -> None:
         states=np.full(2, TrackState.CONFIRMED, np.uint8),
         velocities=np.zeros((2, 2), np.float32),
         ages_s=np.zeros(2, np.float32),
+        unseen_s=np.zeros(2, np.float32),
         detection=np.arange(2, dtype=np.int32),
     )
     assert result_lines(MotBoxes.from_tracks(0, tracks)).splitlines() == [

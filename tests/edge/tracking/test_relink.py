@@ -102,6 +102,14 @@ def test_the_memory_ends_relink_s_after_the_last_look(gap_s: float, same: bool) 
     assert ids(tracker.update(persons((0, 100)), FRAME_S)) == ([1] if same else [2])
 
 
+def test_the_absent_are_remembered_and_then_gone() -> None:
+    tracker = seen_for_a_second(persons((0, 100)))
+    tracker.interrupt(29)
+    assert tracker.update(NOBODY, FRAME_S).remembered.tolist() == [1]
+    tracks = tracker.update(NOBODY, 2)
+    assert (tracks.remembered.tolist(), tracks.gone.ids.tolist(), tracks.gone.whys) == ([], [1], ("unseen",))
+
+
 def test_a_stranger_in_the_same_place_gets_an_id_of_their_own() -> None:
     tracker = seen_for_a_second(persons((0, 100)))
     tracker.interrupt(1)

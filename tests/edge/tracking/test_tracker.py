@@ -397,3 +397,85 @@ def test_a_lost_and_a_seen_track_in_one_place_become_one_the_longer_lived() -> N
 def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         TrackerSettings(**{name: value})
+
+
+# --- who is gone
+
+
+def test_nobody_is_gone_who_was_never_there() -> None:
+    tracks = Tracker().update(NOBODY, FRAME_S)
+    assert (len(tracks.gone), tracks.gone.whys, len(tracks.remembered), tracks.clock_s) == (0, (), 0, 0.0)
+
+
+def test_somebody_unseen_is_remembered_and_then_gone_once() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100), at(300)), 0)
+    told = [tracker.update(persons(at(300), looks=(1,)), 0.25) for _ in range(6)]
+    assert [tracks.remembered.tolist() for tracks in told] == [[1]] * 4 + [[], []]
+    assert [tracks.gone.ids.tolist() for tracks in told] == [[]] * 4 + [[1], []]
+    assert (told[4].gone.whys, told[4].gone.unseen_s.tolist()) == (("unseen",), [1.25])
+    assert [tracks.clock_s for tracks in told] == [0.25, 0.5, 0.75, 1.0, 1.25, 1.5]
+
+
+def test_a_ghost_without_an_id_is_neither_remembered_nor_gone() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), 0)
+    for seen in (persons(at(100), at(300)), persons(at(100))):
+        tracks = tracker.update(seen, FRAME_S)
+        assert (len(tracks.remembered), len(tracks.gone)) == (0, 0)
+
+
+def test_a_duplicate_is_gone_as_one() -> None:
+    tracker = Tracker()
+    for _ in range(10):
+        tracker.update(persons(at(100)), FRAME_S)
+    for _ in range(3):
+        tracker.update(persons(at(100), at(160)), FRAME_S)
+    for x in (140, 120, 100, 100):  # the second one comes to stand where the first one is lost
+        tracks = tracker.update(persons(at(x), looks=(1,)), FRAME_S)
+    assert (ids(tracks), tracks.remembered.tolist()) == ([], [1])
+    assert (tracks.gone.ids.tolist(), tracks.gone.whys) == ([2], ("duplicate",))
+
+
+def test_after_a_long_pause_everybody_is_gone_in_the_order_in_which_they_were_last_seen() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100), at(300)), 0)
+    tracker.update(persons(at(300), looks=(1,)), FRAME_S)
+    tracks = tracker.update(persons(at(100)), LONGEST_GAP_S + 1)
+    assert tracks.gone.ids.tolist() == [1, 2]
+    assert ids(tracks) == [3]
+
+
+def test_small_boxes_are_remembered_though_not_reported() -> None:
+    tracker = Tracker()
+    small = persons((100, 100, 104, 109))
+    assert [tracker.update(small, FRAME_S).remembered.tolist() for _ in range(2)] == [[1], [1]]
+
+
+def test_a_prediction_ends_nobody_and_its_clock_is_ahead() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100), at(300)), 0)
+    tracker.update(persons(at(100)), 0.5)
+    guess = tracker.predict_boxes(5.0)
+    assert (guess.remembered.tolist(), len(guess.gone), guess.clock_s) == ([2], 0, 5.5)
+    assert tracker.update(NOBODY, 0.25).clock_s == 0.75
+
+
+@given(
+    st.lists(st.tuples(st.sets(st.integers(0, 3)), st.sampled_from((0.1, 0.4, 0.9, 70.0)), st.booleans()), max_size=30)
+)
+def test_every_id_is_seen_or_remembered_until_it_is_gone(steps: list[tuple[set[int], float, bool]]) -> None:
+    tracker, alive, gone = Tracker(), set[int](), set[int]()
+    for present, dt_s, interrupted in steps:
+        if interrupted:
+            tracker.interrupt(dt_s)
+        looks = tuple(sorted(present))
+        tracks = tracker.update(persons(*(at(100 + 200 * look) for look in looks), looks=looks), dt_s)
+        ended = tracks.gone.ids.tolist()
+        known = {*ids(tracks), *tracks.remembered.tolist()}
+        assert len(known) == len(tracks) + len(tracks.remembered), "nobody is both"
+        assert not known & gone
+        assert alive - known == {*ended} & alive
+        assert len(ended) == len({*ended}) == len(tracks.gone.whys) and not gone & {*ended}
+        assert (np.diff(tracks.gone.unseen_s) <= 0).all()
+        alive, gone = known, gone | {*ended}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.pipeline.config import LaneSettings
-from service.stream_schema import NewStream, StreamPatch
+from service.streams.schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
 
 DEFAULTS = LaneSettings(k=5, mode="naive", threshold=0.3)

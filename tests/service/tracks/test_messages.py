@@ -30,6 +30,7 @@ def two_tracks() -> Tracks:
         states=np.array([TrackState.CONFIRMED, TrackState.LOST], np.uint8),
         velocities=np.array([[0, 0], [1.5, -2.25]], np.float32),
         ages_s=np.array([0, 12.3456], np.float32),
+        unseen_s=np.array([0, 0.25], np.float32),
         detection=np.array([0, -1], np.int32),
     )
 
@@ -53,6 +54,7 @@ def test_frame_without_people_is_a_message_without_tracks() -> None:
         "mode": "atttrack",
         "threshold": 0.3,
         "identity": "keep",
+        "student_every": 1,
         "kind": "student",
         "tracks": [],
         "events": [],
@@ -72,6 +74,7 @@ def test_tracks_are_told_with_their_origin() -> None:
             "class": "person",
             "state": "confirmed",
             "age": 0.0,
+            "unseen": 0.0,
             "origin": "student",
             "since_teacher": 2,
             "velocity": [0.0, 0.0],
@@ -85,6 +88,7 @@ def test_tracks_are_told_with_their_origin() -> None:
             "class": "person",
             "state": "lost",
             "age": 12.346,
+            "unseen": 0.25,
             "origin": "predicted",
             "since_teacher": 2,
             "velocity": [1.5, -2.2],

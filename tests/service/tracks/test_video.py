@@ -26,6 +26,7 @@ def tracked(shade: int) -> TrackedFrame:
         states=np.ones(1, np.uint8),
         velocities=np.zeros((1, 2), np.float32),
         ages_s=np.zeros(1, np.float32),
+        unseen_s=np.zeros(1, np.float32),
         detection=np.zeros(1, np.int32),
     )
     return TrackedFrame("door", frame, tracks, "teacher", 0)

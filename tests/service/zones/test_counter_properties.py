@@ -125,8 +125,8 @@ def test_predicted_boxes_put_in_anywhere_change_nothing(
     for index, (seen, after_s) in enumerate(frames):
         plain.see(seen, after_s)
         guessed = guesses.get(index, {})  # in a frame of their own, half way, and beside the observed ones
-        mixed.see(guessed, after_s / 2, predicted=guessed)
-        mixed.see({**guessed, **seen}, after_s / 2, predicted=guessed.keys() - seen.keys())
+        mixed.predict(guessed, after_s / 2)
+        mixed.see({**guessed, **seen}, after_s, predicted=guessed.keys() - seen.keys())
     assert numbers(mixed) == numbers(plain)
     assert mixed.events == plain.events
 

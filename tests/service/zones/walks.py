@@ -50,7 +50,13 @@ class DictStore:
         self.lost = self.kept.pop(stream_id), reason
 
 
-def tracks(people: People, predicted: Iterable[int] = (), box_height: float = BOX_HEIGHT) -> Tracks:
+def tracks(
+    people: People,
+    predicted: Iterable[int] = (),
+    box_height: float = BOX_HEIGHT,
+    remembered: Iterable[int] = (),
+    clock_s: float = 0.0,
+) -> Tracks:
     """Boxes 40 wide that stand on their foot points."""
     unseen = set(predicted)
     feet = np.array([people[name] for name in sorted(people)], np.float32).reshape(-1, 2)
@@ -62,14 +68,40 @@ def tracks(people: People, predicted: Iterable[int] = (), box_height: float = BO
         states=np.full(count, TrackState.CONFIRMED, np.uint8),
         velocities=np.zeros((count, 2), np.float32),
         ages_s=np.zeros(count, np.float32),
+        unseen_s=np.zeros(count, np.float32),
         detection=np.array([-1 if name in unseen else 0 for name in sorted(people)], np.int32),
+        remembered=np.array(sorted(remembered), np.int64),
+        clock_s=clock_s,
     )
 
 
-def frame(people: People, time_s: float, predicted: Iterable[int] = (), **changes: Any) -> TrackedFrame:
-    picture, box_height = changes.pop("picture", PICTURE), changes.pop("box_height", BOX_HEIGHT)
-    shot = Frame(picture, 0, time_s, time_s, "host")
-    return TrackedFrame("hall", shot, tracks(people, predicted, box_height), "student", 1, **changes)
+def frame(seen: Tracks, picture: np.ndarray = PICTURE, **changes: Any) -> TrackedFrame:
+    return TrackedFrame("hall", Frame(picture, 0, 0.0, 0.0, "host"), seen, "student", 1, **changes)
+
+
+class Memory:
+    """Whom a tracker would remember, and its clock: people unseen for a second, or since an interruption for 30."""
+
+    def __init__(self) -> None:
+        self.clock_s, self.epoch = 0.0, 1
+        self._until_s: dict[int, float] = {}
+        self._seen_s: dict[int, float] = {}
+
+    def see(self, seen: Iterable[int], after_s: float, epoch: int = 1, discontinuity: bool = False) -> list[int]:
+        """Who is remembered in a frame that has `seen`."""
+        self.clock_s += max(0.0, after_s)
+        if epoch != self.epoch:
+            self.epoch, self._until_s = epoch, {}
+        elif discontinuity:
+            self._until_s = {name: self._seen_s[name] + 30.0 for name in self._until_s}
+        self._seen_s |= dict.fromkeys(seen, self.clock_s)
+        self._until_s |= dict.fromkeys(seen, self.clock_s + 1.0)
+        self._until_s = {name: until_s for name, until_s in self._until_s.items() if self.clock_s < until_s + 1e-3}
+        return list(self.known - {*seen})
+
+    @property
+    def known(self) -> set[int]:
+        return {*self._until_s}
 
 
 class Watch:
@@ -78,14 +110,30 @@ class Watch:
     def __init__(self, *zones: Polygon | Line, store: DictStore | None = None) -> None:
         self.store = store or DictStore()
         self.counter = ZoneCounter("hall", zones, self.store)
-        self.time_s = 0.0
+        self.memory = Memory()
         self.events: list[ZoneEvent] = []
 
-    def see(self, people: People, after_s: float = FRAME_S, **changes: Any) -> list[list[str]]:
-        self.time_s += after_s
-        zones = self.counter.observe(frame(people, self.time_s, **changes), self.time_s)
+    def see(
+        self,
+        people: People,
+        after_s: float = FRAME_S,
+        predicted: Iterable[int] = (),
+        box_height: float = BOX_HEIGHT,
+        **changes: Any,
+    ) -> list[list[str]]:
+        of_tracker = {name: value for name, value in changes.items() if name != "picture"}
+        remembered = self.memory.see(people.keys() - {*predicted}, after_s, **of_tracker)
+        seen = tracks(people, predicted, box_height, {*remembered} - people.keys(), self.memory.clock_s)
+        zones = self.counter.observe(frame(seen, **changes))
         self.events += self.counter.events
         return zones
+
+    def predict(self, people: People, after_s: float) -> None:
+        """A frame that nobody saw, `after_s` after the last one: the tracker forgets nobody meanwhile."""
+        memory = self.memory
+        seen = tracks(people, people, BOX_HEIGHT, memory.known - people.keys(), memory.clock_s + after_s)
+        self.counter.observe(frame(seen, epoch=memory.epoch))
+        self.events += self.counter.events
 
     def walk(self, *feet: tuple[float, float], track: int = 1) -> None:
         for foot in feet:

@@ -1,4 +1,4 @@
-"""python -m service.healthcheck: ask the service in this container whether it is alive; exit code 0 or 1.
+"""python -m service.doctor.healthcheck: ask the service in this container whether it is alive; exit code 0 or 1.
 
 Runs every few seconds, so it reads just the two settings that it needs and imports nothing else of ours.
 """

@@ -1,11 +1,11 @@
-"""python -m service.healthcheck, which containers run."""
+"""python -m service.doctor.healthcheck, which containers run."""
 
 import socket
 from pathlib import Path
 
 import pytest
 
-from service import healthcheck
+from service.doctor import healthcheck
 from tests.service.conftest import RunningService
 
 
