@@ -53,6 +53,18 @@ export const putZones = (id, zones) => call(`${streamPath(id)}/zones`, "PUT", { 
 export const getCounts = async (id) => (await call(`${streamPath(id)}/counts`)).zones;
 export const resetCounts = (id) => call(`${streamPath(id)}/counts/reset`, "POST");
 
+export const getTimeline = (id, from, to) => call(`${streamPath(id)}/timeline?from=${from}&to=${to}`);
+export const getStill = async (id, still) => (await open(`${streamPath(id)}/stills/${still}`)).blob();
+
+// Lets the browser save what an address answers; a link could not bring the key.
+export async function save(path) {
+  const answer = await open(path);
+  const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? "export";
+  const href = URL.createObjectURL(await answer.blob());
+  Object.assign(document.createElement("a"), { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
+
 // Address of a WebSocket; with a key, by a ticket that is good for one connection: browsers can send no header there.
 export async function socketUrl(path) {
   const url = new URL(path, document.baseURI);

@@ -3,6 +3,7 @@
 import { addStream, listStreams, removeStream, startingWith } from "./api.js";
 import { Controls } from "./controls.js";
 import { Follower } from "./follow.js";
+import { History } from "./history.js";
 import { Hint } from "./hint.js";
 import { Numbers } from "./numbers.js";
 import { Stage } from "./stage.js";
@@ -23,6 +24,7 @@ const numbers = new Numbers(at);
 const state = new State(at);
 const controls = new Controls(at);
 const zones = new Zones(at);
+const past = new History(at);
 const hint = new Hint(at);
 const form = new StreamForm(at("stream-dialog"), async ({ id }) => {
   await refresh();
@@ -39,7 +41,7 @@ function watch(id) {
   follower?.close();
   watched = id;
   for (const part of [stage, numbers]) part.clear();
-  for (const part of [zones, controls]) part.forget();
+  for (const part of [zones, controls, past]) part.forget();
   at("kind").hidden = true;
   follower = id === null ? null : new Follower(id, { onMessage, onPicture: (picture, message) => stage.draw(picture, message) });
 }
@@ -49,6 +51,7 @@ function onMessage(message) {
   numbers.add(message);
   controls.echo(message);
   zones.hint(message);
+  past.hint(message);
   at("kind").hidden = false;
   at("kind").className = `badge ${message.kind}`;
   at("kind-text").textContent = message.kind;
@@ -88,6 +91,7 @@ function showStream(stream) {
   numbers.show(stream);
   controls.show(stream);
   zones.watch(stream);
+  past.watch(stream);
   at("others").hidden = at("previous").hidden = at("next").hidden = streams.length < 2;
   strip.show(streams, watched);
 }

@@ -47,9 +47,12 @@ CONTRAST = """(() => {
 def busy(watched: Page) -> Page:
     """With a zone, a second stream, and everything shown that can be shown."""
     with watched.service.http as http:
-        http.put("/streams/door/zones", json={"zones": [ZONE]})
+        http.patch("/streams/door", json={"zones": [ZONE], "stills_days": 1})
         http.post("/streams", json={"id": "dead", "url": "rtsp://127.0.0.1:9/nothing"})
     watched.wait("document.querySelectorAll('#strip .tile').length === 2 && document.querySelector('.zone-numbers dd')")
+    watched.browser.size(1440, 2400)  # pictures load when they come into sight
+    watched.wait("document.querySelector('.event-still img:not([hidden])')")
+    watched.browser.size(1440, 900)
     return watched
 
 
@@ -60,6 +63,7 @@ VIEWS = {
     "editor": ("document.querySelector('#zone-list button').click()", "#zone-form"),
     "add": ("document.getElementById('add').click()", "#stream-dialog"),
     "edit": ("document.getElementById('edit').click()", "#stream-dialog"),
+    "still": ("document.querySelector('.event-still button').click()", "#still-dialog"),
     "remove": ("document.getElementById('remove').click()", "#remove-dialog"),
 }
 """How to get to each view from that of the stream, and what is visible then."""
@@ -115,7 +119,7 @@ def names_of(selector: str, condition: str) -> str:
 def test_keyboard_reaches_everything_and_the_focus_is_seen(busy: Page) -> None:
     busy.browser.value("document.activeElement.blur()")
     reached, outlines = [], []
-    for _ in range(40):
+    for _ in range(120):
         busy.browser.press("Tab")
         reached.append(busy.browser.value("document.activeElement.id || document.activeElement.textContent.trim()"))
         outlines.append(busy.browser.value("getComputedStyle(document.activeElement).outlineStyle"))
@@ -129,6 +133,10 @@ def test_keyboard_reaches_everything_and_the_focus_is_seen(busy: Page) -> None:
         "remove",
         "show-trails",
         "show-labels",
+        "history-span",
+        "export-events",
+        "export-counts",
+        "stills",
         "k",
         "mode",
         "draw-area",

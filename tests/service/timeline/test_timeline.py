@@ -39,6 +39,7 @@ def frame(
         states=np.ones(people, np.uint8),
         velocities=np.zeros((people, 2), np.float32),
         ages_s=np.zeros(people, np.float32),
+        unseen_s=np.zeros(people, np.float32),
         detection=np.arange(people, dtype=np.int32),
     )
     picture = Frame(image, 0, 0.0, T0, "host", None)  # type: ignore[arg-type]
