@@ -78,6 +78,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name whatever host the client named
         title="AttTrack",
         version=VERSION,
         description=DESCRIPTION,

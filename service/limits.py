@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.errors import ApiError, BodyTooLarge, HeadersTooLarge, UrlTooLong, problem_response
+from service.errors import ApiError, BodyTooLarge, HeadersTooLarge, Malformed, UrlTooLong, problem_response
 
 BODY = 64 * 1024
 """Bytes of a request's body; the largest honest one holds the zones of a stream."""
@@ -45,6 +45,8 @@ async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) ->
 
 
 def _check_head(scope: Scope) -> None:
+    if not scope["path"].isprintable():  # neither control characters nor what is no UTF-8
+        raise Malformed("invalid_path", "a path has no control characters and is UTF-8")
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > URL:
         raise UrlTooLong("url_too_long", f"path and query have at most {URL} bytes")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS:

@@ -79,8 +79,11 @@ class FrameReader:
 
     @property
     def state(self) -> SourceState:
-        """What the source is doing now."""
-        return self.source.state
+        """What the source is doing now; failed where its thread died of something else than the source says."""
+        state = self.source.state
+        if self.error is not None and state.phase == "ended":
+            return SourceState("failed", state.since_s, self.error.code, str(self.error))
+        return state
 
     @property
     def alive(self) -> bool:
@@ -89,7 +92,12 @@ class FrameReader:
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread left
+            self.error = SourceError("internal", "the system starts no more threads; add the stream again later")
+            self.source.close()
+            self.door.close()
 
     def close(self, timeout_s: float = 2.0) -> bool:
         """End the reading and wait for the thread. False when it did not end in time."""
@@ -108,7 +116,9 @@ class FrameReader:
             self.error = error
         except Exception as error:  # a bug must not leave a lane waiting in silence
             logger.exception("%s: the source broke", self._thread.name)
-            self.error = SourceError("internal", f"the source broke: {type(error).__name__}")
+            short = isinstance(error, MemoryError)
+            why = "the machine has no memory left" if short else "the service's log has the reason"
+            self.error = SourceError("internal", f"the source broke; {why}")
         finally:
             self.source.close()
             self.door.close()

@@ -18,6 +18,7 @@ from service.kept import kept
 from service.logs import fields
 from service.settings import Settings
 from service.store import Store, StoredStream
+from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
 from service.streams.stream import Stream
@@ -120,15 +121,17 @@ class StreamRegistry:
 
     async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> Stream:
         """Change a stream that may be running. Raises NotFound, PreconditionFailed, Refused or NotReady."""
-        async with self._changing:
-            stream = self.get(stream_id)
-            self._check_open()
-            self._check_version(stream_id, if_match)
-            old, spec = stream.spec, stream.spec.changed(patch, self._settings.lane)
-            self._check_mode(spec.lane.mode)
+        while True:
+            stream, old, spec = self._changed(stream_id, patch, if_match)
             moved = (spec.url, spec.credentials) != (old.url, old.credentials)
             anew = moved or ("url" in patch.model_fields_set and not stream.live)
             opened = await self._open(stream, spec) if anew else None
+            await self._changing.acquire()
+            if self._streams.get(stream_id) is stream and stream.spec is old:
+                break
+            self._changing.release()  # somebody else was faster; look again at what there is now
+        try:
+            _, old, spec = self._changed(stream_id, patch, if_match)
             if spec != old:
                 self._rows[stream_id] = await kept(self._store.change_stream(stream_id, spec.document()))
             stream.spec = spec
@@ -138,6 +141,8 @@ class StreamRegistry:
                 await self._reopen(stream, *opened)
             else:
                 await _obeyed(self._worker.change(stream))
+        finally:
+            self._changing.release()
         changed = sorted(patch.model_fields_set)
         extra = fields("stream_changed", stream_id=stream_id)
         log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing", extra=extra)
@@ -228,9 +233,23 @@ class StreamRegistry:
             return address, stream.reader(address)
 
         try:
-            return await asyncio.to_thread(look)
+            return await in_time(look, f"open {stream.id}")
         except SourceError as error:
             raise Refused(error.code, str(error)) from None
+        except TimeoutError:
+            detail = "the file does not answer; is it on a disk that is gone?"
+            raise Refused("timeout", detail) from None
+
+    def _changed(
+        self, stream_id: str, patch: StreamPatch, if_match: str | None
+    ) -> tuple[Stream, StreamSpec, StreamSpec]:
+        """A stream, as it is and as it shall be. Raises NotFound, PreconditionFailed, Refused or NotReady."""
+        stream = self.get(stream_id)
+        self._check_open()
+        self._check_version(stream_id, if_match)
+        spec = stream.spec.changed(patch, self._settings.lane)
+        self._check_mode(spec.lane.mode)
+        return stream, stream.spec, spec
 
     def _known(self, stream_id: str, new: NewStream) -> Stream | None:
         """The stream that exists already and is as asked. Raises Conflict."""

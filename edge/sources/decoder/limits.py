@@ -69,6 +69,7 @@ def confine(memory_mb: int | None, readable: tuple[Path, ...] = ()) -> None:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    _drop_capabilities()
     _prctl(_PR_SET_DUMPABLE, 0)  # the camera's password is in its memory
     devices = [path for name in _DEVICES for path in Path("/dev").glob(name)]
     landlock.restrict([*_PROGRAM, *readable], devices)
@@ -98,6 +99,14 @@ def seal_with_driver() -> None:
         ),
         otherwise=True,
     )
+
+
+def _drop_capabilities() -> None:
+    """Of a service that root runs: it could look into other processes even so."""
+    version_3_of_this_process = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    none = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(version_3_of_this_process, none) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def _prctl(option: int, value: int) -> None:

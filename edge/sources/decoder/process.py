@@ -36,7 +36,9 @@ _ENVIRONMENT = {
 class DecoderServer:
     """Starts the process that decoders are forked from with its first user and ends it with the last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "edge.sources.decoder.server") -> None:
+        """`module`: what is run as the server."""
+        self._module = module
         self._lock = threading.Lock()
         self._users = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,7 +102,7 @@ class DecoderServer:
         environment = _ENVIRONMENT | {name: os.environ[name] for name in _KEPT if name in os.environ}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  (this program itself)
-                [sys.executable, "-m", "edge.sources.decoder.server", str(theirs.fileno())],
+                [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,8 @@ from edge.sources.base import SourceError
 
 LONGEST = 2048
 SCHEMES = ("rtsp", "rtsps")
-_SECRET_IN_TEXT = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth|sig)[a-z]*=)[^&/?#;]*")
+_VALUE = re.compile(r"=[^&/?#;]*")
+"""Of a parameter, in the query or, as some cameras have it, in the path. Any may be a secret, whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ class CameraUrl:
         )
 
     def __str__(self) -> str:
-        """The address for people and logs: no credentials, and no value of a parameter named like a secret."""
-        shown = _SECRET_IN_TEXT.sub(r"\1***", self.target)
+        """The address for people and logs: no credentials, and no value of a parameter."""
+        path, mark, query = self.target.partition("?")
+        shown = _VALUE.sub("=***", path) + mark + "&".join(_masked(one) for one in query.split("&"))
         return f"{self.scheme}://{self.host}:{self.port}{shown}"
 
     def with_secret(self) -> str:
@@ -61,3 +63,9 @@ class CameraUrl:
         if self.username is not None:
             secret = f"{quote(self.username, safe='')}:{quote(self.password or '', safe='')}@"
         return f"{self.scheme}://{secret}{self.host}:{self.port}{self.target}"
+
+
+def _masked(parameter: str) -> str:
+    """A part of a query: its name, where it has one; else nothing of it."""
+    name, has_value, _ = parameter.partition("=")
+    return f"{name}=***" if has_value else "***" if name else ""
