@@ -238,7 +238,7 @@ class StreamRegistry:
             raise Refused(error.code, str(error)) from None
         except TimeoutError:
             detail = "the file does not answer; is it on a disk that is gone?"
-            raise Refused("timeout", detail) from None
+            raise Refused("file_hangs", detail) from None
 
     def _changed(
         self, stream_id: str, patch: StreamPatch, if_match: str | None

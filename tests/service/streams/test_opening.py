@@ -56,7 +56,7 @@ def test_file_that_hangs_stops_neither_changes_nor_the_end(
         assert time.monotonic() - began < 2.5
         for one in hanging:
             one.join(20)
-        assert [code_of(one) for one in answers] == [(422, "timeout")] * 2
+        assert [code_of(one) for one in answers] == [(422, "file_hangs")] * 2
         assert http.get("/streams/scene").json()["k"] == 9
         for _ in range(3):
             Thread(target=lambda: service.http.post("/streams", json={"url": "folder"}), daemon=True).start()

@@ -81,7 +81,7 @@ def test_server_without_descriptors_refuses_and_goes_on(job: Job) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (used + 1 + room, 4096))
             extra = []
             with pytest.raises(SourceError, match="no decoder could be started"):
-                for _ in range(8):
+                for _ in range(60):
                     extra.append(DecoderProcess(job, server))
             for one in extra:
                 one.close(0)
