@@ -19,7 +19,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format bench accuracy image soak train gpu-check gpu-train clean
+.PHONY: help setup demo serve test check pictures format bench accuracy image soak train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
 demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
 	$(BIN)/python -m service --demo $(ARGS)
+
+pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium
+	$(BIN)/python -m tests.service.page.pictures docs/images $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
 	$(BIN)/python -m service $(ARGS)

@@ -23,7 +23,7 @@ from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
-    parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WIDTHxHEIGHT")
+    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
     parser.add_argument("--name", default="accuracy", help="of the result's files")
     parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
     add_options(parser, "service")

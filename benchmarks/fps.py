@@ -26,7 +26,7 @@ from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
 from edge.pipeline.backend import SHIPPED_MODELS, open_backend
-from edge.pipeline.config import parse_size
+from edge.pipeline.config import INPUT_SIZE, parse_size
 from edge.pipeline.pipeline import PipelineError
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         "times --repeats; inf: none",
     )
     parser.add_argument(
-        "--size", type=parse_size, nargs="+", default=[(576, 320)], metavar="WxH", help="one or more; default 576x320"
+        "--size", type=parse_size, nargs="+", default=[INPUT_SIZE], metavar="WxH", help="one or more; default 576x320"
     )
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"

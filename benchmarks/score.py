@@ -11,7 +11,7 @@ benchmarks/results/score-NAME.json, is what benchmarks.paper looks into for its 
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from benchmarks.arms import ARMS
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.paper.rows import SEQUENCES
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
-from edge.pipeline.backend import Backend, open_backend
+from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.modes import Mode, NetworkName
 from edge.pipeline.pipeline import PipelineError
@@ -29,8 +29,6 @@ from edge.tracking.mot_folders import sequence_folder
 from engines.errors import EngineError
 
 MAPPINGS = ("none", "ifm", "efm")
-ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
-"""Name in a backend -> name in the file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +54,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     exported = folder / "subject.onnx"
     signature = export(subject, "student", size, pivot, exported)
     networks = networks_of(subject, signature.prior, teacher, plain)
-    files = {name: folder / f"{signature.pair}-{ROLES[name]}-{size[0]}x{size[1]}.onnx" for name in networks}
+    files = {name: folder / f"{signature.pair}-{FILE_ROLES[name]}-{size[0]}x{size[1]}.onnx" for name in networks}
     for name, trained in networks.items():
         if trained is subject:
             exported.rename(files[name])

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from edge.annotate import Annotator
 from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"
     )
     parser.add_argument("--threshold", type=float, default=lane.threshold, help="score to exceed (default %(default)s)")
-    parser.add_argument("--size", type=_size, default=(576, 320), metavar="WxH", help="network input (default 576x320)")
+    parser.add_argument("--size", type=_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"
     )

@@ -14,7 +14,7 @@ from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError
 from engines.host import HostDevice
 from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
-from engines.plan import PlanStore, RuntimeName, file_sha256, plans_folder
+from engines.plan import PlanStore, RuntimeName, file_sha256, plans_folder, size_name
 from engines.plan_builds import PlanBuilds
 from engines.switching import SwitchingEngine
 from engines.tensorrt_engine import TensorRtEngine
@@ -57,13 +57,14 @@ def load_engine(
     plans: Path | None = None,
     builds: PlanBuilds | None = None,
     max_batch: int = 1,
+    size: tuple[int, int] | None = None,
 ) -> Engine:
     """Load the network at `path` for `device`.
 
     A .onnx file runs in ONNX Runtime; on a GPU its newest plan in the folder `plans` (None: `plans_folder`) takes its
     place where one fits. Where none does and `builds` is given, a plan is ordered there, and takes over when it is
     ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine. A plan for fewer than `max_batch` images does not
-    fit.
+    fit. `size`: width and height of the input, None for the file's own; one with open sizes takes any multiples of 32.
 
     Raises ModelFileError, PlanError, SignatureError or DeviceError.
     """
@@ -72,35 +73,38 @@ def load_engine(
     if device.kind == "cpu":
         if path.suffix == ".plan":
             raise DeviceError(f"{path} is a TensorRT plan and needs a GPU; on the CPU load the .onnx file it came from")
-        return OnnxEngine(path, threads)
+        return OnnxEngine(path, threads, size)
     gpu = cast(GpuDevice, device)  # which is what `kind` says
     if path.suffix == ".plan":
-        return TensorRtEngine(path, gpu, max_batch=max_batch)
-    return _planned(path, gpu, plans or plans_folder(), max_batch) or _unplanned(path, gpu, builds)
+        return TensorRtEngine(path, gpu, max_batch=max_batch, size=size)
+    return _planned(path, gpu, plans or plans_folder(), max_batch, size) or _unplanned(path, gpu, builds, size)
 
 
-def _planned(path: Path, device: GpuDevice, folder: Path, max_batch: int) -> TensorRtEngine | None:
+def _planned(
+    path: Path, device: GpuDevice, folder: Path, max_batch: int, size: tuple[int, int] | None
+) -> TensorRtEngine | None:
     """The newest plan of a model file that fits; those that do not are told of, with the remedy."""
     wanted = file_sha256(path) if path.is_file() else ""
     for plan, manifest in PlanStore(folder).manifests():
-        if manifest.key.model_sha256 == wanted:
+        if manifest.key.model_sha256 == wanted and manifest.key.size in ("", size_name(size)):
             try:
-                return TensorRtEngine(plan, device, max_batch=max_batch)
+                return TensorRtEngine(plan, device, max_batch=max_batch, size=size)
             except EngineError as error:
                 log.warning("%s", error)
     return None
 
 
-def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None) -> Engine:
+def _unplanned(path: Path, device: GpuDevice, builds: PlanBuilds | None, size: tuple[int, int] | None) -> Engine:
     """ONNX Runtime, which a plan replaces if one is being built."""
-    engine = OnnxCudaEngine(path, device)
+    engine = OnnxCudaEngine(path, device, size=size)
     if builds is None:
-        log.warning("%s runs without a plan; faster with one: %s %s", path.name, MAKE_PLAN, path)
+        more = f" --size {size_name(size)}" if size else ""
+        log.warning("%s runs without a plan; faster with one: %s %s%s", path.name, MAKE_PLAN, path, more)
         return engine
     switching = SwitchingEngine(engine)
 
     def take_over(plan: Path) -> None:
         switching.offer(TensorRtEngine(plan, device))
 
-    builds.order(path, take_over)
+    builds.order(path, take_over, size)
     return switching

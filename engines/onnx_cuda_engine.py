@@ -22,8 +22,10 @@ class OnnxCudaEngine:
     in order with the cuda_stream that a run names.
     """
 
-    def __init__(self, path: Path, device: GpuDevice, graphs: bool = False) -> None:
-        """Read and check `path`.
+    def __init__(
+        self, path: Path, device: GpuDevice, graphs: bool = False, size: tuple[int, int] | None = None
+    ) -> None:
+        """Read and check `path`; `size`: see `open_session`.
 
         graphs: let ONNX Runtime record its kernels per batch size. Off, since its replay waits for the GPU, which keeps
         the host from tracking meanwhile.
@@ -48,7 +50,7 @@ class OnnxCudaEngine:
             "enable_cuda_graph": str(int(graphs)),
         }
         # The second provider takes the few nodes on shapes that CUDA has no kernels for.
-        self._session, self.signature = open_session(path, [(PROVIDER, options), "CPUExecutionProvider"], 1)
+        self._session, self.signature = open_session(path, [(PROVIDER, options), "CPUExecutionProvider"], 1, size)
         # What comes first here goes first: the session, which uses the cuda_stream.
         self._cuda_stream, self._device, self._graphs = cuda_stream, device, graphs
         if PROVIDER not in self._session.get_providers():

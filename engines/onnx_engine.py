@@ -11,7 +11,7 @@ import onnxruntime as ort
 from engines.device import CudaStream
 from engines.engine import Buffers
 from engines.errors import ModelFileError, SignatureError
-from engines.signature import Signature
+from engines.signature import Signature, check_size, open_axes
 
 _ONNX_NAMES = {np.dtype(np.uint8): "tensor(uint8)", np.dtype(np.float32): "tensor(float)"}
 
@@ -26,12 +26,12 @@ class OnnxEngine:
     smaller, and the arithmetic is that of fp32.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        """Read and check `path`; `threads` per run, None for one per core.
+    def __init__(self, path: Path, threads: int | None = None, size: tuple[int, int] | None = None) -> None:
+        """Read and check `path`; `threads` per run, None for one per core; `size`: see `open_session`.
 
         Raises ModelFileError where the file is missing or unreadable, SignatureError where it breaks the contract.
         """
-        self._session, self.signature = open_session(path, ["CPUExecutionProvider"], threads)
+        self._session, self.signature = open_session(path, ["CPUExecutionProvider"], threads, size)
 
     def prepare(self, max_batch: int) -> "OnnxExecution":
         """Allocate buffers for up to `max_batch` images."""
@@ -68,10 +68,14 @@ class OnnxExecution:
         return binding
 
 
-def open_session(path: Path, providers: Providers, threads: int | None) -> tuple[ort.InferenceSession, Signature]:
+def open_session(
+    path: Path, providers: Providers, threads: int | None, size: tuple[int, int] | None = None
+) -> tuple[ort.InferenceSession, Signature]:
     """A session of the model file at `path`, checked against its metadata.
 
-    Raises ModelFileError where the file is missing or unreadable, SignatureError where it breaks the contract.
+    size: width and height of the input, for a file with open sizes; None: the file's own.
+    Raises ModelFileError where the file is missing or unreadable, SignatureError where it breaks the contract or has
+    no such size.
     """
     if not path.is_file():
         raise ModelFileError(f"no model file at {path}")
@@ -80,11 +84,18 @@ def open_session(path: Path, providers: Providers, threads: int | None) -> tuple
     options.intra_op_num_threads = threads or 0
     # The teacher's idle threads would otherwise burn a core each while the student runs, and the reverse.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if size is not None:  # told before it loads, so that it folds and fuses as in a file of that size alone
+        check_size(size)
+        for name, length in open_axes(size).items():
+            options.add_free_dimension_override_by_name(name, length)
     try:
         session = ort.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's exceptions share no base but this
         raise ModelFileError(f"{path} is no model that ONNX Runtime can read: {_first_line(error)}") from error
-    signature = Signature.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    stored = Signature.from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
+    if size is None and stored.sizes == "open":
+        return open_session(path, providers, threads, (stored.width, stored.height))
+    signature = stored.at(size, str(path))
     _check_graph(session, signature, path)
     return session, signature
 

@@ -46,6 +46,8 @@ class PlanKey:
     """Source of the frames that int8 was calibrated with; empty for other precisions."""
     calibration_frames: int = 0
     """How many."""
+    size: str = ""
+    """Such as '576x320': the input, of a model file with open sizes; empty for one that has a size of its own."""
 
     @property
     def digest(self) -> str:
@@ -99,9 +101,16 @@ class Manifest:
         words += ["--max-batch", str(key.max_batch)]
         if key.optimum_batch != key.max_batch:
             words += ["--optimum-batch", str(key.optimum_batch)]
+        if key.size:
+            words += ["--size", key.size]
         if key.calibrate:
             words += ["--calibrate", key.calibrate, "--calibration-frames", str(key.calibration_frames)]
         return shlex.join([*words, "--output", str(output)])
+
+
+def size_name(size: tuple[int, int] | None) -> str:
+    """Width and height as in `PlanKey.size`; None: empty."""
+    return f"{size[0]}x{size[1]}" if size else ""
 
 
 def plans_folder() -> Path:
@@ -126,7 +135,8 @@ class PlanStore:
     def path(self, key: PlanKey, model: Path) -> Path:
         """Where the plan of `key` is or will be."""
         capability = "any" if key.compute_capability == ANY else "sm" + key.compute_capability.replace(".", "")
-        name = f"{model.stem}-{key.precision}-b{key.max_batch}-{key.runtime}-{capability}-{key.digest}.plan"
+        stem = f"{model.stem}-{key.size}" if key.size else model.stem
+        name = f"{stem}-{key.precision}-b{key.max_batch}-{key.runtime}-{capability}-{key.digest}.plan"
         return self.folder / name
 
     @contextmanager

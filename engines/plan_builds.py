@@ -18,6 +18,7 @@ from threading import Event, Lock, Thread
 from typing import Literal, TypeAlias
 
 from engines.errors import EngineError, PlanError
+from engines.plan import size_name
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ class PlanState:
 
 
 Progress: TypeAlias = Callable[[float, str], None]
-Build: TypeAlias = Callable[[Path, Progress, Event], Path]
+Size: TypeAlias = tuple[int, int] | None
+"""Width and height of the input of a model file with open sizes; None: its own."""
+Build: TypeAlias = Callable[[Path, Size, Progress, Event], Path]
 """Builds the plan of a model file and returns its path; reports; ends with PlanError when the event is set."""
 
 
@@ -56,9 +59,10 @@ class BuildCommand:
     options: tuple[str, ...] = ()
     """Of that program, such as ('--precision', 'fp16')."""
 
-    def __call__(self, model: Path, progress: Progress, stop: Event) -> Path:
+    def __call__(self, model: Path, size: Size, progress: Progress, stop: Event) -> Path:
         """Raises PlanError with the builder's own words."""
         command = [sys.executable, "-m", self.module, str(model.resolve()), *self.options, "--progress", "json"]
+        command += ["--size", size_name(size)] if size else []
         plan = None
         with subprocess.Popen(  # noqa: S603  # this project's own program
             command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -85,7 +89,7 @@ class PlanBuilds:
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        self._orders: SimpleQueue[tuple[Path, Callable[[Path], None]] | None] = SimpleQueue()
+        self._orders: SimpleQueue[tuple[Path, Size, Callable[[Path], None]] | None] = SimpleQueue()
         self._states: dict[Path, PlanState] = {}
         self._lock = Lock()
         self._stop = Event()
@@ -97,10 +101,10 @@ class PlanBuilds:
         with self._lock:
             return tuple(self._states.values())
 
-    def order(self, model: Path, ready: Callable[[Path], None]) -> None:
+    def order(self, model: Path, ready: Callable[[Path], None], size: Size = None) -> None:
         """Build the plan of `model` and call `ready` with its path, on the builder's thread."""
         self._set(model, PlanState(model.name, "waiting"))
-        self._orders.put((model, ready))
+        self._orders.put((model, size, ready))
 
     def start(self) -> None:
         """Begin with what was ordered, and go on with what will be; at the latest the program's end stops it."""
@@ -117,10 +121,10 @@ class PlanBuilds:
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None and not self._stop.is_set():
-            model, ready = order
+            model, size, ready = order
             try:
                 self._set(model, PlanState(model.name, "building"))
-                path = self._build(model, partial(self._update, model), self._stop)
+                path = self._build(model, size, partial(self._update, model), self._stop)
                 ready(path)
             except EngineError as error:
                 self._fail(model, str(error))

@@ -11,7 +11,7 @@ Normalisation (/255), sigmoid, 3x3 peak test, top-N, gather and L2 norm are insi
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ SCHEMA = "atttrack/1"
 
 Role = Literal["teacher", "student"]
 FeatureMapping = Literal["none", "efm", "ifm"]
+Sizes = Literal["fixed", "open"]
 
 IMAGE, PRIOR = "image", "prior"
 HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scores", "embeddings"
@@ -38,9 +39,9 @@ class Signature:
 
     role: Role
     height: int
-    """Input pixels; a multiple of 32."""
+    """Input pixels; a multiple of 32. Of a file with open sizes: unless told otherwise."""
     width: int
-    """Input pixels; a multiple of 32."""
+    """As `height`."""
     peaks: int
     """N: detections per image, most likely first."""
     embedding_dim: int
@@ -56,6 +57,8 @@ class Signature:
     commit: str = ""
     """Commit of the code that trained it."""
     schema: str = SCHEMA
+    sizes: Sizes = "fixed"
+    """open: the file takes every height and width that are multiples of 32. An engine always has one size: fixed."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -66,8 +69,9 @@ class Signature:
             raise SignatureError(f"mapping must be 'none', 'efm' or 'ifm', got {self.mapping!r}")
         if self.role == "teacher" and self.prior:
             raise SignatureError("a teacher takes no prior")
-        if self.height % 32 or self.width % 32 or min(self.height, self.width) < 32:
-            raise SignatureError(f"input size must be multiples of 32, got {self.width}x{self.height}")
+        if self.sizes not in ("fixed", "open"):
+            raise SignatureError(f"sizes must be 'fixed' or 'open', got {self.sizes!r}")
+        check_size((self.width, self.height))
         if min(self.peaks, self.embedding_dim) < 1:
             raise SignatureError(f"peaks and embedding_dim must be 1 or more, got {self.peaks}, {self.embedding_dim}")
 
@@ -90,6 +94,19 @@ class Signature:
     def cells(self) -> tuple[int, int]:
         """(h, w) of the heatmap."""
         return self.height // STRIDE, self.width // STRIDE
+
+    def at(self, size: tuple[int, int] | None, path: str = "model") -> Self:
+        """What an engine is that runs the file at `size`, width and height; None: the file's own.
+
+        Raises SignatureError where the file has another size, and no open ones, or the size is no multiple of 32.
+        """
+        width, height = size or (self.width, self.height)
+        if self.sizes == "fixed" and (width, height) != (self.width, self.height):
+            raise SignatureError(
+                f"{path} is for an input of {self.width}x{self.height} alone, {width}x{height} was asked for; export "
+                "it with open sizes, or for that size"
+            )
+        return replace(self, width=width, height=height, sizes="fixed")
 
     def input_arrays(self, batch: int) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
         """Name -> (shape, dtype) of the graph's inputs, in order."""
@@ -128,6 +145,18 @@ class Signature:
             return cls(**{**values, "prior": metadata.get("prior") == "True"})
         except ValueError as error:  # a SignatureError, too
             raise SignatureError(f"{path}: {error}") from None
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise SignatureError unless networks can have an input of `size`, width and height."""
+    if size[0] % 32 or size[1] % 32 or min(size) < 32:
+        raise SignatureError(f"input size must be multiples of 32, got {size[0]}x{size[1]}")
+
+
+def open_axes(size: tuple[int, int]) -> dict[str, int]:
+    """Lengths of the axes of an input of `size`, width and height, by the names that they have where they are open."""
+    width, height = size
+    return {"height": height, "width": width, "rows": height // STRIDE, "columns": width // STRIDE}
 
 
 def check_pair(teacher: Signature, student: Signature) -> None:

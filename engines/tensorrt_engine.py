@@ -45,9 +45,15 @@ class TensorRtEngine:
     """A plan, ready to run."""
 
     def __init__(
-        self, path: Path, device: GpuDevice, library: Library | None = None, graphs: bool = True, max_batch: int = 1
+        self,
+        path: Path,
+        device: GpuDevice,
+        library: Library | None = None,
+        graphs: bool = True,
+        max_batch: int = 1,
+        size: tuple[int, int] | None = None,
     ) -> None:
-        """Read the plan at `path`, which must take `max_batch` images; `library` stands in for the installed one.
+        """Read the plan at `path`, which must take `max_batch` images of `size`; `library` stands in for the installed.
 
         Without `graphs` no work is recorded.
 
@@ -57,7 +63,7 @@ class TensorRtEngine:
         manifest = read_manifest(path)
         self._trt = load_library(manifest.key.runtime) if library is None else library
         check_fits(path, manifest, str(self._trt.__version__), Gpu.of(device), max_batch)
-        self.signature = Signature.from_metadata(manifest.signature, str(path))
+        self.signature = Signature.from_metadata(manifest.signature, str(path)).at(size, str(path))
         self.manifest = manifest
         self._device, self._path, self._graphs = device, path, graphs
         device.make_current()  # of this thread, which may be the one that built the plan

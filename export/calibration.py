@@ -1,5 +1,6 @@
 """Pictures, and for students priors, as a network will see them: what int8 ranges are measured on."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -54,7 +55,7 @@ def calibration_feeds(model: Path, signature: Signature, source: str, count: int
 
 def _teacher(model: Path, signature: Signature) -> Execution:
     """The teacher whose heatmaps become the priors."""
-    path = model.with_name(model.name.replace("-student-", "-teacher-"))
-    engine = OnnxEngine(path)
+    path = model.with_name(re.sub(r"-student(?=[-.])", "-teacher", model.name))
+    engine = OnnxEngine(path, size=(signature.width, signature.height))
     check_pair(engine.signature, signature)
     return engine.prepare(1)

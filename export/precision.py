@@ -12,10 +12,12 @@ from typing import Literal, get_args
 import onnx
 from onnx import ModelProto
 
+from edge.pipeline.config import parse_size
 from engines.errors import EngineError, ModelFileError
 from engines.signature import Signature
 from export.calibration import DRAWN_SCENE, Feed, calibration_feeds
 from export.half_arithmetic import halve_arithmetic, restore_weights
+from export.sizes import close_axes
 
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISION_KEY = "precision"
@@ -29,18 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="an exported file, in fp32")
     parser.add_argument("--precision", choices=get_args(Precision), required=True)
+    parser.add_argument("--size", type=parse_size, metavar="WxH", help="of the input (default: the file's)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.onnx")
     options = parser.parse_args(arguments)
     try:
-        onnx.save(to_precision(options.model, options.precision), options.output)
+        onnx.save(to_precision(options.model, options.precision, size=options.size), options.output)
     except (EngineError, OSError) as error:
         print(f"python -m export.precision: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def to_precision(path: Path, precision: Precision, source: str = DRAWN_SCENE, frames: int = 64) -> ModelProto:
+def to_precision(
+    path: Path,
+    precision: Precision,
+    source: str = DRAWN_SCENE,
+    frames: int = 64,
+    size: tuple[int, int] | None = None,
+) -> ModelProto:
     """The model file `path` (exported, fp32) computing in `precision`; `source` and `frames` calibrate int8.
+
+    size: width and height of the input, which is fixed then; None: the file's own.
 
     Raises ModelFileError for a file that is no model or is not in fp32, SignatureError for one without metadata, and
     what `calibration_feeds` raises.
@@ -49,7 +60,9 @@ def to_precision(path: Path, precision: Precision, source: str = DRAWN_SCENE, fr
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
     model = read_model(path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    signature = Signature.from_metadata(metadata, str(path))
+    signature = Signature.from_metadata(metadata, str(path)).at(size, str(path))
+    model = close_axes(model, signature)
+    metadata |= signature.to_metadata()
     written = metadata.get(PRECISION_KEY, "fp32")
     if written == precision != "fp32":
         return model

@@ -1,8 +1,11 @@
 """Export trained weights to ONNX under the contract of `engines.signature`, and check the result against torch.
 
-python -m export.to_onnx runs/yolo-teacher/weights.pt --role teacher --output models/yolo-teacher-576x320.onnx
-python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 \\
+python -m export.to_onnx runs/open-teacher/weights.pt --role teacher --output models/open-teacher.onnx
+python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 --fixed \\
     --output models/yolo-student-1088x608.onnx
+
+One file serves every input size, in multiples of 32; `--size` is the one it has unless told otherwise. With `--fixed`
+it has no other.
 
 With `--pivot`, embeddings leave as EFM's pivot features (AttTrack section 3.3); export both networks of a pair so.
 """
@@ -18,9 +21,11 @@ import onnx
 import torch
 from torch import Tensor
 
-from engines.signature import IMAGE, PRIOR, FeatureMapping, Role, Signature
+from edge.pipeline.config import parse_size
+from engines.signature import IMAGE, PRIOR, STRIDE, FeatureMapping, Role, Signature, Sizes
 from export.deployed import Deployed
 from export.half_weights import halve_weights
+from export.sizes import name_axes
 from export.verify import verify
 from training.models.decode import PEAKS
 from training.models.heads import TrackingNetwork
@@ -28,6 +33,8 @@ from training.pivot import PivotFeatures
 from training.weights import load_network, pivot_from
 
 OPSET = 18
+LARGEST = 4096
+"""Of an open input's sides."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,24 +42,28 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="weights.pt of a training run")
     parser.add_argument("--role", choices=("teacher", "student"), required=True)
-    parser.add_argument("--size", default="576x320", help="input WIDTHxHEIGHT, multiples of 32 (default %(default)s)")
+    parser.add_argument(
+        "--size", type=parse_size, default="576x320", metavar="WxH", help="multiples of 32 (default %(default)s)"
+    )
+    parser.add_argument("--fixed", action="store_true", help="for that size alone")
     parser.add_argument("--pivot", action="store_true", help="embeddings as pivot features (explicit feature mapping)")
     parser.add_argument("--peaks", type=int, default=PEAKS, help="detections per image (default %(default)s)")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
 
-    width, height = (int(side) for side in args.size.split("x"))
     try:
         network, record = load_network(args.weights)
         pivot = pivot_from(record) if args.pivot else None
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
-    signature = sign(record, network, args.role, (width, height), args.peaks, pivot)
+    signature = sign(record, network, args.role, args.size, args.peaks, pivot, "fixed" if args.fixed else "open")
     export(network, signature, args.output, pivot)
-    report = verify(network, signature, args.output, pivot)
-    print(report.table())
-    if not report.passed:
-        sys.exit(1)
+    width, height = args.size
+    for size in [args.size] if args.fixed else [args.size, (width + 64, height + 32)]:
+        report = verify(network, signature.at(size), args.output, pivot)
+        print(report.table())
+        if not report.passed:
+            sys.exit(1)
 
 
 def sign(
@@ -62,6 +73,7 @@ def sign(
     input_wh: tuple[int, int],
     peaks: int = PEAKS,
     pivot: PivotFeatures | None = None,
+    sizes: Sizes = "fixed",
 ) -> Signature:
     """What the export of a weights.pt, whose network this is, will say of itself."""
     recipe = record["recipe"]
@@ -77,14 +89,15 @@ def sign(
         mapping="efm" if pivot else implicit,
         prior=network.has_prior,
         commit=record["commit"],
+        sizes=sizes,
     )
 
 
 def export(network: TrackingNetwork, signature: Signature, path: Path, pivot: PivotFeatures | None = None) -> None:
-    """Write the model file: batch dynamic, size fixed, weights in fp16, metadata from the signature."""
+    """Write the model file: any batch, sizes as the signature says, weights in fp16, metadata from the signature."""
     module = Deployed(network, signature.role, signature.peaks, pivot).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
-    shapes = tuple({0: batch} for _ in signature.inputs)
+    shapes = tuple({0: batch} | axes for axes in _open_axes(signature))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about itself
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -105,10 +118,21 @@ def export(network: TrackingNetwork, signature: Signature, path: Path, pivot: Pi
     if written != OPSET:
         raise RuntimeError(f"asked for opset {OPSET}, the exporter wrote {written}")
     strip_origins(model)
+    if signature.sizes == "open":
+        name_axes(model)
     halve_weights(model)
     onnx.helper.set_model_props(model, signature.to_metadata())
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
+
+
+def _open_axes(signature: Signature) -> list[dict[int, Any]]:
+    """Which axes of each input are open beside the batch, and what they are multiples of."""
+    if signature.sizes == "fixed":
+        return [{} for _ in signature.inputs]
+    tall, wide = (torch.export.Dim(name, min=1, max=LARGEST // 32) for name in ("tall", "wide"))
+    per_step = {IMAGE: 32, PRIOR: 32 // STRIDE}
+    return [{2: per_step[name] * tall, 3: per_step[name] * wide} for name in signature.inputs]
 
 
 def strip_origins(model: onnx.ModelProto) -> None:

@@ -15,12 +15,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from tqdm import tqdm
 
+from edge.pipeline.config import parse_size
 from edge.sources.base import SourceError
 from engines.device import GpuDevice
 from engines.errors import DeviceError, EngineError
@@ -37,11 +38,13 @@ from engines.plan import (
     plans_folder,
     read_manifest,
     read_plan,
+    size_name,
 )
+from engines.signature import Signature
 from engines.tensorrt_builder import Library, Progress, build_plan
 from engines.tensorrt_engine import load_library
 from export.calibration import DRAWN_SCENE
-from export.precision import Precision, to_precision
+from export.precision import Precision, read_model, to_precision
 
 Reporting = Literal["bar", "json", "none"]
 
@@ -59,6 +62,8 @@ class Order:
     calibrate: str = DRAWN_SCENE
     """Frames for int8."""
     frames: int = 64
+    size: tuple[int, int] | None = None
+    """Width and height of the input, for a model file with open sizes; None: the file's own."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,6 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
                 options.optimum_batch,
                 options.calibrate,
                 options.calibration_frames,
+                options.size,
             )
             with Reporter(options.progress, model.name) as reporter:
                 path = make_plan(order, store, reporter.progress)
@@ -94,6 +100,7 @@ def make_plan(order: Order, store: PlanStore, progress: Progress, load: Callable
 
     Raises EngineError, or SourceError or ValueError from the calibration.
     """
+    order = replace(order, size=_size(order))
     library = (load or load_library)(order.runtime)
     gpu = this_gpu(order.runtime)
     key = plan_key(order, str(library.__version__), gpu)
@@ -104,7 +111,7 @@ def make_plan(order: Order, store: PlanStore, progress: Progress, load: Callable
             return path
         started_s = time.monotonic()
         progress(0.0, "preparing the network" if order.precision != "int8" else "calibrating")
-        model = to_precision(order.model, order.precision, order.calibrate, order.frames)
+        model = to_precision(order.model, order.precision, order.calibrate, order.frames, order.size)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         plan = build_plan(library, model.SerializeToString(), key.max_batch, key.optimum_batch, progress)
         manifest = Manifest(
@@ -120,6 +127,14 @@ def make_plan(order: Order, store: PlanStore, progress: Progress, load: Callable
     return path
 
 
+def _size(order: Order) -> tuple[int, int] | None:
+    """The size to build for where the model file has open sizes; None: it has one of its own."""
+    metadata = {entry.key: entry.value for entry in read_model(order.model).metadata_props}
+    stored = Signature.from_metadata(metadata, str(order.model))
+    wanted = stored.at(order.size, str(order.model))
+    return (wanted.width, wanted.height) if stored.sizes == "open" else None
+
+
 def plan_key(order: Order, version: str, gpu: Gpu | None) -> PlanKey:
     """What the plan depends on; `gpu` None for a plan for any. Raises OSError where there is no model file."""
     return PlanKey(
@@ -133,6 +148,7 @@ def plan_key(order: Order, version: str, gpu: Gpu | None) -> PlanKey:
         optimum_batch=order.optimum_batch or order.max_batch,
         calibrate=order.calibrate if order.precision == "int8" else "",
         calibration_frames=order.frames if order.precision == "int8" else 0,
+        size=size_name(order.size),
     )
 
 
@@ -208,6 +224,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-batch", type=int, default=16, metavar="B", help="batches of 1 to B (default %(default)s)"
     )
     parser.add_argument("--optimum-batch", type=int, metavar="B", help="batch to tune for (default: --max-batch)")
+    parser.add_argument("--size", type=parse_size, metavar="WxH", help="of the input (default: the file's)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the plans")
     parser.add_argument(
         "--calibrate", default=DRAWN_SCENE, metavar="SOURCE", help="frames for int8: video, sequence folder or scene"

@@ -48,9 +48,25 @@ STATIC = Path(__file__).parent / "static"
 DESCRIPTION = """
 People in live video, tracked in real time: a heavy teacher network sees every k-th frame, a light student the rest.
 
-Post a stream, then follow its tracks by WebSocket at `/streams/{stream_id}/tracks`: one `TrackMessage` (below, under
-Schemas) per frame, as JSON text. The service closes a subscription with code 1000 when the stream is removed and with
-1001 when it shuts down itself. Errors are problems (RFC 9457) with a stable `code`.
+Errors are problems (RFC 9457) with a stable `code`, and a `detail` that says what was expected and what came.
+
+## Tracks by WebSocket
+
+Post a stream, then open `ws://HOST/streams/{stream_id}/tracks`. Each frame is one text message: a `TrackMessage`,
+described under Schemas and in `/schemas/tracks-1.json`. `ws://HOST/tracks` follows all streams, `?streams=a,b` some.
+
+| query | meaning |
+|---|---|
+| `from_seq=120` | go on from that message of the stream, as far as it is kept; what was lost is told in `gap` |
+| `fields=id,bbox` | only these fields, besides those that every message has |
+| `zones=hall` | only people inside, and the events of these zones |
+| `max_rate=5` | at most so many messages per second of each stream |
+| `ticket=...` | who asks, where no header can be sent: see `POST /tickets`; a header is `Authorization: Bearer KEY` |
+
+A slow client loses its oldest messages and is told how many. The service closes with 1000 when the stream is removed,
+and with 1001 when it shuts down. A refused handshake is answered with a problem, as any other request.
+
+    websocat 'ws://127.0.0.1:8000/streams/door/tracks?max_rate=5'
 """
 PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect", "/openapi.json", "/static-offline-docs", "/static")
 """Made by FastAPI, and folders of files, which take no dependency; they tell nothing that the source does not tell."""

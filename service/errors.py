@@ -10,7 +10,7 @@ ApiError
   BodyTooLarge    413  body_too_large
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
-  Refused         422  invalid_request, invalid_url, invalid_view, invalid_cursor, invalid_span, credentials_needed,
+  Refused         422  invalid_request, invalid_url, invalid_view, invalid_span, credentials_needed,
                        scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available, file_hangs,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
@@ -40,7 +40,7 @@ class FieldProblem(BaseModel):
     """One field that was refused. The value itself is left out: it may be a password."""
 
     field: str = Field(examples=["k"])
-    message: str = Field(examples=["Input should be greater than or equal to 1"])
+    message: str = Field(examples=["expected greater than or equal to 1, got 0"])
 
 
 class Problem(BaseModel):
@@ -199,8 +199,8 @@ def install_handlers(app: FastAPI) -> None:
         return None
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-        return problem_response(_invalid(error.errors()))
+    async def on_invalid_request(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(_invalid(error.errors(), request.headers.get("content-type")))
 
     @app.exception_handler(WebSocketRequestValidationError)
     async def on_invalid_handshake(socket: WebSocket, error: WebSocketRequestValidationError) -> None:
@@ -211,7 +211,9 @@ def install_handlers(app: FastAPI) -> None:
         phrase = HTTPStatus(error.status_code).phrase
         too_large = error.status_code == BodyTooLarge.status
         code = "body_too_large" if too_large else phrase.lower().replace(" ", "_")
-        problem = Problem(title=phrase, status=error.status_code, code=code, detail=str(error.detail))
+        unread = error.status_code == HTTPStatus.BAD_REQUEST
+        detail = "the body cannot be read; expected JSON in UTF-8" if unread else str(error.detail)
+        problem = Problem(title=phrase, status=error.status_code, code=code, detail=detail)
         return problem_response(problem, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
@@ -221,15 +223,45 @@ def install_handlers(app: FastAPI) -> None:
         return problem_response(Problem(title=status.phrase, status=status, code="internal_error", detail=detail))
 
 
-def _invalid(mistakes: Sequence[Any]) -> Problem:
-    """What the validator says, without the values."""
-    errors = [FieldProblem(field=_field_name(e["loc"], e["type"]), message=e["msg"]) for e in mistakes]
+def _invalid(mistakes: Sequence[Any], content_type: str | None = None) -> Problem:
+    """What was expected and what came, without the values."""
+    errors = [FieldProblem(field=_field_name(e), message=_message(e, content_type)) for e in mistakes]
     detail = "; ".join(f"{e.field}: {e.message}" for e in errors)
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return Problem(title=status.phrase, status=status, code="invalid_request", detail=detail, errors=errors)
 
 
-def _field_name(location: tuple[int | str, ...], mistake: str) -> str:
-    """('body', 'credentials', 'username') -> 'credentials.username'. A name that is not ours may be a secret, too."""
-    known = [*location[1:-1], "(unknown)"] if mistake == "extra_forbidden" else location[1:]
-    return ".".join(str(part) for part in known) or str(location[0])
+def _field_name(mistake: Mapping[str, Any]) -> str:
+    """('body', 'credentials', 'username') -> 'credentials.username'; 'body' for the body as a whole."""
+    where, *parts = mistake["loc"]
+    if mistake["type"] == "extra_forbidden":  # a name that is not ours may be a secret, too
+        parts = [*parts[:-1], "(unknown)"]
+    return ".".join(map(str, parts)) if parts and mistake["type"] != "json_invalid" else str(where)
+
+
+def _message(mistake: Mapping[str, Any], content_type: str | None) -> str:
+    """What was expected of a field and what came instead; of texts only that they are texts."""
+    kind, sent = mistake["type"], mistake.get("input")
+    told = str(mistake["msg"]).removeprefix("Value error, ").replace("Input should be ", "expected ")
+    of_body = mistake["loc"] == ("body",)
+    if kind == "json_invalid":
+        return f"expected JSON, but at character {mistake['loc'][-1]} it is broken: {mistake['ctx']['error']}"
+    if kind == "missing":
+        return "expected a JSON document, but there is none" if of_body else "is needed, but missing"
+    if kind == "extra_forbidden":
+        return "there is no such field; /docs lists them"
+    if of_body and isinstance(sent, bytes):  # whose bytes FastAPI did not take for JSON
+        came = f"Content-Type: {content_type}" if content_type else "no Content-Type"
+        return f"expected JSON with Content-Type: application/json, but it came with {came}"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        told = "expected an object"
+    if kind in _RANGES:
+        return f"{told}, got {sent}"
+    if kind.endswith(("_type", "_parsing")) and type(sent) in _KINDS:
+        return f"{told.partition(', unable')[0]}, got {_KINDS[type(sent)]}"
+    return told
+
+
+_RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+_KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
+_KINDS[type(None)] = "null"

@@ -68,7 +68,16 @@ class Runtime:
         self.loop = asyncio.get_running_loop()
         self.hub = TrackHub(self.loop, _hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
-        self.registry = StreamRegistry(self.settings, self.store, self.worker, self._make_stream, self.timeline.forget)
+        chosen = self.settings
+        self.registry = StreamRegistry(
+            chosen.lane,
+            chosen.url_policy,
+            chosen.max_streams,
+            self.store,
+            self.worker,
+            self._make_stream,
+            self.timeline.forget,
+        )
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
         self.timeline.start(stream.id for stream in self.registry.all())

@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edge.pipeline.config import LaneSettings
+from edge.pipeline.config import INPUT_SIZE, LaneSettings
 from edge.sources.decoding import Wanted
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
@@ -49,7 +49,9 @@ class Settings(BaseSettings):
 
     models: Path = Field(default=_PROJECT / "models", description="directory with the model files")
     pair: str = Field(default="yolo", description="name of the teacher and student pair")
-    size: str = Field(default="576x320", pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT")
+    size: str = Field(
+        default="{}x{}".format(*INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the networks run")
     plans_dir: Path | None = Field(
         default=None, description="folder of TensorRT plans; unset: atttrack/plans in the user's cache"

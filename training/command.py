@@ -21,8 +21,8 @@ from training.recipe import Recipe
 from training.run import SAVE_EVERY_S
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """What is trained, on which data, where: options of every training, and of `training.throughput`."""
+def training_parser(description: str | None) -> argparse.ArgumentParser:
+    """Options of every training: what is trained, on which data, where, how long and how safely."""
     options = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -31,12 +31,6 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
     options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
-    return options
-
-
-def training_parser(description: str | None) -> argparse.ArgumentParser:
-    """`parser`, and how long and how safely to train."""
-    options = parser(description)
     options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default 1)")
     options.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
     options.add_argument("--save-every", type=float, default=SAVE_EVERY_S, metavar="S", help="default %(default)s")

@@ -55,8 +55,6 @@ COMPARISONS = (
     Comparison("layerwise", "yolo-layerwise", "student-plain", ("naive",)),
 )
 """In order of worth: whichever is the last that time allows, those before it are whole."""
-TIMED = (TEACHER, "yolo-atttrack-ifm")
-"""Trainings whose speed is measured by itself."""
 
 
 def stages(
@@ -74,9 +72,6 @@ def stages(
             _train(recipes, name, plan)
         teacher = f"models/{COMPARISONS[0].name}/yolo-teacher-{size}.onnx"
         _add(plan, _export(programs, TEACHER, "teacher", teacher, size))  # the same each time
-        for name in (TEACHER, comparison.student):
-            if name in TIMED:
-                _add(plan, _throughput(recipes, name))
         student = f"models/{comparison.name}/yolo-{comparison.role}-{size}.onnx"
         _add(plan, _export(programs, comparison.student, comparison.role.removesuffix("-plain"), student, size))
         _add(plan, _score(programs, comparison, teacher, size, periods))
@@ -103,12 +98,6 @@ def _train(recipes: Path, name: str, plan: dict[str, Stage]) -> None:
 def _export(programs: Programs, name: str, role: str, product: str, size: str) -> Stage:
     words = [programs.export, f"{{out}}/{name}/weights.pt", "--role", role, "--size", size]
     return Stage(f"export-{name}", (*words, "--output", f"{{out}}/{product}"), product, (name,))
-
-
-def _throughput(recipes: Path, name: str) -> Stage:
-    folder = f"throughput-{name}"
-    words = ["training.throughput", str(recipes / f"{name}.toml"), "--data", "{data}", "--present"]
-    return Stage(folder, (*words, "--out", f"{{out}}/{folder}"), f"{folder}/throughput.json")
 
 
 def _score(programs: Programs, comparison: Comparison, teacher: str, size: str, periods: Sequence[str]) -> Stage:

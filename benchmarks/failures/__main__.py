@@ -21,7 +21,7 @@ from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import LaneSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
 from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder, sequence_name
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all that are there")
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames (default second)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="FOLDER", help="default: shipped")
-    parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WxH", help="network input (576x320)")
+    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (576x320)")
     parser.add_argument("--mode", choices=ARMS, default="atttrack", help="default atttrack")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
     parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from benchmarks.gpu.process import say
 from benchmarks.gpu.verdicts import fastest
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.backend import FILE_ROLES, SHIPPED_MODELS, Backend, open_backend
 from edge.sources import open_source
 from edge.sources.base import Frame
 from engines.device import Device, GpuDevice
@@ -21,7 +21,7 @@ from engines.plan import PlanStore
 from engines.tensorrt_engine import TensorRtEngine
 
 SCENE = "synthetic://?seed=1&people=20"
-ROLES = ("teacher", "student", "student-plain")
+ROLES = tuple(FILE_ROLES.values())
 ModelFiles = Literal["served", "halved"]
 """served: what the service runs, a plan where there is one; halved: the fp16 files, in ONNX Runtime."""
 

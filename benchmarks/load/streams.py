@@ -29,7 +29,7 @@ from websockets.asyncio.client import connect
 
 from benchmarks.conditions import RESULTS, conditions, save
 from edge.pipeline.backend import SHIPPED_MODELS
-from edge.pipeline.config import parse_size
+from edge.pipeline.config import INPUT_SIZE, parse_size
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     about = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load.streams", description=about)
-    parser.add_argument("--size", type=parse_size, default=(576, 320), metavar="WxH", help="of the networks' input")
+    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="of the networks' input")
     parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each camera (default 15)")
     parser.add_argument("--video", help="what the cameras show, at --fps; default a drawn scene, 1280x720, 20 people")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")

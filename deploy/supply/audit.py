@@ -3,7 +3,7 @@
     python deploy/supply/audit.py requirements/run.txt [more.txt ...] [--advisories FILE_OR_FOLDER]
 
 Exit code 1 where a pinned version is affected, 2 where a file cannot be read. Without --advisories it takes those
-beside it, which are few. All that are known to PyPI are one archive, which is unpacked into a folder where there is a network:
+beside it, which are few. All that are known to PyPI are one archive, to be unpacked into a folder:
 https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip
 """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
+from edge.pipeline.config import INPUT_SIZE
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from engines.cuda import CudaDevice
 from engines.device import Device
@@ -21,7 +22,7 @@ from engines.signature import Signature, check_pair
 log = logging.getLogger(__name__)
 
 SHIPPED_MODELS = Path(__file__).parents[2] / "models"
-_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
+FILE_ROLES: Mapping[NetworkName, str] = {"teacher": "teacher", "student": "student", "plain": "student-plain"}
 """Name in `Backend` -> name in the file."""
 
 
@@ -55,7 +56,7 @@ class Backend:
 
 def open_backend(
     models: Path | None = None,
-    size: tuple[int, int] = (576, 320),
+    size: tuple[int, int] = INPUT_SIZE,
     device: str = "auto",
     mode: Mode = "atttrack",
     pair: str = "yolo",
@@ -66,11 +67,11 @@ def open_backend(
 ) -> Backend:
     """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
 
-    models: folder of `<pair>-<role>-<width>x<height>.onnx`, None for the shipped one; roles are teacher, student and
-    student-plain. size: width and height of the networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU
-    per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`. builds:
-    where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes that the pipeline will have; a
-    plan for fewer does not fit.
+    models: folder of `<pair>-<role>.onnx`, which take any size, or `<pair>-<role>-<width>x<height>.onnx`, which come
+    first; None for the shipped one; roles are teacher, student and student-plain. size: width and height of the
+    networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU per network, None for one per core. plans:
+    folder of TensorRT plans, None for `engines.plan.plans_folder`. builds: where plans that a GPU lacks are ordered;
+    None: they are not. max_batch: lanes that the pipeline will have; a plan for fewer does not fit.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
@@ -78,12 +79,12 @@ def open_backend(
     folder = models or SHIPPED_MODELS
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
-    for network, role in _ROLES.items():
+    for network, role in FILE_ROLES.items():
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
-        if network in needed or (usable and _path(folder, pair, role, size).is_file()):
+        if network in needed or (usable and _exists(folder, pair, role, size)):
             path = _find(folder, pair, role, size)
             try:
-                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch)
+                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch, size)
             except DeviceError as error:  # on a Jetson, say, where a network runs as a plan or not at all
                 if network in needed:
                     raise
@@ -111,20 +112,24 @@ def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
         )
 
 
-def _path(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
-    return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx"
+def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:
+    """Where a network's file is: of one size, or of all."""
+    return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx", folder / f"{pair}-{role}.onnx"
+
+
+def _exists(folder: Path, pair: str, role: str, size: tuple[int, int]) -> bool:
+    return any(path.is_file() for path in _paths(folder, pair, role, size))
 
 
 def _find(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
     """The model file, or a ModelFileError that says what there is instead."""
-    path = _path(folder, pair, role, size)
-    if path.is_file():
-        return path
+    for path in _paths(folder, pair, role, size):
+        if path.is_file():
+            return path
+    name = _paths(folder, pair, role, size)[0].name
     stems = sorted(file.stem for file in folder.glob("*.onnx"))
     same_role = re.compile(rf"{re.escape(pair)}-{role}-(\d+x\d+)")
     sizes = [match[1] for stem in stems if (match := same_role.fullmatch(stem))]
     if sizes:
-        raise ModelFileError(
-            f"no model file {path.name} in {folder}; this {role} comes in the sizes {', '.join(sizes)}"
-        )
-    raise ModelFileError(f"no model file {path.name} in {folder}; it has {', '.join(stems) or 'no .onnx file'}")
+        raise ModelFileError(f"no model file {name} in {folder}; this {role} comes in the sizes {', '.join(sizes)}")
+    raise ModelFileError(f"no model file {name} in {folder}; it has {', '.join(stems) or 'no .onnx file'}")

@@ -7,6 +7,8 @@ from edge.pipeline.modes import Mode
 from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
+INPUT_SIZE = (576, 320)
+"""(width, height) of the networks' input, pixels, where nothing else is said."""
 
 
 def _told(about: str, least: float | None = None, most: float | None = None) -> dict[str, Any]:

@@ -63,9 +63,9 @@ class Link:
     def pid(self) -> int:
         return self._process.pid
 
-    def hear(self, timeout_s: float) -> Message | None:
+    def receive(self, timeout_s: float) -> Message | None:
         """What came, None when nothing came in time. Raises SourceError when the session is over."""
-        message = self._process.hear(timeout_s)
+        message = self._process.receive(timeout_s)
         if isinstance(message, SourceError):
             raise message
         if isinstance(message, Exited) and message.code == NEEDS_PARSER and not self._job.parsed:
@@ -117,7 +117,7 @@ class CameraSession:
         return self._link.pid
 
     def next(self, timeout_s: float) -> Arrival | None:
-        message = self._link.hear(timeout_s)
+        message = self._link.receive(timeout_s)
         if message is None:
             return None
         if not isinstance(message, Picture):

@@ -103,7 +103,7 @@ class SurfaceSession:
 
     def next(self, timeout_s: float) -> Arrival | None:
         if not self._waiting:
-            match self._link.hear(timeout_s):
+            match self._link.receive(timeout_s):
                 case Format(codec, extradata):
                     self._decoder = SurfaceDecoder(codec, extradata, self._device)
                 case Packet() as packet if self._decoder is not None:

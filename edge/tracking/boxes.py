@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.arrays import F32, F64
+from edge.arrays import F32, F64, Bool
 
 Boxes = TypeVar("Boxes", F32, F64)
 
@@ -69,6 +69,22 @@ def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
     union[union <= 0] = 1  # two empty boxes: 0 / 1
     overlap /= union
     return overlap
+
+
+def suppress(xyxy: Boxes, limit: float) -> Bool:
+    """(N,) which of the boxes (N, 4), best first, are no second box of somebody: none better overlaps by over `limit`.
+
+    What was suppressed suppresses nothing itself (greedy non-maximum suppression).
+    """
+    kept = np.ones(len(xyxy), np.bool_)
+    if limit >= 1:
+        return kept
+    close = iou_matrix(xyxy, xyxy) > limit
+    np.fill_diagonal(close, False)
+    for row in np.flatnonzero(close.any(axis=1)):
+        if kept[row]:
+            kept[row + 1 :] &= ~close[row, row + 1 :]
+    return kept
 
 
 def _shared(a_start: Boxes, a_end: Boxes, b_start: Boxes, b_end: Boxes, pixel: float) -> Boxes:

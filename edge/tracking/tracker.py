@@ -43,6 +43,8 @@ class TrackerSettings:
     """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
     new_between_keyframes: bool = False
     """Whether somebody may be new in a frame between keyframes, too, as in AttTrack's paper."""
+    same_iou: float = 0.7
+    """Of detections that overlap by more (IoU), only the best counts; 1: all do."""
     lost_after_s: float = 1.0
     """Seconds for which an unseen person is remembered."""
     relink_s: float = 30.0
@@ -53,8 +55,9 @@ class TrackerSettings:
     """Share of appearance in that cost, 0 to 1; the rest is motion."""
     gate: float = GATE_95
     """First association: largest squared Mahalanobis distance."""
-    iou_confirm: float = 0.0
-    """First association: a pair whose boxes overlap less (IoU) is taken apart again; 0 keeps them all, as FairMOT."""
+    iou_confirm: float = 0.1
+    """First association: a pair whose boxes overlap less (IoU) is taken apart again (AttTrack section 3.3); 0 keeps
+    them all, as FairMOT. Who is met by looks alone, where motion expects nobody, is more often somebody else."""
     iou_limit: float = 0.5
     """Second and fourth association: limit of 1 - IoU for tracks seen in the frame before."""
     tentative_iou_limit: float = 0.7
@@ -69,7 +72,7 @@ class TrackerSettings:
     """Tracks with a larger width/height are not reported."""
 
     def __post_init__(self) -> None:
-        for name in ("weak_share", "appearance_weight", "iou_confirm", "smoothing"):
+        for name in ("weak_share", "same_iou", "appearance_weight", "iou_confirm", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in (
@@ -172,7 +175,7 @@ class Tracker:
         expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
         if len(detections) and expected not in (0, dim):
             raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
-        return Seen.of(detections, threshold, self.settings.weak_share * threshold)
+        return Seen.of(detections, threshold, self.settings.weak_share * threshold, self.settings.same_iou)
 
     def _associate(self, seen: Seen) -> I64:
         """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers."""

@@ -12,10 +12,10 @@ from service.auth.caller import SCOPES
 from service.auth.keys import ApiKey, KeyRing
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
+from service.ids import ID_PATTERN
 from service.store import WATCH_S, Store, StoreError
 
 MOST_DAYS = 36600
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    if not NAME.fullmatch(text):
+    if not re.fullmatch(ID_PATTERN, text):
         raise argparse.ArgumentTypeError("a name has 1 to 64 letters, digits, '.', '_' or '-'")
     return text
 
@@ -99,6 +99,6 @@ def _days(text: str) -> float:
 
 def _streams(text: str) -> frozenset[str]:
     ids = [one for one in text.split(",") if one]
-    if not ids or not all(NAME.fullmatch(one) for one in ids):
+    if not ids or not all(re.fullmatch(ID_PATTERN, one) for one in ids):
         raise argparse.ArgumentTypeError("expected stream ids separated by commas")
     return frozenset(ids)

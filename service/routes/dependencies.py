@@ -2,7 +2,7 @@
 
 Every route names its scope, or is PUBLIC; `create_app` refuses to build a service with a route that does neither:
 
-    @router.get("/streams", dependencies=[Needs("read")])
+    @router.get("/streams", summary="List the streams", dependencies=[Needs("read")])
     async def list_streams(caller: Annotated[Caller, Needs("read")]): ...    # where the route filters by caller
 
 A path parameter `stream_id` is checked against the streams of the caller's key by `Needs` itself. Streams named

@@ -17,6 +17,7 @@ router = APIRouter(tags=["tracks"])
 
 @router.get(
     "/streams/{stream_id}/export",
+    summary="Recorded tracks as a file (MOTChallenge or COCO)",
     dependencies=[Needs("read")],
     response_class=Response,
     responses={

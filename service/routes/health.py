@@ -40,8 +40,7 @@ _NOT_YET: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/healthz", responses=documented(503))
-@router.get("/v2/health/live", responses=documented(503), include_in_schema=False)
+@router.get("/healthz", summary="Is it alive?", responses=documented(503))
 async def healthz(runtime: RuntimeDependency) -> Health:
     """Answer 200 while the device thread shows signs of life, also while it loads networks; 503 otherwise."""
     if runtime.stalled:
@@ -49,7 +48,7 @@ async def healthz(runtime: RuntimeDependency) -> Health:
     return Health()
 
 
-@router.get("/startupz", responses=_NOT_YET)
+@router.get("/startupz", summary="Has it started?", responses=_NOT_YET)
 async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
     """Answer 200 once the networks are loaded and the first streams added, and from then on; 503 before."""
     if runtime.readiness.started:
@@ -57,8 +56,7 @@ async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessV
     return _view(runtime.readiness.reasons, response)
 
 
-@router.get("/readyz", responses=_NOT_YET)
-@router.get("/v2/health/ready", responses=_NOT_YET, include_in_schema=False)
+@router.get("/readyz", summary="Does it take streams?", responses=_NOT_YET)
 async def readyz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
     """Answer 200 while streams are taken; 503 with the reasons while networks load, while draining, or when stalled."""
     reasons = runtime.readiness.reasons

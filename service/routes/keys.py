@@ -5,20 +5,19 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.auth.caller import Caller, Scope
 from service.auth.keys import ApiKey
 from service.errors import Conflict, documented
+from service.ids import Id
 from service.kept import kept
 from service.routes.dependencies import GuardDependency, Needs
-from service.streams.schema import StreamId
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["keys"])
 
 LONGEST_S = 100 * 366 * 86400.0
-KeyName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Admin = Annotated[Caller, Needs("admin", all_streams=True)]
 
 
@@ -29,9 +28,9 @@ class NewKey(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"name": "lobby-screen", "scope": "read"}]}
     )
 
-    name: KeyName
+    name: Id
     scope: Scope = Field(description="read: look; write: add, change and remove streams, too; admin: keys, too.")
-    streams: list[StreamId] | None = Field(
+    streams: list[Id] | None = Field(
         default=None,
         min_length=1,
         max_length=256,
@@ -64,7 +63,7 @@ class KeyList(BaseModel):
     keys: list[KeyView]
 
 
-@router.post("/keys", status_code=201, responses=documented(401, 403, 409, 422, 503))
+@router.post("/keys", summary="Make an API key", status_code=201, responses=documented(401, 403, 409, 422, 503))
 async def add_key(new: NewKey, admin: Admin, guard: GuardDependency, response: Response) -> CreatedKey:
     """Make a key. The first one has to be an admin's, since with it the service stops being open."""
     if guard.open and (new.scope != "admin" or new.streams is not None):
@@ -78,13 +77,20 @@ async def add_key(new: NewKey, admin: Admin, guard: GuardDependency, response: R
     return CreatedKey(key=secret, **_view(key).model_dump())
 
 
-@router.get("/keys", dependencies=[Needs("admin", all_streams=True)], responses=documented(401, 403))
+@router.get(
+    "/keys",
+    summary="List the API keys",
+    dependencies=[Needs("admin", all_streams=True)],
+    responses=documented(401, 403),
+)
 async def list_keys(guard: GuardDependency) -> KeyList:
     """List all keys, without their secrets."""
     return KeyList(keys=[_view(key) for key in guard.keys.all()])
 
 
-@router.delete("/keys/{name}", status_code=204, responses=documented(401, 403, 404, 409, 503))
+@router.delete(
+    "/keys/{name}", summary="Revoke an API key", status_code=204, responses=documented(401, 403, 404, 409, 503)
+)
 async def revoke_key(name: str, admin: Admin, guard: GuardDependency) -> None:
     """Revoke a key. The next request with it is refused, and connections that it opened end at once."""
     await kept(guard.keys.revoke(name, keep_an_admin=True))

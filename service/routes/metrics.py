@@ -10,6 +10,7 @@ router = APIRouter(tags=["health"])
 
 @router.get(
     "/metrics",
+    summary="Metrics for Prometheus",
     dependencies=[Needs("read", all_streams=True)],
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},

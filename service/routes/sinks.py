@@ -15,7 +15,7 @@ class SinkList(BaseModel):
     sinks: list[SinkView]
 
 
-@router.get("/sinks", dependencies=[Needs("read", all_streams=True)])
+@router.get("/sinks", summary="List the brokers that get every message", dependencies=[Needs("read", all_streams=True)])
 async def list_sinks(runtime: RuntimeDependency) -> SinkList:
     """List the brokers of the setting `sinks` with their counters."""
     return SinkList(sinks=runtime.sinks.views())

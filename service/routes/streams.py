@@ -5,14 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.auth.caller import Caller
-from service.errors import Forbidden, Refused, documented
+from service.errors import Forbidden, documented
 from service.routes.dependencies import STARTED, Needs, RegistryDependency
 from service.streams.registry import StreamRegistry
 from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
 from service.streams.stream import Stream
 
 router = APIRouter(tags=["streams"])
-MOST_LISTED = 256
 
 IdempotencyKey = Annotated[
     str | None,
@@ -27,6 +26,7 @@ IfMatch = Annotated[str | None, Header(description="Do it only if the stream's E
 
 @router.post(
     "/streams",
+    summary="Add a stream",
     status_code=201,
     dependencies=[STARTED],
     responses={
@@ -55,35 +55,29 @@ async def add_stream(
     return _shown(stream, registry, response)
 
 
-@router.get("/streams", responses=documented(422))
+@router.get("/streams", summary="List the streams", responses=documented(422))
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
     registry: RegistryDependency,
     state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = MOST_LISTED,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the answer before.")] = None,
 ) -> StreamList:
-    """List streams with their state and live numbers, oldest first.
-
-    Following `next_cursor` shows every stream that is there all the while exactly once.
-    """
-    after = _position(cursor)
-    seen = (one for one in registry.all() if caller.sees(one.id) and registry.position(one.id) > after)
-    chosen = [one for one in seen if state is None or one.state.phase in state]
-    page = chosen[:limit]
-    return StreamList(
-        streams=[stream.view() for stream in page],
-        next_cursor=str(registry.position(page[-1].id)) if len(chosen) > limit else None,
-    )
+    """List all streams with their state and live numbers, oldest first."""
+    seen = (one.view() for one in registry.all() if caller.sees(one.id))
+    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state])
 
 
-@router.get("/streams/{stream_id}", dependencies=[Needs("read")], responses=documented(404))
+@router.get("/streams/{stream_id}", summary="Show one stream", dependencies=[Needs("read")], responses=documented(404))
 async def get_stream(stream_id: str, registry: RegistryDependency, response: Response) -> StreamView:
     """Show one stream with its state and live numbers. The ETag changes with PATCH, not with the numbers."""
     return _shown(registry.get(stream_id), registry, response)
 
 
-@router.patch("/streams/{stream_id}", dependencies=[Needs("write"), STARTED], responses=documented(404, 412, 422, 503))
+@router.patch(
+    "/streams/{stream_id}",
+    summary="Change a stream while it runs",
+    dependencies=[Needs("write"), STARTED],
+    responses=documented(404, 412, 422, 503),
+)
 async def change_stream(
     stream_id: str, patch: StreamPatch, registry: RegistryDependency, response: Response, if_match: IfMatch = None
 ) -> StreamView:
@@ -93,6 +87,7 @@ async def change_stream(
 
 @router.delete(
     "/streams/{stream_id}",
+    summary="Remove a stream",
     status_code=204,
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 412, 503),
@@ -105,11 +100,3 @@ async def remove_stream(stream_id: str, registry: RegistryDependency, if_match: 
 def _shown(stream: Stream, registry: StreamRegistry, response: Response) -> StreamView:
     response.headers["ETag"] = registry.etag(stream.id)
     return stream.view()
-
-
-def _position(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 20):
-        raise Refused("invalid_cursor", "a cursor is the `next_cursor` of an answer; leave it out to begin anew")
-    return int(cursor)

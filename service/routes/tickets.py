@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.auth.caller import Caller
 from service.auth.tickets import LIFETIME_S
 from service.errors import Forbidden, documented, stream_not_found
+from service.ids import Id
 from service.routes.dependencies import GuardDependency, Needs
-from service.streams.schema import StreamId
 
 router = APIRouter(tags=["keys"])
 
@@ -20,7 +20,7 @@ class NewTicket(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    streams: list[StreamId] | None = Field(
+    streams: list[Id] | None = Field(
         default=None, min_length=1, max_length=256, description="Only these; all that your key may see if absent."
     )
 
@@ -34,7 +34,9 @@ class TicketView(BaseModel):
     expires_in: float = Field(description="Seconds within which it has to be used; once.")
 
 
-@router.post("/tickets", status_code=201, responses=documented(401, 403, 404, 422, 429))
+@router.post(
+    "/tickets", summary="Get a ticket for one address", status_code=201, responses=documented(401, 403, 404, 422, 429)
+)
 async def issue_ticket(
     caller: Annotated[Caller, Needs("read")], guard: GuardDependency, response: Response, new: NewTicket | None = None
 ) -> TicketView:

@@ -68,7 +68,12 @@ class TimelineView(BaseModel):
     events: list[EventView] = Field(description=f"The newest {MOST_EVENTS}, newest first.")
 
 
-@router.get("/streams/{stream_id}/timeline", dependencies=[Needs("read")], responses=documented(404, 422, 503))
+@router.get(
+    "/streams/{stream_id}/timeline",
+    summary="People and zone events over time",
+    dependencies=[Needs("read")],
+    responses=documented(404, 422, 503),
+)
 async def get_timeline(
     stream_id: str, runtime: RuntimeDependency, from_s: From = None, to_s: To = None
 ) -> TimelineView:
@@ -92,6 +97,7 @@ async def get_timeline(
 
 @router.get(
     "/streams/{stream_id}/timeline/counts.csv",
+    summary="People over time as CSV",
     dependencies=[Needs("read")],
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}}, **documented(404, 422, 503)},
@@ -117,6 +123,7 @@ async def export_counts(
 
 @router.get(
     "/streams/{stream_id}/timeline/events.csv",
+    summary="Zone events as CSV",
     dependencies=[Needs("read")],
     response_class=Response,
     responses={200: {"content": {"text/csv": {}}}, **documented(404, 422, 503)},
@@ -142,6 +149,7 @@ async def export_events(
 
 @router.get(
     "/streams/{stream_id}/stills/{still}",
+    summary="Picture of a zone event",
     dependencies=[Needs("read")],
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **documented(404, 422, 503)},

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
@@ -16,7 +17,7 @@ from service.errors import NotFound, Refused, documented, stream_not_found
 from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RuntimeDependency
 from service.runtime import Runtime
 from service.tracks.hub import HubClosed, Subscription
-from service.tracks.messages import Published, TrackMessage
+from service.tracks.messages import TrackMessage
 from service.tracks.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
 
 router = APIRouter(tags=["tracks"])
@@ -28,7 +29,7 @@ LONGEST_EVENT_ID = 20
 """Digits; no `seq` comes near."""
 ENDED_CODE = 1008
 """Policy violation: the key is good for no more, see `service.auth.subscriptions.End`."""
-EVENT_STREAM = "text/event-stream"
+EVENT_STREAM = EventSourceResponse.media_type
 EVENT_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -106,6 +107,7 @@ async def follow_streams(
 
 @router.get(
     "/streams/{stream_id}/tracks",
+    summary="Newest tracks, or all to come as server-sent events",
     dependencies=[Needs("read"), SUBSCRIBES],
     response_class=Response,
     responses={
@@ -139,7 +141,7 @@ async def recent_tracks(
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID:
         from_seq = int(last_event_id) + 1
     events = until_ended(lease, _events(runtime, stream_id, view, from_seq))
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=EVENT_STREAM_HEADERS)
+    return EventSourceResponse(events, headers=EVENT_STREAM_HEADERS)
 
 
 async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
@@ -152,23 +154,20 @@ async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | 
     except NotFound:  # removed since the answer began
         return
     subscription = runtime.hub.subscribe([stream_id], view, from_seq)
-    waiting: asyncio.Task[Published] | None = None
     try:
-        yield b"retry: 1000\n\n"
+        yield format_sse_event(retry=1000)
         while True:
-            waiting = waiting or asyncio.create_task(subscription.get())
-            done, _ = await asyncio.wait({waiting}, timeout=KEEPALIVE_S)
-            if not done:
-                yield b": nothing new\n\n"
-                continue
-            message, waiting = waiting.result(), None
-            yield b"id: %d\ndata: %b\n\n" % (message.seq, message.encoded)
+            try:
+                async with asyncio.timeout(KEEPALIVE_S):
+                    message = await subscription.get()
+            except TimeoutError:
+                yield KEEPALIVE_COMMENT
+            else:
+                yield format_sse_event(data_str=message.encoded.decode(), id=str(message.seq))
     except HubClosed:
         pass
     finally:
         runtime.hub.unsubscribe(subscription)
-        if waiting is not None:
-            waiting.cancel()
 
 
 async def _serve(socket: WebSocket, runtime: Runtime, lease: Lease, subscription: Subscription) -> None:

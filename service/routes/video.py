@@ -20,6 +20,7 @@ Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wid
 
 @router.get(
     "/streams/{stream_id}/video",
+    summary="Live pictures with boxes (motion JPEG)",
     response_class=StreamingResponse,
     dependencies=[Needs("read"), SUBSCRIBES],
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
@@ -38,6 +39,7 @@ async def video(
 
 @router.get(
     "/streams/{stream_id}/frame.jpg",
+    summary="Newest picture with boxes (JPEG)",
     response_class=Response,
     dependencies=[Needs("read")],
     responses={200: {"content": {"image/jpeg": {}}}, **documented(404)},

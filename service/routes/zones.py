@@ -30,7 +30,12 @@ class ZoneList(BaseModel):
     )
 
 
-@router.get("/streams/{stream_id}/zones", dependencies=[Needs("read")], responses=documented(404))
+@router.get(
+    "/streams/{stream_id}/zones",
+    summary="Show the zones of a stream",
+    dependencies=[Needs("read")],
+    responses=documented(404),
+)
 async def get_zones(stream_id: str, registry: RegistryDependency, response: Response) -> ZoneList:
     """Show the polygons and lines of a stream. The ETag is the stream's."""
     return _zones(stream_id, registry, response)
@@ -38,6 +43,7 @@ async def get_zones(stream_id: str, registry: RegistryDependency, response: Resp
 
 @router.put(
     "/streams/{stream_id}/zones",
+    summary="Replace the zones of a stream",
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 412, 422, 503),
 )
@@ -57,14 +63,22 @@ async def put_zones(
     return _zones(stream_id, registry, response)
 
 
-@router.get("/streams/{stream_id}/counts", dependencies=[Needs("read")], responses=documented(404))
+@router.get(
+    "/streams/{stream_id}/counts",
+    summary="Counts of the zones",
+    dependencies=[Needs("read")],
+    responses=documented(404),
+)
 async def get_counts(stream_id: str, registry: RegistryDependency) -> Counts:
     """Show who is inside, who came and went, and who crossed which way. Counts outlive the service."""
     return registry.get(stream_id).counter.counts()
 
 
 @router.post(
-    "/streams/{stream_id}/counts/reset", dependencies=[Needs("write"), STARTED], responses=documented(404, 503)
+    "/streams/{stream_id}/counts/reset",
+    summary="Begin to count anew",
+    dependencies=[Needs("write"), STARTED],
+    responses=documented(404, 503),
 )
 async def reset_counts(stream_id: str, registry: RegistryDependency) -> Counts:
     """Begin to count anew, and return the counts as they were, so that nobody is lost between reading and resetting.

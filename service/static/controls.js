@@ -8,6 +8,11 @@ const NO_PERIOD = { teacher: "has no effect: the teacher sees every frame", stud
 
 const often = (frames) => (frames === 1 ? "every frame" : `every ${frames} frames`);
 
+const qualityWords = (quality) => {
+  const word = quality >= 1 ? "teacher always" : quality >= 0.75 ? "best" : quality >= 0.4 ? "balanced" : quality > 0 ? "thrifty" : "least";
+  return `${Math.round(100 * quality)} %, ${word}`;
+};
+
 export class Controls {
   constructor(at) {
     this.slider = at("k");
@@ -15,6 +20,12 @@ export class Controls {
     this.student = at("student");
     this.studentAsked = at("student-asked");
     this.studentPart = at("student-part");
+    this.schedule = at("schedule");
+    this.schedulePart = at("schedule-part");
+    this.quality = at("quality");
+    this.qualityAsked = at("quality-asked");
+    this.qualityPart = at("quality-part");
+    this.periodPart = at("period-part");
     this.stills = at("stills");
     this.mode = at("mode");
     this.inForce = at("in-force");
@@ -23,6 +34,12 @@ export class Controls {
     this.mode.replaceChildren(...Object.entries(MODES).map(([value, text]) => new Option(text, value)));
     this.slider.oninput = () => this.say();
     this.slider.onchange = () => this.change({ k: Number(this.slider.value) });
+    this.schedule.onchange = () => {
+      this.change({ schedule: this.schedule.value });
+      this.say();
+    };
+    this.quality.oninput = () => this.say();
+    this.quality.onchange = () => this.change({ quality: Number(this.quality.value) });
     this.student.oninput = () => this.say();
     this.student.onchange = () => this.change({ student_every: Number(this.student.value) });
     this.stills.onchange = () => this.change({ stills_days: Number(this.stills.value) });
@@ -41,13 +58,15 @@ export class Controls {
 
   // Shows what the stream says of itself, but for the control that is being used.
   put(stream, used = null) {
-    this.studentPart.hidden = stream.student_every === undefined;
+    this.studentPart.hidden = stream.student_every === undefined; // of a service that does not know it
+    this.schedulePart.hidden = stream.schedule === undefined;
+    if (this.quality !== used) this.quality.value = stream.quality ?? 0.6;
     for (const [slider, value] of [[this.slider, stream.k], [this.student, stream.student_every ?? 1]]) {
       if (slider === used) continue;
       slider.max = Math.max(30, value);
       slider.value = value;
     }
-    for (const [select, value] of [[this.mode, stream.mode], [this.stills, stream.stills_days]]) {
+    for (const [select, value] of [[this.mode, stream.mode], [this.schedule, stream.schedule ?? "fixed"], [this.stills, stream.stills_days]]) {
       if (select === used) continue;
       const known = [...select.options].some((option) => option.value === String(value));
       if (!known) select.add(new Option(select === this.stills ? `${value} days` : value, value));
@@ -56,6 +75,12 @@ export class Controls {
   }
 
   say() {
+    const adaptive = this.schedule.value === "adaptive";
+    this.periodPart.hidden = adaptive;
+    this.qualityPart.hidden = !adaptive;
+    const quality = Number(this.quality.value);
+    this.qualityAsked.textContent = qualityWords(quality);
+    this.quality.setAttribute("aria-valuetext", qualityWords(quality));
     const [k, every] = [Number(this.slider.value), Number(this.student.value)];
     this.asked.textContent = NO_PERIOD[this.mode.value] ?? often(k);
     this.slider.setAttribute("aria-valuetext", often(k));
@@ -65,8 +90,9 @@ export class Controls {
   }
 
   // What the newest message says; the service applies a change at the next keyframe.
-  echo({ k, mode }) {
-    const text = `In force: ${often(k)}, ${MODES[mode] ?? mode}`;
+  echo({ k, mode, schedule, quality }) {
+    const rhythm = schedule === "adaptive" ? `by need, quality ${Math.round(100 * quality)} %` : often(k);
+    const text = `In force: ${rhythm}, ${MODES[mode] ?? mode}`;
     if (this.inForce.textContent !== text) this.inForce.textContent = text;
   }
 

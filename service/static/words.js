@@ -56,8 +56,8 @@ export function nextRetry({ attempts, next_retry: at }) {
 // What happened, as a sentence.
 export function eventWords({ type, zone, zone_name: name, person, direction, dwell }) {
   const where = name || zone;
-  if (type === "enter") return `${person} entered ${where}`;
-  if (type === "leave") return `${person} left ${where} after ${duration(dwell)}`;
-  if (type === "cross") return `${person} crossed ${where} ${direction} ${direction === "forward" ? "↗" : "↙"}`;
+  if (type === "enter") return `#${person} entered ${where}`;
+  if (type === "leave") return `#${person} left ${where} after ${duration(dwell)}`;
+  if (type === "cross") return `#${person} crossed ${where} ${direction} ${direction === "forward" ? "↗" : "↙"}`;
   return "The camera was away";
 }

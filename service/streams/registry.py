@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 from pydantic import ValidationError
 
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
@@ -16,7 +17,6 @@ from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.kept import kept
 from service.logs import fields
-from service.settings import Settings
 from service.store import Store, StoredStream
 from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch
@@ -41,16 +41,20 @@ class StreamRegistry:
 
     def __init__(
         self,
-        settings: Settings,
+        lane: LaneSettings,
+        policy: UrlPolicy,
+        most: int,
         store: Store,
         worker: Worker,
         make: MakeStream,
         forget: Callable[[str], object] = lambda stream_id: None,
     ) -> None:
-        """`forget` deletes what is kept elsewhere of a stream that is removed; it may wait."""
-        self._settings = settings
+        """`lane`: what a stream has that asks for nothing else; `most` streams at a time.
+
+        `forget` deletes what is kept elsewhere of a stream that is removed; it may wait.
+        """
+        self._lane, self._policy, self._most = lane, policy, most
         self._store = store
-        self._policy: UrlPolicy = settings.url_policy
         self._worker = worker
         self._make = make
         self._forget = forget
@@ -93,7 +97,7 @@ class StreamRegistry:
         self, new: NewStream, idempotency_key: str | None = None, *, from_settings: bool = False
     ) -> tuple[Stream, bool]:
         """Return the stream and whether it is new. Raises Refused, Conflict, LimitReached or NotReady."""
-        spec = StreamSpec.from_request(new, self._settings.lane, idempotency_key)
+        spec = StreamSpec.from_request(new, self._lane, idempotency_key)
         if (known := self._known(spec.id, new)) is not None:
             return known, False
         self._check_open()
@@ -104,15 +108,15 @@ class StreamRegistry:
             if (known := self._known(spec.id, new)) is not None:
                 return known, False
             self._check_open()
-            if len(self._streams) >= self._settings.max_streams:
+            if len(self._streams) >= self._most:
                 raise self._too_many()
             stream.adopt(address, reader)
-            await _obeyed(self._worker.add(stream))
+            await _done(self._worker.add(stream))
             try:
                 created_at, document = stream.created_at, spec.document()
                 row = await kept(self._store.add_stream(spec.id, document, created_at, from_settings))
             except ApiError:
-                await _obeyed(self._worker.remove(spec.id))
+                await _done(self._worker.remove(spec.id))
                 raise
             self._rows[spec.id], self._streams[spec.id] = row, stream
         stream.start()
@@ -140,7 +144,7 @@ class StreamRegistry:
             if opened is not None:
                 await self._reopen(stream, *opened)
             else:
-                await _obeyed(self._worker.change(stream))
+                await _done(self._worker.change(stream))
         finally:
             self._changing.release()
         changed = sorted(patch.model_fields_set)
@@ -155,10 +159,10 @@ class StreamRegistry:
             self._check_open()
             self._check_version(stream_id, if_match)
             await kept(self._store.remove_stream(stream_id))
-            await _obeyed(self._worker.remove(stream_id))
-            await asyncio.to_thread(self._forget, stream_id)
+            await _done(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
+        await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         del stream  # the last reference
         await asyncio.to_thread(_give_memory_back)
@@ -175,11 +179,6 @@ class StreamRegistry:
         """Return all streams, oldest first."""
         return list(self._streams.values())
 
-    def position(self, stream_id: str) -> int:
-        """Return the stream's place in the order of creation, which nothing else ever gets. Raises NotFound."""
-        self.get(stream_id)
-        return self._rows[stream_id].position
-
     def etag(self, stream_id: str) -> str:
         """Return the name of the stream's present specification, for ETag and If-Match. Raises NotFound."""
         self.get(stream_id)
@@ -193,7 +192,7 @@ class StreamRegistry:
 
     async def _resume(self, stream: Stream, number: int) -> None:
         try:
-            if number >= self._settings.max_streams:
+            if number >= self._most:
                 raise self._too_many()
             self._check_mode(stream.spec.lane.mode)
             address, reader = await self._open(stream, stream.spec)
@@ -219,10 +218,10 @@ class StreamRegistry:
             await self.update(known.id, StreamPatch(url=camera.url))
 
     async def _reopen(self, stream: Stream, address: Address, reader: FrameReader) -> None:
-        await _obeyed(self._worker.remove(stream.id))
+        await _done(self._worker.remove(stream.id))
         await asyncio.to_thread(stream.close)
         stream.adopt(address, reader)
-        await _obeyed(self._worker.add(stream))
+        await _done(self._worker.add(stream))
         stream.start()
 
     async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
@@ -247,7 +246,7 @@ class StreamRegistry:
         stream = self.get(stream_id)
         self._check_open()
         self._check_version(stream_id, if_match)
-        spec = stream.spec.changed(patch, self._settings.lane)
+        spec = stream.spec.changed(patch, self._lane)
         self._check_mode(spec.lane.mode)
         return stream, stream.spec, spec
 
@@ -260,9 +259,8 @@ class StreamRegistry:
         return known
 
     def _too_many(self) -> LimitReached:
-        most = self._settings.max_streams
         return LimitReached(
-            "too_many_streams", f"this service takes {most} streams; DELETE one, or raise --max-streams"
+            "too_many_streams", f"this service takes {self._most} streams; DELETE one, or raise --max-streams"
         )
 
     def _check_open(self) -> None:
@@ -288,7 +286,7 @@ def _close_all(streams: list[Stream]) -> None:
         stream.close(max(0.0, deadline - time.monotonic()))
 
 
-async def _obeyed(command: "Future[None]") -> None:
+async def _done(command: "Future[None]") -> None:
     """Wait until the device thread has done it."""
     try:
         await asyncio.wrap_future(command)

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
+from service.ids import Id
 from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
 
-StreamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Note = Annotated[str, StringConstraints(max_length=200)]
@@ -44,7 +44,7 @@ class NewStream(BaseModel):
     )
 
     url: str = Field(description="rtsp://, rtsps:// or synthetic://; files only where the service allows them")
-    id: StreamId | None = Field(default=None, description="Your own id; without it the service makes one.")
+    id: Id | None = Field(default=None, description="Your own id; without it the service makes one.")
     name: Name | None = Field(default=None, description="For people; the id if absent.")
     note: Note = Field(default="", description="One line for people: what this camera shows.")
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
@@ -119,7 +119,6 @@ class StreamView(BaseModel):
 
 
 class StreamList(BaseModel):
-    """Streams, oldest first."""
+    """All streams, oldest first."""
 
     streams: list[StreamView]
-    next_cursor: str | None = Field(description="Give it as `cursor` to get the next ones; null: these were the last.")

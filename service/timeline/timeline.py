@@ -141,7 +141,7 @@ class Timeline:
         swept_s = -SWEEP_S
         while True:
             with self._news:
-                self._news.wait_for(lambda: self._stopping or bool(self._forgetting), FLUSH_S)
+                self._news.wait_for(lambda: self._stopping or (bool(self._forgetting) and not self._fails), FLUSH_S)
                 stopping = self._stopping
             try:
                 store = self._archive or self._open()
@@ -153,6 +153,8 @@ class Timeline:
                 if not self._fails:
                     log.error("the timeline is not kept: %s; make room on the disk, or give another folder", error)
                 self._fails = True
+            except Exception:  # a bug costs what was to be written, not all that comes after it
+                log.exception("the timeline lost some records")
             else:
                 self._fails = False
             if stopping:
@@ -163,7 +165,7 @@ class Timeline:
     def _open(self) -> Archive:
         try:
             store = Archive(self._path)
-            store.forget_all_but(self._known | self._recorders.keys())
+            store.forget_all_but(self._known.union(tuple(self._recorders)))
             self._archive = store
         finally:
             self._opened.set()

@@ -80,11 +80,6 @@ class VideoFeed:
             return None
         return await self.newer_than(self._newest[0] - 1, style)
 
-    @property
-    def watched(self) -> bool:
-        """Whether anybody waits for a picture."""
-        return self._waiting > 0
-
     def close(self) -> None:
         """End all that wait."""
         self._closed = True

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from service.ids import Id
 from service.zones.shape import ShapeError, check_line, check_polygon
 
 MOST_ZONES = 64
 """Of one stream."""
 MOST_CORNERS = 64
 
-ZoneId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Coordinate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
 Anchor = Literal["foot", "centre"]
@@ -21,7 +22,7 @@ class _Zone(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: ZoneId = Field(description="Your own id, unique in the stream; counts belong to it.", examples=["door"])
+    id: Id = Field(description="Your own id, unique in the stream; counts belong to it.", examples=["door"])
     name: str = Field(default="", max_length=100, description="For people; the id if empty.")
     anchor: Anchor = Field(
         default="foot",
@@ -51,6 +52,13 @@ class Line(_Zone):
     )
 
 
+def _check_type(zone: object) -> object:
+    if isinstance(zone, dict) and zone.get("type") not in ("polygon", "line"):
+        came = "another one" if "type" in zone else "none"
+        raise PydanticCustomError("zone_kind", f"expected a zone with `type` 'polygon' or 'line', got {came}")
+    return zone
+
+
 def _check_shape(zone: Polygon | Line) -> Polygon | Line:
     try:
         (check_polygon if zone.type == "polygon" else check_line)(zone.points)
@@ -68,6 +76,8 @@ def _check_ids(zones: "tuple[Polygon | Line, ...]") -> "tuple[Polygon | Line, ..
     return zones
 
 
-Zone = Annotated[Polygon | Line, Field(discriminator="type"), AfterValidator(_check_shape)]
+Zone = Annotated[
+    Polygon | Line, Field(discriminator="type"), AfterValidator(_check_shape), BeforeValidator(_check_type)
+]
 Zones = Annotated[tuple[Zone, ...], Field(max_length=MOST_ZONES), AfterValidator(_check_ids)]
 """All zones of one stream; hashable, and equal where the zones are."""

@@ -14,7 +14,7 @@ from engines.host import HostDevice
 from engines.load import load_engine, open_device
 from engines.onnx_engine import OnnxEngine
 from engines.plan import PlanStore
-from engines.plan_builds import PlanBuilds, Progress
+from engines.plan_builds import PlanBuilds, Progress, Size
 from engines.switching import SwitchingEngine, SwitchingExecution
 from engines.tensorrt_engine import TensorRtEngine
 from tests.support import fake_tensorrt
@@ -64,7 +64,7 @@ def teacher(tmp_path: Path) -> Path:
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
     """A GPU of host memory, where TensorRT is the stand-in and ONNX Runtime's CUDA its CPU engine."""
     monkeypatch.setattr(tensorrt_engine, "load_library", lambda name: fake_tensorrt)
-    monkeypatch.setattr(load, "OnnxCudaEngine", lambda path, device: OnnxEngine(path, 1))
+    monkeypatch.setattr(load, "OnnxCudaEngine", lambda path, device, size: OnnxEngine(path, 1, size))
     return HostGpu()
 
 
@@ -111,7 +111,7 @@ def test_onnx_runtime_serves_until_the_ordered_plan_is_ready(tmp_path: Path, tea
     """The whole way, with a slow builder: serve, build, switch; frames are served all the time, on the same buffers."""
     store, let = PlanStore(tmp_path / "plans"), Event()
 
-    def slow(model: Path, progress: Progress, stop: Event) -> Path:
+    def slow(model: Path, size: Size, progress: Progress, stop: Event) -> Path:
         progress(0.5, "timing kernels")
         assert let.wait(60)
         return write_plan(store, model)

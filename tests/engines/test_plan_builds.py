@@ -8,7 +8,7 @@ import pytest
 
 from engines.errors import PlanError
 from engines.plan import read_manifest
-from engines.plan_builds import BuildCommand, PlanBuilds, PlanState, Progress
+from engines.plan_builds import BuildCommand, PlanBuilds, PlanState, Progress, Size
 from tests.support.tiny_pair import signature, tiny_model
 
 PATIENCE_S = 60.0
@@ -22,7 +22,7 @@ class SlowBuilder:
         self.started, self.let = Event(), Event()
         self.built: list[Path] = []
 
-    def __call__(self, model: Path, progress: Progress, stop: Event) -> Path:
+    def __call__(self, model: Path, size: Size, progress: Progress, stop: Event) -> Path:
         progress(0.25, "timing kernels")
         self.started.set()
         while not self.let.wait(0.01):
@@ -67,7 +67,7 @@ def test_orders_wait_are_built_in_turn_and_are_handed_over() -> None:
 def test_a_build_that_fails_says_why_and_the_next_goes_on(error: Exception, reason: str) -> None:
     done = Event()
 
-    def build(model: Path, progress: Progress, stop: Event) -> Path:
+    def build(model: Path, size: Size, progress: Progress, stop: Event) -> Path:
         if model.stem == "a":
             raise error
         return model
@@ -103,7 +103,7 @@ def test_the_real_builder_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
         BUILDER, ("--runtime", "tensorrt_rtx", "--max-batch", "2", "--output", str(tmp_path / "plans"))
     )
     shares: list[float] = []
-    plan = command(model, lambda share, doing: shares.append(share), Event())
+    plan = command(model, None, lambda share, doing: shares.append(share), Event())
     assert read_manifest(plan).key.max_batch == 2
     assert shares == sorted(shares) and shares[-1] == 1.0
 
@@ -111,7 +111,7 @@ def test_the_real_builder_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_the_real_builders_complaint_is_one_line(tmp_path: Path) -> None:
     command = BuildCommand(BUILDER, ("--runtime", "tensorrt_rtx", "--output", str(tmp_path)))
     with pytest.raises(PlanError, match=r"^python -m export\.to_plan: .*") as caught:
-        command(tmp_path / "no.onnx", lambda share, doing: None, Event())
+        command(tmp_path / "no.onnx", None, lambda share, doing: None, Event())
     assert "\n" not in str(caught.value)
 
 
@@ -121,11 +121,11 @@ def test_the_real_builder_can_be_stopped(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
     with pytest.raises(PlanError, match="stopped"):
-        BuildCommand(BUILDER, ("--output", str(tmp_path)))(model, lambda share, doing: None, stop)
+        BuildCommand(BUILDER, ("--output", str(tmp_path)))(model, None, lambda share, doing: None, stop)
 
 
 def test_the_log_tells_every_tenth_of_a_build(caplog: pytest.LogCaptureFixture) -> None:
-    def build(model: Path, progress: Progress, stop: Event) -> Path:
+    def build(model: Path, size: Size, progress: Progress, stop: Event) -> Path:
         for percent in range(0, 101, 5):
             progress(percent / 100, "timing kernels")
         return model

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_settings import SettingsError
 
-from service import configuration as config_command
+from service import configuration
 from service.configuration import gather, read_settings
 from service.settings import Settings, near_miss, read_settings_file
 
@@ -42,7 +42,7 @@ def test_show_tells_each_value_and_its_origin(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ATTTRACK_MODE", "naive")
-    assert config_command.main(["show", "--config", str(file), "--host=localhost", "-k", "5", "--no-demo"]) == 0
+    assert configuration.main(["show", "--config", str(file), "--host=localhost", "-k", "5", "--no-demo"]) == 0
     shown = capsys.readouterr().out
     for line in (
         "port = 9001  # file",
@@ -59,7 +59,7 @@ def test_what_show_prints_is_a_settings_file(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--config", str(file), "--cameras", "rtsp://a/1,rtsp://b/2", "--media-dir", str(tmp_path)]
-    config_command.main(["show", *flags])
+    configuration.main(["show", *flags])
     again = tmp_path / "again.toml"
     again.write_text(capsys.readouterr().out)
     assert gather(["--config", str(again)]) == gather(flags).model_copy(update={"config": again})
@@ -68,7 +68,7 @@ def test_what_show_prints_is_a_settings_file(
 def test_show_keeps_secrets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("ATTTRACK_API_KEY", PASSWORD * 4)
     monkeypatch.setenv("ATTTRACK_CAMERAS", f"rtsp://viewer:{PASSWORD}@10.0.0.1/live")
-    config_command.main(["show"])
+    configuration.main(["show"])
     shown = capsys.readouterr().out
     assert PASSWORD not in shown
     assert 'api_key = "***"  # environment' in shown
@@ -102,7 +102,7 @@ def test_a_mistake_in_the_file_is_told(
 ) -> None:
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(SystemExit) as ended:
-        config_command.main(["check", "--config", f"{tmp_path}/bad.toml"])
+        configuration.main(["check", "--config", f"{tmp_path}/bad.toml"])
     assert ended.value.code == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert told in lines[0]
@@ -161,12 +161,12 @@ def test_nothing_is_near_where_nothing_is_known() -> None:
 
 
 def test_check_says_that_all_is_right(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert config_command.main(["check", "--config", str(file)]) == 0
+    assert configuration.main(["check", "--config", str(file)]) == 0
     assert f"right; file: {file}" in capsys.readouterr().out
 
 
 def test_the_schema_knows_every_setting_of_a_file(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert config_command.main(["schema"]) == 0
+    assert configuration.main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["additionalProperties"] is False
     assert set(tomllib.loads(file.read_text())) < set(schema["properties"]) == set(Settings.model_fields) - {"config"}

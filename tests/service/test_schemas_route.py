@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 from websockets.sync.client import connect
 
+from service.app import create_app
+from service.settings import Settings
 from service.tracks.asyncapi import document, message_schema
 from service.tracks.messages import TrackMessage
 from tests.service.conftest import RunningService
@@ -110,3 +112,15 @@ def test_document_is_made_of_the_http_interface(service: RunningService, asyncap
     with service.http as http:
         openapi: httpx.Response = http.get("/openapi.json")
     assert document(openapi.json()) == asyncapi
+
+
+def test_every_route_has_a_summary_for_people_and_the_websocket_is_described() -> None:
+    document = create_app(Settings()).openapi()
+    operations = {(path, method): one for path, each in document["paths"].items() for method, one in each.items()}
+    assert len(operations) > 20
+    for (path, method), one in operations.items():
+        function = one["operationId"].partition("__")[0].partition("_streams_")[0]
+        assert one["summary"].lower().replace(" ", "_") not in (function, one["operationId"]), (method, path)
+        assert len(one["summary"].split()) >= 3 and one["description"], (method, path)
+    for word in ("WebSocket", "from_seq", "max_rate", "ticket", "gap", "1000", "1001"):
+        assert word in document["info"]["description"]

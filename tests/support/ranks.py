@@ -4,17 +4,15 @@ torchrun --nproc-per-node 2 -m tests.support.ranks FOLDER
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from training.data.motchallenge import read_sequences
-from training.data.samples import Views
+from training.data.samples import Sizes, Views
 from training.losses import Counts, tracking_losses
 from training.models.networks import build_network
 from training.placement import Placement, placed
@@ -23,25 +21,13 @@ from training.run import Run
 from training.transfer import pixels
 
 
-class Noted:
-    """A loader that renders in this process and remembers what it was asked for."""
-
-    def __init__(self, samples: Views) -> None:
-        self.samples = samples
-        self.asked: list[int] = []
-
-    def batches(self, wanted: Iterable[Sequence[int]]) -> Iterator[dict[str, Tensor]]:
-        for numbers in wanted:
-            self.asked += numbers
-            yield default_collate([self.samples[number] for number in numbers])
-
-
 def two_steps(place: Placement, out: Path, data: Path, batch: int, accumulate: int = 1) -> dict[str, Any]:
     """Gradients of the first step, weights after both, and the samples that this process saw; in fp32."""
     recipe = Recipe("p", "yolo-1/8", 2, batch=batch, accumulate=accumulate, warmup=0, input_width=96, input_height=64)
     with place.leader_first():
         frames, identities = read_sequences([data / "sequences" / "seq"], out / "frames")
-    loader = Noted(Views(frames, np.ones(len(frames)), recipe.input_wh, 64, 3, (0.8, 1.2), 1.5))
+    sizes = Sizes((recipe.input_wh,), (1.0,), batch, 0)
+    samples = Views(frames, np.ones(len(frames)), sizes, 64, 3, (0.8, 1.2), 1.5)
     torch.manual_seed(0)
     run = Run(recipe, build_network("yolo-1/8"), identities, out, place)
     run.network.eval()
@@ -49,11 +35,12 @@ def two_steps(place: Placement, out: Path, data: Path, batch: int, accumulate: i
     def losses_of(part: dict[str, Tensor], counts: Counts) -> dict[str, Tensor]:
         return tracking_losses(run.network(pixels(part["image"]) / 255), part, run.classifier, counts)
 
-    first = None
-    for parts in run.steps(loader):
+    first, asked = None, []
+    for parts in run.steps(samples):
+        asked += [number for part in parts for number in part["index"].tolist()]
         run.learn(parts, losses_of)
         first = first or {name: p.grad.clone() for name, p in run.network.named_parameters() if p.grad is not None}
-    return {"gradients": first, "weights": run.network.state_dict(), "asked": loader.asked, "losses": run.history}
+    return {"gradients": first, "weights": run.network.state_dict(), "asked": asked, "losses": run.history}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ from torch import nn
 from training.models.deform import DeformConv
 from training.models.heads import TrackingNetwork
 
+LAST = {"PyramidTeacher": "refine_score.last", "PyramidStudent": "score"}
+"""The layer whose output is the centre logit, of networks where it is not `hm.2`."""
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -32,8 +35,14 @@ def as_if_trained(network: Network, seed: int = 1) -> Network:
 def _spread_likelihoods(network: TrackingNetwork) -> None:
     """Let the centre logits of noise have mean -2 and deviation 1; a fresh network's are nearly all the same."""
     image = torch.rand(2, 3, 64, 96)
-    logits = network(image, torch.rand(2, 1, 16, 24) if network.has_prior else None)["hm"]
-    last = network.get_submodule("hm.2")
+    prior = torch.rand(2, 1, 16, 24) if network.has_prior else None
+    last = network.get_submodule(LAST.get(type(network).__name__, "hm.2"))
+    if not last.weight.any():  # begins at zero: what is added to the logits is to be spread
+        nn.init.normal_(last.weight)
+        last.weight /= network(image, prior)["hm"].std()
+        last.bias -= network(image, prior)["hm"].mean() + 2
+        return
+    logits = network(image, prior)["hm"]
     last.weight /= logits.std()
     last.bias -= logits.mean()
     last.bias /= logits.std()

@@ -61,15 +61,19 @@ def test_two_processes_share_a_step_and_stay_equal(tmp_path: Path, whole: tuple[
 def test_a_loss_that_is_no_number_ends_the_run_and_leaves_its_last_checkpoint(tmp_path: Path) -> None:
     recipe = Recipe("p", "yolo-1/8", 30, batch=1)
     run = Run(recipe, build_network("yolo-1/8"), {"seq": 1}, tmp_path, ALONE)
-    targets = {
-        "heatmap": torch.zeros(1, 1, 1, 1),
-        "mask": torch.zeros(1, 1),
-        "ids": torch.zeros(1, 1, dtype=torch.int64),
-    }
 
     class Same:
-        def batches(self, wanted: Any) -> Any:
-            return iter([targets] * recipe.steps)
+        """Empty samples."""
+
+        def __len__(self) -> int:
+            return recipe.steps
+
+        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+            return {
+                "heatmap": torch.zeros(1, 1, 1),
+                "mask": torch.zeros(1),
+                "ids": torch.zeros(1, dtype=torch.int64),
+            }
 
     def broken(part: Any, counts: Counts) -> dict[str, torch.Tensor]:
         weight = next(run.network.parameters()).sum()

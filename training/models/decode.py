@@ -29,7 +29,7 @@ def decode(maps: dict[str, Tensor], peaks: int) -> Decoded:
     width = heatmap.shape[3]
     is_peak = functional.max_pool2d(heatmap, 3, 1, 1) == heatmap
     scores, cells = torch.topk((heatmap * is_peak).flatten(1), peaks)  # (B, N)
-    corner = torch.stack((cells % width, cells // width), 2).to(heatmap.dtype)
+    corner = torch.stack(column_row(cells, width), 2).to(heatmap.dtype)
     points = corner + gather_cells(maps["reg"].float(), cells)
     sides = gather_cells(maps["wh"].float(), cells)
     boxes = torch.cat((points - sides[..., :2], points + sides[..., 2:]), 2) * STRIDE
@@ -37,10 +37,19 @@ def decode(maps: dict[str, Tensor], peaks: int) -> Decoded:
     return Decoded(heatmap, points, boxes, scores, embeddings)
 
 
+def column_row(cells: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """x and y of row-major cells of a map `width` wide, without %, which does not export where widths are open."""
+    rows = cells // width
+    return cells - rows * width, rows
+
+
 def at_width(cells: Tensor, width: int, coarser: int) -> Tensor:
     """Row-major cells of a map `width` wide as those of a map `coarser` wide that covers the same picture."""
     step = width // coarser
-    return cells if step == 1 else cells // width // step * coarser + cells % width // step
+    if step == 1:
+        return cells
+    x, y = column_row(cells, width)
+    return y // step * coarser + x // step
 
 
 def gather_cells(feature: Tensor, cells: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The reader's side of decoder processes: start one, hear it, kill it."""
+"""The reader's side of decoder processes: start one, listen to it, kill it."""
 
 import contextlib
 import os
@@ -151,7 +151,7 @@ class DecoderProcess:
         except OSError as error:
             raise SourceError("decoder_crashed", f"no decoder could be started for {job.url}: {error}") from None
 
-    def hear(self, timeout_s: float) -> Message | None:
+    def receive(self, timeout_s: float) -> Message | None:
         """The next message, None when none came in time. Raises SourceError decoder_crashed when nothing can come."""
         try:
             message = self._receive(timeout_s)
@@ -166,7 +166,7 @@ class DecoderProcess:
 
     def give_back(self, slot: int) -> None:
         """The picture in `slot` was read."""
-        with contextlib.suppress(OSError):  # of a dead decoder the next `hear` tells
+        with contextlib.suppress(OSError):  # of a dead decoder the next `receive` tells
             self._channel.send(bytes((slot,)))
 
     def close(self, patience_s: float) -> None:

@@ -36,7 +36,7 @@ def main() -> None:
             for key, _ in selector.select():
                 if key.fileobj is not control:
                     selector.unregister(key.fileobj)
-                    _bury(key.fd, *children.pop(key.fd))
+                    _reap(key.fd, *children.pop(key.fd))
                     continue
                 message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
                 if not message:
@@ -102,7 +102,7 @@ def _close_all_but(kept: int) -> None:
                 os.close(fd)
 
 
-def _bury(pidfd: int, pid: int, channel: socket.socket) -> None:
+def _reap(pidfd: int, pid: int, channel: socket.socket) -> None:
     """A decoder ended: say how, as the last message on its channel."""
     _, status = os.waitpid(pid, 0)
     os.close(pidfd)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge.arrays import F64
-from edge.tracking.boxes import iou_matrix, xyah_to_xyxy, xywh_to_xyxy, xyxy_to_xyah, xyxy_to_xywh
+from edge.tracking.boxes import iou_matrix, suppress, xyah_to_xyxy, xywh_to_xyxy, xyxy_to_xyah, xyxy_to_xywh
 
 corners = arrays(np.float64, st.tuples(st.integers(0, 12), st.just(2)), elements=st.floats(-5000, 5000))
 
@@ -86,3 +86,21 @@ def test_overlap_is_symmetric_and_between_zero_and_one(a: F64, b: F64) -> None:
     assert ((overlap >= 0) & (overlap <= 1)).all()
     np.testing.assert_array_equal(overlap, iou_matrix(b, a).T)
     assert iou_matrix(a.astype(np.float32), b.astype(np.float32)).dtype == np.float32
+
+
+def test_nobody_is_suppressed_where_there_is_nobody() -> None:
+    assert suppress(np.zeros((0, 4), np.float32), 0.7).shape == (0,)
+
+
+@settings(deadline=None)
+@given(boxes(), st.floats(0, 1))
+def test_the_best_of_overlapping_boxes_remains(xyxy: F64, limit: float) -> None:
+    kept: list[int] = []
+    for row in range(len(xyxy)):
+        if all(iou_matrix(xyxy[row : row + 1], xyxy[other : other + 1])[0, 0] <= limit for other in kept):
+            kept.append(row)
+    assert suppress(xyxy, limit).nonzero()[0].tolist() == kept
+
+
+def test_a_limit_of_one_suppresses_not_even_equal_boxes() -> None:
+    assert suppress(np.tile(np.array([0.0, 0, 9, 9]), (3, 1)), 1.0).all()

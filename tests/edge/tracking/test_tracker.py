@@ -151,8 +151,8 @@ def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int, weak_r
     crowd = Crowd(
         people, seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16, look_noise=0.25
     )
-    every = TrackerSettings(smallest_area_px=0, widest_aspect=100)
-    tracker, slow = Tracker(every), SlowTracker()
+    fairmot = TrackerSettings(smallest_area_px=0, widest_aspect=100, iou_confirm=0, same_iou=1)
+    tracker, slow = Tracker(fairmot), SlowTracker()
     rng = np.random.default_rng(seed)
     for _ in range(100 if people < 60 else 40):
         detections, _ = crowd.step()

@@ -96,6 +96,46 @@ def test_k_and_mode_are_changed_and_shown_as_they_are_in_force(watched: Page) ->
     assert watched.text("k-asked") == "has no effect: the teacher sees every frame"
 
 
+def test_student_may_look_less_often_and_predicted_frames_are_told(watched: Page) -> None:
+    assert watched.text("student-asked") == "every frame"
+    watched.run("const s = document.getElementById('student'); s.value = 2; s.dispatchEvent(new Event('change'))")
+    watched.wait_text("student-asked", "every 2 frames")
+    watched.wait_text("kind-text", "predicted")
+    assert watched.stream()["student_every"] == 2
+    watched.run("const s = document.getElementById('student'); s.value = 9; s.dispatchEvent(new Event('change'))")
+    watched.wait_text("student-asked", "never: boxes are predicted")
+
+
+def test_adaptive_schedule_has_a_quality_in_place_of_periods(watched: Page) -> None:
+    """The service's answers are completed here, so that the page is held to it on any schedule."""
+    sent = watched.run("""const real = window.fetch, sent = []; let schedule = 'fixed', quality = 0.6;
+        window.fetch = async (path, options = {}) => {
+            if (options.method === 'PATCH') {
+                const body = JSON.parse(options.body); sent.push(body);
+                schedule = body.schedule ?? schedule; quality = body.quality ?? quality;
+                return new Response('{}');
+            }
+            const answer = await real(path, options);
+            if (path !== 'streams') return answer;
+            const { streams } = await answer.json();
+            return new Response(JSON.stringify({ streams: streams.map((one) => ({ ...one, schedule, quality })) }));
+        };
+        const at = (id) => document.getElementById(id), soon = () => new Promise((later) => setTimeout(later, 1500));
+        await soon();
+        const seen = () => ['schedule', 'quality', 'k'].map((id) => at(id).checkVisibility());
+        const before = seen();
+        at('schedule').value = 'adaptive'; at('schedule').dispatchEvent(new Event('change'));
+        await soon();
+        const after = seen();
+        at('quality').value = 1; at('quality').dispatchEvent(new Event('change'));
+        await soon();
+        return [before, after, sent, at('quality-asked').textContent];""")
+    assert sent[0] == [True, False, True]
+    assert sent[1] == [True, True, False]
+    assert sent[2] == [{"schedule": "adaptive"}, {"quality": 1}]
+    assert sent[3] == "100 %, teacher always"
+
+
 def test_refused_change_is_explained_and_taken_back(watched: Page) -> None:
     watched.run("""const { changeStream } = await import('./static/api.js');
         const m = document.getElementById('mode'); m.add(new Option('Magic', 'magic')); m.value = 'magic';

@@ -11,7 +11,12 @@ import pytest
 
 USER, PASSWORD = "camera-room", "sesame%2F?open"
 """The password needs quoting in a URL, and must never show anywhere."""
-PACKAGES = {"mosquitto": "mosquitto", "redis-server": "redis-server", "nats-server": "nats-server"}
+PACKAGES = {
+    "mosquitto": "mosquitto",
+    "mosquitto_passwd": "mosquitto",
+    "redis-server": "redis-server",
+    "nats-server": "nats-server",
+}
 
 
 @dataclass
@@ -50,7 +55,7 @@ def free_port() -> int:
 
 
 def program(name: str) -> str:
-    """Path of an installed broker; skips the test where there is none."""
+    """Path of a broker or its tool; skips the test where it is not installed."""
     found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:" + (shutil.os.environ.get("PATH") or ""))
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
@@ -62,8 +67,7 @@ def mosquitto(folder: Path, password: bool = False) -> Broker:
     if password:
         file = folder / "passwords"
         file.touch(mode=0o600)
-        tool = shutil.which("mosquitto_passwd") or "mosquitto_passwd"
-        subprocess.run([tool, "-b", str(file), USER, PASSWORD], check=True)
+        subprocess.run([program("mosquitto_passwd"), "-b", str(file), USER, PASSWORD], check=True)
         lines.append(f"password_file {file}")
     configuration = folder / "mosquitto.conf"
     configuration.write_text("\n".join([f"listener {port} 127.0.0.1", *lines, "user root", ""]))

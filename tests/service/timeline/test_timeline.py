@@ -244,3 +244,23 @@ def test_folder_that_cannot_be_written_costs_the_timeline_alone(tmp_path: Path) 
         timeline.read(events_of)
     timeline.close()
     assert not any(thread.name == "timeline" and thread.is_alive() for thread in threading.enumerate())
+
+
+def test_removal_that_fails_is_tried_again_once_a_second_until_it_is_done(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeline.of("door").record(frame(1), [ENTER], [HALL], 0, time.time())
+    wait_until(lambda: timeline.read(events_of), 10, "the event")
+    tried: list[float] = []
+    forget = Archive.forget
+
+    def fails_twice(self: Archive, stream_id: str) -> None:
+        tried.append(time.monotonic())
+        if len(tried) < 3:
+            raise sqlite3.OperationalError("database or disk is full")
+        forget(self, stream_id)
+
+    monkeypatch.setattr(Archive, "forget", fails_twice)
+    assert timeline.forget("door")
+    assert timeline.read(events_of) == []
+    assert len(tried) == 3 and tried[2] - tried[1] > 0.8

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from training.data.labelled import LabelledImage
-from training.data.samples import InPhases, Pairs, Views
+from training.data.samples import InPhases, Pairs, Sizes, Views
+
+SIZES = Sizes(((96, 64),), (1.0,), batch=2, seed=0)
 
 
 def moving_person(folder: Path, frames: int = 12, step: float = 3.0) -> list[LabelledImage]:
@@ -26,7 +28,7 @@ def moving_person(folder: Path, frames: int = 12, step: float = 3.0) -> list[Lab
 
 def test_views_of_the_same_index_are_the_same(tmp_path: Path) -> None:
     images = moving_person(tmp_path)
-    views = Views(images, np.ones(len(images)), (96, 64), 10, seed=3, scale=(0.8, 1.1), zoom=1.2)
+    views = Views(images, np.ones(len(images)), SIZES, 10, seed=3, scale=(0.8, 1.1), zoom=1.2)
     first, again, other = views[4], views[4], views[5]
     assert torch.equal(first["image"], again["image"])
     assert not torch.equal(first["image"], other["image"])
@@ -37,12 +39,13 @@ def test_views_of_the_same_index_are_the_same(tmp_path: Path) -> None:
 def test_pictures_of_weight_zero_are_never_drawn(tmp_path: Path) -> None:
     images = moving_person(tmp_path, 2)
     images[0] = LabelledImage(tmp_path / "absent.png", images[0].xyxy, images[0].ids, images[0].ignore)
-    views = Views(images, np.array([0.0, 1.0]), (96, 64), 50, seed=1, scale=(1, 1), zoom=1)
+    views = Views(images, np.array([0.0, 1.0]), SIZES, 50, seed=1, scale=(1, 1), zoom=1)
     assert all(views[index]["image"].shape == (3, 64, 96) for index in range(50))
 
 
 def test_a_pair_tells_where_the_person_was_and_how_it_moved(tmp_path: Path) -> None:
-    pairs = Pairs(moving_person(tmp_path), (96, 64), 40, seed=2, scale=(1.0, 1.0), zoom=1.0, max_gap=3)
+    images = moving_person(tmp_path)
+    pairs = Pairs(images, np.ones(len(images)), SIZES, 40, seed=2, scale=(1.0, 1.0), zoom=1.0, max_gap=3)
     for index in range(40):
         sample = pairs[index]
         assert 1 <= sample["gap"] <= 3
@@ -57,7 +60,7 @@ def test_a_pair_tells_where_the_person_was_and_how_it_moved(tmp_path: Path) -> N
 
 def test_the_first_sight_of_a_person_has_no_velocity(tmp_path: Path) -> None:
     images = moving_person(tmp_path, 2)
-    pairs = Pairs(images, (96, 64), 5, seed=2, scale=(1.0, 1.0), zoom=1.0)
+    pairs = Pairs(images, np.ones(2), SIZES, 5, seed=2, scale=(1.0, 1.0), zoom=1.0)
     assert pairs[0]["gap"] == 1
     assert not pairs[0]["key_velocity"].any()
 
@@ -65,12 +68,15 @@ def test_the_first_sight_of_a_person_has_no_velocity(tmp_path: Path) -> None:
 def test_phases_follow_each_other(tmp_path: Path) -> None:
     images = moving_person(tmp_path, 3)
     first, second = (
-        Views([image], np.ones(1), (96, 64), length, seed=1, scale=(1, 1), zoom=1)
+        Views([image], np.ones(1), SIZES, length, seed=1, scale=(1, 1), zoom=1)
         for image, length in ((images[0], 2), (images[1], 3))
     )
     phases = InPhases([first, second])
     assert len(phases) == 5
-    assert [phases.draw(index)[0].picture.path for index in range(5)] == [images[0].path] * 2 + [images[1].path] * 3
+    assert [phases[index]["cells"][0] for index in range(5)] == [
+        *(first[index]["cells"][0] for index in range(2)),
+        *(second[index]["cells"][0] for index in range(3)),
+    ]
     assert torch.equal(phases[3]["image"], second[1]["image"])
     with pytest.raises(IndexError):
-        phases.draw(5)
+        phases[5]

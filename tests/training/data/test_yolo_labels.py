@@ -15,15 +15,17 @@ SHARE = st.floats(0, 1, width=32)
 
 
 def test_a_text_without_lines_has_no_boxes() -> None:
-    assert parse_yolo_labels("\n\n", "a.txt").shape == (0, 5)
+    assert parse_yolo_labels("\n\n", "a.txt").shape == (0, 6)
 
 
-@given(st.lists(st.tuples(st.sampled_from([0, 1]), SHARE, SHARE, SHARE, SHARE)))
-def test_what_was_written_is_read(rows: list[tuple[float, ...]]) -> None:
-    text = "\n".join(
-        " ".join(repr(float(value)) if place else str(value) for place, value in enumerate(r)) for r in rows
-    )
-    assert parse_yolo_labels(text, "a.txt").tolist() == [list(map(float, row)) for row in rows]
+@given(st.lists(st.tuples(st.sampled_from([0, 1]), SHARE, SHARE, SHARE, SHARE)), st.none() | SHARE)
+def test_what_was_written_is_read_and_a_score_is_1_unless_given(
+    rows: list[tuple[float, ...]], score: float | None
+) -> None:
+    more = "" if score is None else f" {score!r}"
+    text = "\n".join(f"{kind} " + " ".join(repr(float(side)) for side in box) + more for kind, *box in rows)
+    sure = 1.0 if score is None else score
+    assert parse_yolo_labels(text, "a.txt").tolist() == [[*map(float, row), sure] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""The pyramid pair's parts against sums done by hand, and what the rest relies on: priors, folding, decoding."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.trained_network import as_if_trained
+from training.models.decode import at_width, decode
+from training.models.folded import Folded
+from training.models.heads import with_prior
+from training.models.pyramid import PyramidStudent, PyramidTeacher, both, centred, doubled, surer
+
+LOGIT = st.floats(-30, 30)
+
+
+@given(LOGIT, LOGIT)
+def test_both_is_the_logit_of_the_product_of_two_likelihoods(a: float, b: float) -> None:
+    p, q = (torch.sigmoid(torch.tensor(x, dtype=torch.float64)) for x in (a, b))
+    found = both(torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64))
+    torch.testing.assert_close(torch.sigmoid(found), p * q, rtol=1e-9, atol=0)
+
+
+def test_both_is_finite_wherever_its_inputs_are() -> None:
+    ends = torch.tensor([-200.0, -88.0, 0.0, 88.0, 200.0])
+    assert both(ends[:, None], ends).isfinite().all()
+
+
+def test_doubled_keeps_every_cell_and_puts_means_between() -> None:
+    x = torch.tensor([[[[0.0, 2.0], [4.0, 8.0]]]])
+    expected = [[0, 1, 2, 2], [2, 3.5, 5, 5], [4, 6, 8, 8], [4, 6, 8, 8]]
+    assert doubled(x)[0, 0].tolist() == expected
+
+
+def test_of_two_levels_the_surer_one_says_where_the_box_is() -> None:
+    fine, coarse = torch.zeros(1, 5, 1, 2), torch.ones(1, 5, 1, 2)
+    fine[:, 0], coarse[:, 0] = torch.tensor([10.0, -10.0]), torch.tensor([0.0, 0.0])
+    found = surer(fine, coarse)
+    assert found[0, 0, 0].tolist() == [10.0, 0.0]
+    torch.testing.assert_close(found[0, 1, 0], torch.tensor([0.0, 1.0]))
+    alike = surer(fine * 0, coarse * torch.tensor([0.0, 1, 1, 1, 1])[:, None, None])
+    torch.testing.assert_close(alike[0, 1:], torch.full((4, 1, 2), 0.5))
+
+
+def test_centred_sides_are_the_same_box() -> None:
+    sides = torch.tensor([1.0, 2.0, 5.0, 10.0]).reshape(1, 4, 1, 1)  # from a corner at 0, 0: -1, -2, 5, 10
+    maps = centred(sides)
+    assert maps["reg"].flatten().tolist() == [2, 4]
+    assert maps["wh"].flatten().tolist() == [3, 6, 3, 6]
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_maps_have_strides_4_and_8(prior: bool) -> None:
+    network = PyramidStudent(prior) if prior else PyramidTeacher()
+    maps = network(torch.rand(1, 3, 64, 96), torch.rand(1, 1, 16, 24) if prior else None)
+    shapes = {name: tuple(value.shape[1:]) for name, value in maps.items()}
+    assert shapes == {"hm": (1, 16, 24), "reg": (2, 16, 24), "wh": (4, 16, 24), "id": (128, 8, 12)}
+
+
+def test_embeddings_of_a_coarser_map_are_those_of_the_cell_that_covers_a_peak() -> None:
+    assert at_width(torch.tensor([0, 1, 24, 25, 26, 16 * 24 - 1]), 24, 12).tolist() == [0, 0, 0, 0, 1, 8 * 12 - 1]
+    maps = {
+        "hm": torch.full((1, 1, 8, 12), -9.0),
+        "reg": torch.full((1, 2, 8, 12), 0.5),
+        "wh": torch.ones(1, 4, 8, 12),
+        "id": torch.arange(24.0).reshape(1, 1, 4, 6) - 11.5,
+    }
+    maps["id"] = torch.cat((maps["id"], torch.ones(1, 1, 4, 6)), 1)
+    maps["hm"][0, 0, 5, 7] = 3.0
+    found = decode(maps, 1)
+    assert found.points[0, 0].tolist() == [7.5, 5.5]
+    expected = torch.tensor([2 * 6 + 3 - 11.5, 1.0])
+    torch.testing.assert_close(found.embeddings[0, 0], expected / expected.norm())
+
+
+def test_a_prior_that_begins_at_zero_changes_nothing() -> None:
+    plain = as_if_trained(PyramidStudent())
+    image = torch.rand(1, 3, 64, 96)
+    grown = with_prior(plain).eval()
+    with torch.inference_mode():
+        before, after = plain(image), grown(image, torch.rand(1, 1, 16, 24))
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0, msg=name)
+    assert not grown.before.weight.any()
+
+
+@pytest.mark.parametrize("network", [PyramidTeacher(), PyramidStudent(), PyramidStudent(prior=True)], ids=repr)
+def test_folding_changes_nothing_but_the_range_of_pixels(network: PyramidTeacher | PyramidStudent) -> None:
+    as_if_trained(network)
+    pixels = torch.randint(0, 256, (1, 3, 64, 96)).float()
+    prior = torch.rand(1, 1, 16, 24) if network.has_prior else None
+    with torch.inference_mode():
+        ours, folded = network(pixels / 255, prior), Folded(network)(pixels, prior)
+    for name, value in ours.items():
+        torch.testing.assert_close(folded[name], value, atol=1e-4, rtol=1e-4)
+
+
+def test_a_student_begins_with_its_teachers_blocks() -> None:
+    teacher, student = PyramidTeacher(), PyramidStudent()
+    student.begin(teacher)
+    for ours, number in zip(student.blocks, PyramidStudent.SHARED, strict=True):
+        torch.testing.assert_close(ours.state_dict(), teacher.backbone.blocks[number].state_dict(), rtol=0, atol=0)
+
+
+def test_what_sees_edges_and_colours_is_not_trained_and_nothing_is_trained_twice() -> None:
+    network = PyramidTeacher()
+    begun, new = network.begun_and_new()
+    assert len({id(parameter) for parameter in (*begun, *new)}) == len(begun) + len(new)
+    frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
+    assert frozen and all(name.startswith(PyramidTeacher.FROZEN) for name in frozen)
+    assert len(begun) + len(new) + len(frozen) == len(list(network.parameters()))
