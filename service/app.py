@@ -1,5 +1,6 @@
 """create_app: routes, error answers and the web page around one Runtime."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,13 +86,16 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await runtime.open()
-        app.state.guard = Guard(KeyRing(runtime.store, settings.bootstrap_key), settings)
+        guard = app.state.guard = Guard(KeyRing(runtime.store, settings.bootstrap_key), settings)
+        watching = asyncio.create_task(guard.watch())
         yield
+        watching.cancel()
         await runtime.drain()
 
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name whatever host the client named
         title="AttTrack",
         version=VERSION,
         description=DESCRIPTION,

@@ -68,6 +68,7 @@ def read_settings(arguments: Sequence[str]) -> Settings:
 def gather(arguments: Sequence[str]) -> Settings:
     """Return the settings. Raises SettingsError for an unknown name, ValidationError for a value that cannot be."""
     _check_names(arguments, os.environ)
+    _check_secrets(arguments)
     parser = argparse.ArgumentParser(
         prog=SERVE,
         description="Track people in live video; web page at /, HTTP interface at /docs.",
@@ -90,6 +91,13 @@ def gather(arguments: Sequence[str]) -> Settings:
         except ValueError as error:
             raise SettingsError(f"sinks: {error}") from None
     return settings
+
+
+def _check_secrets(arguments: Sequence[str]) -> None:
+    """Raise SettingsError for a camera's password on the command line, which everybody on the machine may read."""
+    if any(re.search(r"rtsps?://[^/?#\s]*@", argument) for argument in arguments):
+        told = "cameras: a command line is there for all to read; give cameras with a password by ATTTRACK_CAMERAS"
+        raise SettingsError(f"{told}, by the file of --config, or by POST /streams")
 
 
 def origins(settings: Settings, arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Origin]:

@@ -2,7 +2,8 @@
 
 ApiError
   Unauthorized    401  key_missing, key_refused, ticket_refused
-  Forbidden       403  scope_too_small, key_limited, origin_not_allowed
+  Forbidden       403  scope_too_small, key_limited, key_needed, origin_not_allowed
+  Malformed       400  invalid_path
   NotFound        404  stream_not_found, no_frame_yet, key_not_found, still_not_found
   Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
   PreconditionFailed 412  stream_changed
@@ -10,7 +11,7 @@ ApiError
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
   Refused         422  invalid_request, invalid_url, invalid_view, invalid_span, credentials_needed,
-                       scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available,
+                       scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available, file_hangs,
                        and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
                        too_many_subscribers, too_many_tickets
@@ -68,6 +69,12 @@ class ApiError(Exception):
     def problem(self) -> Problem:
         """Return the body to send."""
         return Problem(title=self.status.phrase, status=self.status.value, code=self.code, detail=self.detail)
+
+
+class Malformed(ApiError):
+    """No path that anything could be at."""
+
+    status = HTTPStatus.BAD_REQUEST
 
 
 class Unauthorized(ApiError):
@@ -227,6 +234,8 @@ def _invalid(mistakes: Sequence[Any], content_type: str | None = None) -> Proble
 def _field_name(mistake: Mapping[str, Any]) -> str:
     """('body', 'credentials', 'username') -> 'credentials.username'; 'body' for the body as a whole."""
     where, *parts = mistake["loc"]
+    if mistake["type"] == "extra_forbidden":  # a name that is not ours may be a secret, too
+        parts = [*parts[:-1], "(unknown)"]
     return ".".join(map(str, parts)) if parts and mistake["type"] != "json_invalid" else str(where)
 
 

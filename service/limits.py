@@ -1,12 +1,10 @@
 """Limits on what a client may send, before anything else looks at it: 413, 414 and 431 instead of work."""
 
-from typing import Any
-
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.errors import ApiError, BodyTooLarge, HeadersTooLarge, UrlTooLong, problem_response
+from service.errors import ApiError, BodyTooLarge, HeadersTooLarge, Malformed, UrlTooLong, problem_response
 
 BODY = 64 * 1024
 """Bytes of a request's body; the largest honest one holds the zones of a stream."""
@@ -14,13 +12,8 @@ URL = 4096
 """Bytes of path and query; the address of a camera travels in the body."""
 HEADERS = 16 * 1024
 """Bytes of all headers together."""
-SERVER_LIMITS: dict[str, Any] = {
-    "ws_max_size": 16 * 1024,  # bytes of a WebSocket message from a client, which has nothing to say; closes with 1009
-    "http": "h11",  # the other parser of uvicorn takes headers without end
-    "h11_max_incomplete_event_size": URL + HEADERS + 1024,
-    "backlog": 512,
-}
-"""For `uvicorn.Config`."""
+WS_MESSAGE = 16 * 1024
+"""Bytes of a WebSocket message from a client, which has nothing to say; closes with 1009."""
 
 
 class RequestLimits:
@@ -52,6 +45,8 @@ async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) ->
 
 
 def _check_head(scope: Scope) -> None:
+    if not scope["path"].isprintable():  # neither control characters nor what is no UTF-8
+        raise Malformed("invalid_path", "a path has no control characters and is UTF-8")
     if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > URL:
         raise UrlTooLong("url_too_long", f"path and query have at most {URL} bytes")
     if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS:

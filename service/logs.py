@@ -21,11 +21,12 @@ MOST_KEYS = 1000
 
 _OWN_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "suppressed_count"}
 _SECRETS = (
-    (re.compile(r"(?<=://)[^\s/@'\"]*:?[^\s/'\"]*@"), "***@"),  # user and password of a URL
+    (re.compile(r"(?<=://)[^\s/'\"]*@"), "***@"),  # user and password of a URL, whatever they have in them
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w~+/.=-]+"), r"\1 ***"),
+    (re.compile(r"(?<=[?&;])([^\s=&;'\"]+)=[^\s&;'\"]+"), r"\1=***"),  # every value of a query
     (
         re.compile(
-            r"(?i)(?<![a-z0-9])((?:api_?key|key|pass(?:word|wd)?|pwd|secret|ticket|token|auth|sig|signature)=)[^\s&'\"]+"
+            r"(?i)(?<![a-z0-9])((?:api_?key|key|pass(?:word|wd)?|pwd|psk|secret|ticket|token|jwt|auth|sig|signature)=)[^\s&'\"]+"
         ),
         r"\1***",
     ),
@@ -33,7 +34,7 @@ _SECRETS = (
 
 
 def redacted(text: str) -> str:
-    """Return `text` without the passwords of URLs, credentials of headers and secret query values.
+    """Return `text` without users and passwords of URLs, credentials of headers and values of queries.
 
     The last line of defence: whoever logs an address should use `Address.shown` in the first place.
     """

@@ -78,7 +78,7 @@ class Runtime:
             self._make_stream,
             self.timeline.forget,
         )
-        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker))
+        self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
         self.timeline.start(stream.id for stream in self.registry.all())
         self._starting = asyncio.create_task(self._start())
@@ -120,7 +120,7 @@ class Runtime:
         await asyncio.gather(
             self.hub.drained(grace_s), self.sinks.close(grace_s), asyncio.to_thread(self.timeline.close)
         )
-        self.store.close()
+        await asyncio.to_thread(self.store.close)
 
     @property
     def stalled(self) -> bool:

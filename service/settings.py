@@ -109,6 +109,9 @@ class Settings(BaseSettings):
         default="",
         description="path below which a proxy shows this service, as /cams; unset: as X-Forwarded-Prefix says",
     )
+    trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
+        default_factory=list, description="proxies whose X-Forwarded-For is believed, as 10.0.0.5/32; unset: none"
+    )
     camera_networks: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
         default_factory=list, description="networks that cameras may be in, as 10.0.5.0/24; unset: all that may be"
     )
@@ -152,7 +155,7 @@ class Settings(BaseSettings):
         """Say who is asked for a value, in that order; flags come before all of these."""
         return init_settings, env_settings, SettingsFile(settings_cls)
 
-    @field_validator("cameras", "schemes", "origins", "camera_networks", mode="before")
+    @field_validator("cameras", "schemes", "origins", "camera_networks", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """'a,b' and ['a,b', 'c'] both are lists."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-import uvicorn
 
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
@@ -15,11 +14,11 @@ from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks, TrackState
-from service.__main__ import DrainingServer
 from service.app import create_app
 from service.configuration import read_settings
 from service.logs import configure_logs
 from service.runtime import Runtime
+from service.server import DrainingServer, server_config
 
 PEOPLE = 50
 
@@ -67,7 +66,7 @@ def serve(arguments: list[str]) -> None:
     configure_logs(settings.log_level, settings.log_format)
     runtime = Runtime(settings, lambda _: CrowdPipeline(PEOPLE))
     app = create_app(settings, runtime)
-    config = uvicorn.Config(app, port=settings.port, log_config=None, ws_per_message_deflate=False)
+    config = server_config(app, settings)
     DrainingServer(config, runtime).run()
 
 

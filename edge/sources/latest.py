@@ -80,7 +80,10 @@ class FrameReader:
     @property
     def state(self) -> SourceState:
         """What the source is doing now."""
-        return self.source.state
+        state = self.source.state
+        if self.error is not None and state.phase == "ended":
+            return SourceState("failed", state.since_s, self.error.code, str(self.error))
+        return state
 
     @property
     def alive(self) -> bool:
@@ -89,7 +92,12 @@ class FrameReader:
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread left
+            self.error = SourceError("internal", "the system starts no more threads; add the stream again later")
+            self.source.close()
+            self.door.close()
 
     def close(self, timeout_s: float = 2.0) -> bool:
         """End the reading and wait for the thread. False when it did not end in time."""

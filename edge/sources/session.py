@@ -3,12 +3,12 @@
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
 from edge.ops.pixels import Pixels
 from edge.sources.base import SourceError
-from edge.sources.decoder.messages import Exited, Job, Message, Note, Packet, Picture, Task, Waiting
+from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Message, Note, Packet, Picture, Task, Waiting
 from edge.sources.decoder.process import DecoderProcess, DecoderServer
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
@@ -56,8 +56,8 @@ class Link:
     """The decoder process of one camera, heard out as far as all sessions do."""
 
     def __init__(self, url: CameraUrl, settings: SourceSettings, decoders: DecoderServer, task: Task) -> None:
-        self._url = url
-        self._process = DecoderProcess(Job(url, settings, task), decoders)
+        self._url, self._job, self._decoders = url, Job(url, settings, task), decoders
+        self._process = DecoderProcess(self._job, decoders)
 
     @property
     def pid(self) -> int:
@@ -68,6 +68,11 @@ class Link:
         message = self._process.receive(timeout_s)
         if isinstance(message, SourceError):
             raise message
+        if isinstance(message, Exited) and message.code == NEEDS_PARSER and not self._job.parsed:
+            self._process.close(0)
+            self._job = replace(self._job, parsed=True)
+            self._process = DecoderProcess(self._job, self._decoders)
+            return None
         if isinstance(message, Exited):
             self.crashed(f"died ({_cause_of_death(message.code)})")
         if isinstance(message, Note):

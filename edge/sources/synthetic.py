@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -58,7 +59,7 @@ class SyntheticSource:
         on_state: StateObserver | None = None,
     ) -> None:
         """`view`: one of `VIEWS`; `patient`: see `edge.sources.video`. Raises SourceError invalid_url."""
-        _check(width, height, frame_rate, people, frames)
+        _check(width, height, frame_rate, people, frames, seed)
         if view not in VIEWS:
             raise SourceError("invalid_url", f"synthetic://: view must be {', '.join(VIEWS)}, got {view!r}")
         self.patient = patient
@@ -69,7 +70,7 @@ class SyntheticSource:
         self._cell = StateCell(on_state)
         self._camera = SceneCamera(width, height, VIEWS[view])
         self._crowd = Crowd(self._camera, people, seed)
-        self._backdrop = draw_backdrop(self._camera, seed)
+        self._seed = seed
         self._figures: OrderedDict[int, Figure] = OrderedDict()
         self._figures_kept = 2 * people + 1
         self._shadow = Shadow()
@@ -104,6 +105,11 @@ class SyntheticSource:
 
     def close(self) -> None:
         self._cell.closed.set()
+
+    @cached_property
+    def _backdrop(self) -> U8:
+        """Drawn with the first picture: seconds at the largest size, for which whoever adds a scene does not wait."""
+        return draw_backdrop(self._camera, self._seed)
 
     def image(self, index: int) -> U8:
         """The picture (H, W, 3) BGR of one frame."""
@@ -155,13 +161,14 @@ def _visibility(xyxy: F32, width: int, height: int) -> F32:
     return np.minimum(seen / area, 1.0).astype(np.float32)
 
 
-def _check(width: int, height: int, frame_rate: float, people: int, frames: int | None) -> None:
+def _check(width: int, height: int, frame_rate: float, people: int, frames: int | None, seed: int) -> None:
     """Raise SourceError invalid_url when a number is out of range."""
     for name, value, low, high in (
         ("width", width, 64, 7680),
         ("height", height, 64, 4320),
         ("fps", frame_rate, 0.1, 240),
         ("people", people, 0, 500),
+        ("seed", seed, 0, 2**63),
         ("frames", 1 if frames is None else frames, 0, math.inf),
     ):
         if not low <= value <= high:

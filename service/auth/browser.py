@@ -56,11 +56,10 @@ class BrowserGuard:
         if self._is_open() and not _is_loopback(host):
             detail = "a service without keys answers to localhost, 127.0.0.1 and [::1] alone; make a key to open it up"
             raise Misdirected("host_not_allowed", detail)
-        for origin in headers.getlist("origin"):
-            if origin not in self._origins and not _is_own(origin, host):
-                raise Forbidden(
-                    "origin_not_allowed", "pages of another origin may not call this service; see --origins"
-                )
+        origins = headers.getlist("origin")
+        foreign = any(one not in self._origins and not _is_own(one, host) for one in origins)
+        if foreign or (not origins and _embedded_elsewhere(headers)):
+            raise Forbidden("origin_not_allowed", "pages of another origin may not call this service; see --origins")
 
 
 def _with_headers(send: Send) -> Send:
@@ -76,6 +75,15 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return sending
+
+
+def _embedded_elsewhere(headers: Headers) -> bool:
+    """Whether a page of another site asks for it without saying which: as a picture, a script, a frame.
+
+    Following a link to here is no such thing. Browsers alone send these headers, and no page can change them.
+    """
+    followed = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not followed
 
 
 def _is_own(origin: str, host: str) -> bool:

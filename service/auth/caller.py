@@ -16,6 +16,10 @@ class Caller:
     scope: Scope
     streams: frozenset[str] | None = None
     """Ids that this caller may see; None: all."""
+    key_id: str = ""
+    """Of the key that it came with; empty for nobody's."""
+    by_ticket: bool = False
+    """Whether that key made a ticket, and this is its bearer."""
 
     def may(self, scope: Scope) -> bool:
         """Whether this caller's scope includes `scope`."""
@@ -26,5 +30,5 @@ class Caller:
         return self.streams is None or stream_id in self.streams
 
 
-ANYBODY = Caller("anybody", "admin")
+ANYBODY = Caller("anybody", "admin", key_id="anybody")
 """Whoever asks a service that has no key and listens on loopback alone."""

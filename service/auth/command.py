@@ -1,16 +1,21 @@
 """atttrack keys: make, list and revoke API keys on the machine that the service runs on."""
 
 import argparse
+import math
 import re
 import sys
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from service.auth.caller import SCOPES
-from service.auth.keys import KeyRing
+from service.auth.keys import ApiKey, KeyRing
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
 from service.ids import ID_PATTERN
-from service.store import Store, StoreError
+from service.store import WATCH_S, Store, StoreError
+
+MOST_DAYS = 36600
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,23 +41,32 @@ def main(arguments: Sequence[str]) -> int:
 
 def _obey(options: argparse.Namespace, keys: KeyRing) -> int:
     if options.verb == "add":
-        secret, _ = keys.add(options.name, options.scope, options.streams)
+        expires_at = None if options.expires_in is None else time.time() + options.expires_in * 86400
+        secret, _ = keys.add(options.name, options.scope, options.streams, expires_at).result()
         print(f"key {options.name!r}, scope {options.scope}; keep it now, it cannot be shown again:", file=sys.stderr)
         print(secret)
     elif options.verb == "revoke":
-        keys.revoke(options.name)
+        keys.revoke(options.name).result()
+        time.sleep(2 * WATCH_S)  # a running service knows by now
         print(f"key {options.name!r} is revoked", file=sys.stderr)
     else:
         for key in keys.all():
             streams = "all streams" if key.streams is None else ", ".join(sorted(key.streams))
-            print(f"{key.name:<24} {key.scope:<6} {streams}")
+            print(f"{key.name:<24} {key.scope:<6} {streams}{_ends(key)}")
     return 0
+
+
+def _ends(key: ApiKey) -> str:
+    if key.expires_at is None:
+        return ""
+    end = datetime.fromtimestamp(key.expires_at, UTC)
+    return f"  {'expired' if end <= datetime.now(UTC) else 'expires'} {end:%Y-%m-%d %H:%M} UTC"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} keys",
-        description="API keys. A running service knows of changes at once. Settings, such as --state-dir, may follow.",
+        description="API keys. A running service knows of changes within a second. Settings may follow: --state-dir.",
         epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; "
         "atttrack keys revoke hall",
         allow_abbrev=False,
@@ -62,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("name", type=_name)
     add.add_argument("--scope", choices=SCOPES, required=True, help="read < write < admin")
     add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams (default: all)")
+    add.add_argument("--expires-in", type=_days, metavar="DAYS", help="worthless after so many days (default: never)")
     verbs.add_parser("list", help="show all keys, without their secrets", allow_abbrev=False)
     revoke = verbs.add_parser("revoke", help="make a key worthless", allow_abbrev=False)
     revoke.add_argument("name")
@@ -72,6 +87,16 @@ def _name(text: str) -> str:
     if not re.fullmatch(ID_PATTERN, text):
         raise argparse.ArgumentTypeError("a name has 1 to 64 letters, digits, '.', '_' or '-'")
     return text
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 < days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"expected a number of days, up to {MOST_DAYS}")
+    return days
 
 
 def _streams(text: str) -> frozenset[str]:

@@ -1,44 +1,104 @@
-"""Subscriptions: how many follow a stream, and how many connections one key holds."""
+"""Subscriptions: how many follow a stream, how many connections one key holds, and what ends them."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from service.auth.caller import Caller
 from service.errors import LimitReached
 
+End = Literal["key_refused", "share_used_up"]
+"""Why a connection is ended: its key is revoked or expired; or the stream is full, and another key has a right to the
+place."""
+
+
+@dataclass(eq=False)
+class Lease:
+    """One connection that lasts."""
+
+    caller: Caller
+    stream_ids: frozenset[str]
+    ended: "asyncio.Future[End]" = field(repr=False)
+    """Done when the connection has to end."""
+
+    def end(self, why: End) -> None:
+        """Let whoever serves the connection end it."""
+        if not self.ended.done():
+            self.ended.set_result(why)
+
 
 class Subscriptions:
-    """Counts the connections that last: WebSockets, event streams, moving pictures. Event loop only."""
+    """Counts the connections that last: WebSockets, event streams, moving pictures. Event loop only.
+
+    A stream that is full has room for who has fewer places in it than another: the one with the most gives one up. So
+    one key alone may take all, and never keeps others out.
+    """
 
     def __init__(self, per_stream: int, per_key: int) -> None:
         self._per_stream, self._per_key = per_stream, per_key
-        self._streams: Counter[str] = Counter()
-        self._callers: Counter[str] = Counter()
+        self._leases: dict[Lease, None] = {}  # oldest first
 
     @contextmanager
-    def hold(self, caller: Caller, stream_ids: Collection[str]) -> Iterator[None]:
+    def hold(self, caller: Caller, stream_ids: Collection[str]) -> Iterator[Lease]:
         """Count one connection to these streams while the context lasts. Raises LimitReached."""
-        if self._callers[caller.name] >= self._per_key:
+        if sum(one.caller.key_id == caller.key_id for one in self._leases) >= self._per_key:
             raise LimitReached("too_many_connections", f"{self._per_key} connections of one key are open at most")
-        if any(self._streams[one] >= self._per_stream for one in stream_ids):
-            raise LimitReached("too_many_subscribers", f"{self._per_stream} connections follow one stream at most")
-        self._callers[caller.name] += 1
-        self._streams.update(stream_ids)
+        given_up = [one for stream_id in stream_ids if (one := self._place(caller, stream_id)) is not None]
+        for one in given_up:
+            self._leases.pop(one, None)
+            one.end("share_used_up")
+        lease = Lease(caller, frozenset(stream_ids), asyncio.get_running_loop().create_future())
+        self._leases[lease] = None
         try:
-            yield
+            yield lease
         finally:
-            _subtract(self._callers, [caller.name])
-            _subtract(self._streams, stream_ids)
+            self._leases.pop(lease, None)
+
+    def end_unless(self, holds: Callable[[Caller], bool]) -> None:
+        """End the connections of all callers that do not hold a key any more."""
+        for lease in list(self._leases):
+            if not holds(lease.caller):
+                lease.end("key_refused")
 
     def __len__(self) -> int:
         """Connections open now."""
-        return self._callers.total()
+        return len(self._leases)
+
+    def _place(self, caller: Caller, stream_id: str) -> Lease | None:
+        """Who makes room; None where there is some. Raises LimitReached where nobody has more than the caller would."""
+        here = [one for one in self._leases if stream_id in one.stream_ids]
+        if len(here) < self._per_stream:
+            return None
+        places = Counter(one.caller.key_id for one in here)
+        greediest, most = places.most_common(1)[0]
+        if most <= places[caller.key_id] + 1:
+            raise LimitReached("too_many_subscribers", f"{self._per_stream} connections follow one stream at most")
+        return next(one for one in reversed(here) if one.caller.key_id == greediest)
 
 
-def _subtract(counts: Counter[str], names: Collection[str]) -> None:
-    """Forget what is at zero: names come from clients, and there is no end of them."""
-    counts.subtract(names)
-    for name in names:
-        if counts[name] <= 0:
-            del counts[name]
+async def until_ended(lease: Lease, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass on what is sent until the lease has to end."""
+    following = asyncio.ensure_future(anext(parts))
+    try:
+        while True:
+            either: set[asyncio.Future[Any]] = {following, lease.ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                return
+            try:
+                part = following.result()
+            except StopAsyncIteration:
+                return
+            yield part
+            if lease.ended.done():
+                return
+            following = asyncio.ensure_future(anext(parts))
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        if not following.cancelled():
+            following.exception()
+        await parts.aclose()  # type: ignore[attr-defined]  # all are generators

@@ -1,4 +1,4 @@
-"""Throttle: who sends wrong keys waits longer and longer; who sends too many requests waits a little."""
+"""Throttle: who sends wrong keys is told to wait longer and longer; who sends too many requests waits a little."""
 
 import ipaddress
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from service.errors import LimitReached
 
 FREE_FAILURES = 5
-"""Wrong keys in a row that cost nothing."""
+"""Wrong keys that cost nothing."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 FORGET_AFTER_S = 900.0
 MOST = 10_000
@@ -25,34 +25,31 @@ class _Failures:
 
 
 class FailureThrottle:
-    """Counts wrong keys by address. Event loop only."""
+    """Counts wrong keys by address. Event loop only.
+
+    A right key is never held up: many share an address (a household, a proxy, the pages of one browser), and nobody
+    guesses 256 bits however fast. Nor does it forgive wrong ones: whoever has one could try others without end.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
-    def check(self, address: str) -> None:
-        """Raise LimitReached while an address has to wait: its keys are not even looked at."""
-        known = self._failures.get(_network(address))
-        left_s = known.blocked_until_s - self._clock() if known else 0.0
-        if left_s > 0:
-            raise LimitReached("too_many_failures", "too many wrong keys from this address", retry_after_s=left_s)
-
     def failed(self, address: str) -> None:
-        """Count a wrong key."""
+        """Count a wrong key. Raises LimitReached while the address has to wait: then it is not counted either."""
         now, network = self._clock(), _network(address)
-        known = self._failures.pop(network, None)
+        known = self._failures.get(network)
+        if known is not None and known.blocked_until_s > now:
+            wait_s = known.blocked_until_s - now
+            raise LimitReached("too_many_failures", "too many wrong keys from this address", retry_after_s=wait_s)
         count = 1 if known is None or now - known.last_s > FORGET_AFTER_S else known.count + 1
         wait_s = (
             min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(count - FREE_FAILURES, 32)) if count >= FREE_FAILURES else 0
         )
         self._failures[network] = _Failures(count, now + wait_s, now)
+        self._failures.move_to_end(network)
         while len(self._failures) > MOST:
             self._failures.popitem(last=False)
-
-    def succeeded(self, address: str) -> None:
-        """Forget the wrong keys of an address."""
-        self._failures.pop(_network(address), None)
 
 
 class RateLimit:

@@ -57,7 +57,7 @@ class UrlPolicy:
         """
         if not url or len(url) > MAX_URL_LENGTH:
             raise Refused("invalid_url", f"a URL has 1 to {MAX_URL_LENGTH} characters, got {len(url)}")
-        if any(c.isspace() or not c.isprintable() for c in url):
+        if any(c.isspace() or not c.isprintable() for c in url):  # surrogates are not printable either
             raise Refused("invalid_url", "a URL has no spaces and no control characters; write a space as %20")
         try:
             scheme = urlsplit(url).scheme
@@ -94,11 +94,21 @@ class UrlPolicy:
         parts = urlsplit(url)
         if parts.netloc or not parts.path:
             raise Refused("invalid_url", "expected file:///PATH, or a path relative to the media directory")
+        path = unquote(parts.path)
+        if not path.isprintable():
+            raise Refused("invalid_url", "a path has no control characters")
         root = self.media_dir.resolve()
-        target = (root / unquote(parts.path)).resolve()
+        try:
+            target = (root / path).resolve()
+            there, usable = target.exists(), target.is_file() or target.is_dir()
+        except (OSError, RuntimeError):  # a name that is too long, a link to itself
+            raise Refused("invalid_url", "no file can have such a path") from None
         if not target.is_relative_to(root):
             raise Refused("path_not_allowed", "the file is outside the media directory of this service")
         inside = target.relative_to(root)
-        if not target.exists():
+        if not there:
             raise Refused("not_found", f"the media directory has no {inside}")
+        if not usable:
+            detail = f"{inside} is no file and no folder, but a pipe, a socket or a device, which may never answer"
+            raise Refused("path_not_allowed", detail)
         return Address(shown=f"file:{inside}", opened=str(target))

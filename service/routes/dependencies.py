@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
+from service.auth.subscriptions import Lease
 from service.errors import Forbidden, NotReady, stream_not_found
 from service.runtime import Runtime
 from service.streams.registry import StreamRegistry
@@ -76,12 +77,14 @@ async def _subscribes(connection: HTTPConnection) -> AsyncIterator[None]:
     caller: Caller = connection.state.caller  # Needs stands before this
     stream_id = connection.path_params.get("stream_id")
     listed = [stream_id] if stream_id else connection.query_params.get("streams", "").split(",")
-    with _guard(connection).subscriptions.hold(caller, {one for one in listed if one}):
+    with _guard(connection).subscriptions.hold(caller, {one for one in listed if one}) as lease:
+        connection.state.lease = lease
         yield
 
 
 SUBSCRIBES = Depends(_subscribes)
-"""Declares, after Needs, a route whose answer lasts: it counts against the limits on subscribers."""
+"""Declares, after Needs, a route whose answer lasts: it counts against the limits on subscribers, and ends with the
+lease that it finds by `LeaseDependency`."""
 
 
 def _guard(connection: HTTPConnection) -> Guard:
@@ -89,6 +92,12 @@ def _guard(connection: HTTPConnection) -> Guard:
     return guard
 
 
+def _lease(connection: HTTPConnection) -> Lease:
+    lease: Lease = connection.state.lease
+    return lease
+
+
+LeaseDependency = Annotated[Lease, Depends(_lease)]
 GuardDependency = Annotated[Guard, Depends(_guard)]
 
 

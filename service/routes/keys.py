@@ -1,6 +1,7 @@
 """/keys: API keys, for admins."""
 
 import logging
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -10,11 +11,13 @@ from service.auth.caller import Caller, Scope
 from service.auth.keys import ApiKey
 from service.errors import Conflict, documented
 from service.ids import Id
+from service.kept import kept
 from service.routes.dependencies import GuardDependency, Needs
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["keys"])
 
+LONGEST_S = 100 * 366 * 86400.0
 Admin = Annotated[Caller, Needs("admin", all_streams=True)]
 
 
@@ -33,6 +36,9 @@ class NewKey(BaseModel):
         max_length=256,
         description="Only these streams; all, also those to come, if absent.",
     )
+    expires_in_s: float | None = Field(
+        default=None, gt=0, le=LONGEST_S, description="Seconds for which it is good; until it is revoked, if absent."
+    )
 
 
 class KeyView(BaseModel):
@@ -42,6 +48,7 @@ class KeyView(BaseModel):
     scope: Scope
     streams: list[str] | None
     created_at: float = Field(description="Unix time.")
+    expires_at: float | None = Field(description="Unix time from which on it is worthless; null: never.")
 
 
 class CreatedKey(KeyView):
@@ -56,12 +63,15 @@ class KeyList(BaseModel):
     keys: list[KeyView]
 
 
-@router.post("/keys", summary="Make an API key", status_code=201, responses=documented(401, 403, 409, 422))
+@router.post("/keys", summary="Make an API key", status_code=201, responses=documented(401, 403, 409, 422, 503))
 async def add_key(new: NewKey, admin: Admin, guard: GuardDependency, response: Response) -> CreatedKey:
     """Make a key. The first one has to be an admin's, since with it the service stops being open."""
     if guard.open and (new.scope != "admin" or new.streams is not None):
         raise Conflict("first_key_must_be_admin", "the first key closes the service; make one with scope admin first")
-    secret, key = guard.keys.add(new.name, new.scope, frozenset(new.streams) if new.streams else None)
+    expires_at = None if new.expires_in_s is None else time.time() + new.expires_in_s
+    secret, key = await kept(
+        guard.keys.add(new.name, new.scope, frozenset(new.streams) if new.streams else None, expires_at)
+    )
     log.info("key %s added by %s: scope %s", key.name, admin.name, key.scope)
     response.headers["Cache-Control"] = "no-store"
     return CreatedKey(key=secret, **_view(key).model_dump())
@@ -78,13 +88,17 @@ async def list_keys(guard: GuardDependency) -> KeyList:
     return KeyList(keys=[_view(key) for key in guard.keys.all()])
 
 
-@router.delete("/keys/{name}", summary="Revoke an API key", status_code=204, responses=documented(401, 403, 404, 409))
+@router.delete(
+    "/keys/{name}", summary="Revoke an API key", status_code=204, responses=documented(401, 403, 404, 409, 503)
+)
 async def revoke_key(name: str, admin: Admin, guard: GuardDependency) -> None:
-    """Revoke a key. The next request with it is refused; connections that it opened before end when they end."""
-    guard.keys.revoke(name, keep_an_admin=True)
+    """Revoke a key. The next request with it is refused, and connections that it opened end at once."""
+    await kept(guard.keys.revoke(name, keep_an_admin=True))
     log.info("key %s revoked by %s", name, admin.name)
 
 
 def _view(key: ApiKey) -> KeyView:
     streams = None if key.streams is None else sorted(key.streams)
-    return KeyView(name=key.name, scope=key.scope, streams=streams, created_at=key.created_at)
+    return KeyView(
+        name=key.name, scope=key.scope, streams=streams, created_at=key.created_at, expires_at=key.expires_at
+    )

@@ -1,5 +1,6 @@
 """/tickets: a pass for one request that can send no header."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.auth.caller import Caller
 from service.auth.tickets import LIFETIME_S
-from service.errors import documented, stream_not_found
+from service.errors import Forbidden, documented, stream_not_found
 from service.ids import Id
 from service.routes.dependencies import GuardDependency, Needs
 
@@ -39,11 +40,16 @@ class TicketView(BaseModel):
 async def issue_ticket(
     caller: Annotated[Caller, Needs("read")], guard: GuardDependency, response: Response, new: NewTicket | None = None
 ) -> TicketView:
-    """Return a ticket that opens one address, once, within seconds: a key never belongs into an address."""
+    """Return a ticket that opens one address, once, within seconds: a key never belongs into an address.
+
+    Takes a key: a ticket makes no tickets. What it opened ends when the key ends.
+    """
+    if caller.by_ticket:
+        raise Forbidden("key_needed", "a ticket makes no tickets; send the key itself")
     wanted = new and new.streams
     for stream_id in wanted or ():
         if not caller.sees(stream_id):
             raise stream_not_found(stream_id)
     streams = frozenset(wanted) if wanted else caller.streams
     response.headers["Cache-Control"] = "no-store"
-    return TicketView(ticket=guard.tickets.issue(Caller(caller.name, "read", streams)), expires_in=LIFETIME_S)
+    return TicketView(ticket=guard.tickets.issue(replace(caller, streams=streams)), expires_in=LIFETIME_S)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, WebSocket
 from fastapi.responses import Response
@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
 from service.auth.caller import Caller
+from service.auth.subscriptions import Lease, until_ended
 from service.errors import NotFound, Refused, documented, stream_not_found
-from service.routes.dependencies import SUBSCRIBES, Needs, RuntimeDependency
+from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RuntimeDependency
 from service.runtime import Runtime
 from service.tracks.hub import HubClosed, Subscription
 from service.tracks.messages import TrackMessage
@@ -26,6 +27,8 @@ KEEPALIVE_S = 15.0
 has left. WebSockets have pings for that."""
 LONGEST_EVENT_ID = 20
 """Digits; no `seq` comes near."""
+ENDED_CODE = 1008
+"""Policy violation: the key is good for no more, see `service.auth.subscriptions.End`."""
 EVENT_STREAM = EventSourceResponse.media_type
 EVENT_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -67,11 +70,16 @@ FromSeq = Annotated[
 
 @router.websocket("/streams/{stream_id}/tracks", dependencies=[Needs("read"), SUBSCRIBES])
 async def follow_stream(
-    socket: WebSocket, stream_id: str, runtime: RuntimeDependency, view: ViewDependency, from_seq: FromSeq = None
+    socket: WebSocket,
+    stream_id: str,
+    runtime: RuntimeDependency,
+    lease: LeaseDependency,
+    view: ViewDependency,
+    from_seq: FromSeq = None,
 ) -> None:
     """Send every message of the stream from now on; what a slow client misses is told in `gap`."""
     runtime.registry.get(stream_id)
-    await _serve(socket, runtime, runtime.hub.subscribe([stream_id], view, from_seq))
+    await _serve(socket, runtime, lease, runtime.hub.subscribe([stream_id], view, from_seq))
 
 
 @router.websocket("/tracks", dependencies=[Needs("read"), SUBSCRIBES])
@@ -79,12 +87,13 @@ async def follow_streams(
     socket: WebSocket,
     caller: Annotated[Caller, Needs("read")],
     runtime: RuntimeDependency,
+    lease: LeaseDependency,
     view: ViewDependency,
     streams: str | None = None,
 ) -> None:
     """Send the messages of several streams (`streams=a,b`), or of all, those to come included."""
     if streams is None:
-        await _serve(socket, runtime, runtime.hub.follow(caller.sees, view))
+        await _serve(socket, runtime, lease, runtime.hub.follow(caller.sees, view))
         return
     stream_ids = list(dict.fromkeys(one for one in streams.split(",") if one))
     for stream_id in stream_ids:
@@ -93,7 +102,7 @@ async def follow_streams(
         runtime.registry.get(stream_id)
     if not stream_ids:
         raise Refused("invalid_view", "streams names no stream; leave it out to follow all of them")
-    await _serve(socket, runtime, runtime.hub.subscribe(stream_ids, view))
+    await _serve(socket, runtime, lease, runtime.hub.subscribe(stream_ids, view))
 
 
 @router.get(
@@ -114,6 +123,7 @@ async def recent_tracks(
     request: Request,
     stream_id: str,
     runtime: RuntimeDependency,
+    lease: LeaseDependency,
     view: ViewDependency,
     last: Annotated[int, Query(ge=1, le=100_000, description="So many messages, as far as they are kept.")] = 1,
     from_seq: FromSeq = None,
@@ -130,7 +140,8 @@ async def recent_tracks(
         return Response(b'{"messages":[%b]}' % b",".join(one.encoded for one in shown), media_type="application/json")
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID:
         from_seq = int(last_event_id) + 1
-    return EventSourceResponse(_events(runtime, stream_id, view, from_seq), headers=EVENT_STREAM_HEADERS)
+    events = until_ended(lease, _events(runtime, stream_id, view, from_seq))
+    return EventSourceResponse(events, headers=EVENT_STREAM_HEADERS)
 
 
 async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
@@ -159,23 +170,27 @@ async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | 
         runtime.hub.unsubscribe(subscription)
 
 
-async def _serve(socket: WebSocket, runtime: Runtime, subscription: Subscription) -> None:
+async def _serve(socket: WebSocket, runtime: Runtime, lease: Lease, subscription: Subscription) -> None:
     try:
         await socket.accept()
-        await _send_until_either_leaves(socket, subscription)
+        await _send_until_either_leaves(socket, lease, subscription)
     finally:
         runtime.hub.unsubscribe(subscription)
 
 
-async def _send_until_either_leaves(socket: WebSocket, subscription: Subscription) -> None:
+async def _send_until_either_leaves(socket: WebSocket, lease: Lease, subscription: Subscription) -> None:
     sender = asyncio.create_task(_send(socket, subscription))
     listener = asyncio.create_task(_wait_for_goodbye(socket))
     try:
-        await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
+        any_of: set[asyncio.Future[Any]] = {sender, listener, lease.ended}
+        await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (sender, listener):
             task.cancel()
         await asyncio.gather(sender, listener, return_exceptions=True)
+    if lease.ended.done():
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # gone by itself meanwhile
+            await socket.close(ENDED_CODE, lease.ended.result())
 
 
 async def _send(socket: WebSocket, subscription: Subscription) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
+from service.auth.subscriptions import until_ended
 from service.errors import NotFound, documented
-from service.routes.dependencies import SUBSCRIBES, Needs, RegistryDependency
+from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RegistryDependency
 from service.tracks.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
@@ -24,14 +25,16 @@ Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wid
     dependencies=[Needs("read"), SUBSCRIBES],
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
 )
-async def video(stream_id: str, registry: RegistryDependency, boxes: Boxes = True) -> StreamingResponse:
+async def video(
+    stream_id: str, registry: RegistryDependency, lease: LeaseDependency, boxes: Boxes = True
+) -> StreamingResponse:
     """Stream annotated pictures as motion JPEG, newest first when the client is slow.
 
     Each part has the header `X-Seq`: the `seq` of the track message of that very picture.
     """
     parts = _parts(registry.get(stream_id).feed, _style(boxes))
     media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
-    return StreamingResponse(parts, media_type=media_type, headers=NO_STORE)
+    return StreamingResponse(until_ended(lease, parts), media_type=media_type, headers=NO_STORE)
 
 
 @router.get(

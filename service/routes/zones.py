@@ -1,6 +1,5 @@
 """/streams/{id}/zones and /counts: areas and lines of a stream, and what was counted in them."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
@@ -84,9 +83,10 @@ async def get_counts(stream_id: str, registry: RegistryDependency) -> Counts:
 async def reset_counts(stream_id: str, registry: RegistryDependency) -> Counts:
     """Begin to count anew, and return the counts as they were, so that nobody is lost between reading and resetting.
 
-    Who is inside enters again with the next frame, as `appeared`.
+    Who is inside enters again with the next frame, as `appeared`. 503 `store_failed`: it cannot be kept, so it was not
+    done.
     """
-    return await asyncio.to_thread(registry.get(stream_id).counter.reset)
+    return await registry.get(stream_id).counter.reset()
 
 
 def _zones(stream_id: str, registry: StreamRegistry, response: Response) -> ZoneList:

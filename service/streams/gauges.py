@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from service.readiness import Readiness
+from service.store import Store
 from service.streams.registry import StreamRegistry
 from service.streams.stream import Stream
 from service.streams.worker import Worker
@@ -17,11 +18,14 @@ UP_PHASES = ("running", "degraded")
 class Gauges(Collector):
     """Reads on any thread, since many streams take a while; a stream that is gone leaves nothing behind."""
 
-    def __init__(self, readiness: Readiness, registry: StreamRegistry, hub: TrackHub, worker: Worker) -> None:
+    def __init__(
+        self, readiness: Readiness, registry: StreamRegistry, hub: TrackHub, worker: Worker, store: Store
+    ) -> None:
         self._readiness = readiness
         self._registry = registry
         self._hub = hub
         self._worker = worker
+        self._store = store
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: names are only known by collecting, which needs no stream."""
@@ -31,6 +35,12 @@ class Gauges(Collector):
         """Yield each metric with one sample per stream."""
         yield GaugeMetricFamily(
             "atttrack_ready", "1 while the service takes streams.", value=float(not self._readiness.reasons)
+        )
+        yield GaugeMetricFamily(
+            "atttrack_store_failing", "1 while the state file takes no changes.", value=float(self._store.failing)
+        )
+        yield CounterMetricFamily(
+            "atttrack_store_failures", "Writes that the state file did not take.", value=self._store.failures
         )
         loading = GaugeMetricFamily(
             "atttrack_engine_load_seconds", "Time that loading the networks took at the start; none until it is over."

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -16,8 +15,10 @@ from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.kept import kept
 from service.logs import fields
-from service.store import Store, StoredStream, StoreError
+from service.store import Store, StoredStream
+from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch
 from service.streams.spec import StreamSpec
 from service.streams.stream import Stream
@@ -28,7 +29,6 @@ log = logging.getLogger(__name__)
 CLOSE_S = 2.0
 """For all readers together, at the end of the service."""
 _TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other libraries have none, and other habits
-Result = TypeVar("Result")
 MakeStream = Callable[[StreamSpec, float], Stream]
 """From a specification and the Unix time of its creation."""
 
@@ -70,8 +70,7 @@ class StreamRegistry:
                 spec = StreamSpec.from_document(row.id, row.document)
             except ValidationError as error:  # whose text has the values, and secrets among them
                 names = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
-                message = "stream %s cannot be read from the store and is left out: %s"
-                log.error(message, row.id, names, extra=fields("stream_unreadable", stream_id=row.id))
+                self._store.set_aside("streams", row.id.encode().hex().upper(), f"not a stream's: {names}")
                 continue
             self._rows[row.id] = row
             self._streams[row.id] = self._make(spec, row.created_at)
@@ -115,7 +114,7 @@ class StreamRegistry:
             await _done(self._worker.add(stream))
             try:
                 created_at, document = stream.created_at, spec.document()
-                row = await _kept(lambda: self._store.add_stream(spec.id, document, created_at, from_settings))
+                row = await kept(self._store.add_stream(spec.id, document, created_at, from_settings))
             except ApiError:
                 await _done(self._worker.remove(spec.id))
                 raise
@@ -126,17 +125,19 @@ class StreamRegistry:
 
     async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> Stream:
         """Change a stream that may be running. Raises NotFound, PreconditionFailed, Refused or NotReady."""
-        async with self._changing:
-            stream = self.get(stream_id)
-            self._check_open()
-            self._check_version(stream_id, if_match)
-            old, spec = stream.spec, stream.spec.changed(patch, self._lane)
-            self._check_mode(spec.lane.mode)
+        while True:
+            stream, old, spec = self._changed(stream_id, patch, if_match)
             moved = (spec.url, spec.credentials) != (old.url, old.credentials)
             anew = moved or ("url" in patch.model_fields_set and not stream.live)
             opened = await self._open(stream, spec) if anew else None
+            await self._changing.acquire()
+            if self._streams.get(stream_id) is stream and stream.spec is old:
+                break
+            self._changing.release()  # somebody else was faster; look again at what there is now
+        try:
+            _, old, spec = self._changed(stream_id, patch, if_match)
             if spec != old:
-                self._rows[stream_id] = await _kept(lambda: self._store.change_stream(stream_id, spec.document()))
+                self._rows[stream_id] = await kept(self._store.change_stream(stream_id, spec.document()))
             stream.spec = spec
             if spec.zones != old.zones:
                 await asyncio.to_thread(stream.counter.set_zones, spec.zones)
@@ -144,6 +145,8 @@ class StreamRegistry:
                 await self._reopen(stream, *opened)
             else:
                 await _done(self._worker.change(stream))
+        finally:
+            self._changing.release()
         changed = sorted(patch.model_fields_set)
         extra = fields("stream_changed", stream_id=stream_id)
         log.info("stream %s changed: %s", stream_id, ", ".join(changed) or "nothing", extra=extra)
@@ -155,7 +158,7 @@ class StreamRegistry:
             stream = self.get(stream_id)
             self._check_open()
             self._check_version(stream_id, if_match)
-            await _kept(lambda: self._store.remove_stream(stream_id))
+            await kept(self._store.remove_stream(stream_id))
             await _done(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
@@ -229,9 +232,23 @@ class StreamRegistry:
             return address, stream.reader(address)
 
         try:
-            return await asyncio.to_thread(look)
+            return await in_time(look, f"open {stream.id}")
         except SourceError as error:
             raise Refused(error.code, str(error)) from None
+        except TimeoutError:
+            detail = "the file does not answer; is it on a disk that is gone?"
+            raise Refused("file_hangs", detail) from None
+
+    def _changed(
+        self, stream_id: str, patch: StreamPatch, if_match: str | None
+    ) -> tuple[Stream, StreamSpec, StreamSpec]:
+        """A stream, as it is and as it shall be. Raises NotFound, PreconditionFailed, Refused or NotReady."""
+        stream = self.get(stream_id)
+        self._check_open()
+        self._check_version(stream_id, if_match)
+        spec = stream.spec.changed(patch, self._lane)
+        self._check_mode(spec.lane.mode)
+        return stream, stream.spec, spec
 
     def _known(self, stream_id: str, new: NewStream) -> Stream | None:
         """The stream that exists already and is as asked. Raises Conflict."""
@@ -259,15 +276,6 @@ class StreamRegistry:
         known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
         if "*" not in known and self.etag(stream_id) not in known:
             raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
-
-
-async def _kept(write: Callable[[], Result]) -> Result:
-    """Write into the store. Raises NotReady where that fails: what cannot be kept is not done."""
-    try:
-        return await asyncio.to_thread(write)
-    except StoreError as error:
-        log.error("%s", error, extra=fields("store_failed"))
-        raise NotReady("store_failed", "the change cannot be kept, so it was not made; see the service's log") from None
 
 
 def _close_all(streams: list[Stream]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from service.ids import Id
 from service.lane_fields import with_lane_fields
@@ -23,6 +23,15 @@ class NewCredentials(BaseModel):
 
     username: str = Field(min_length=1, max_length=256, examples=["viewer"])
     password: SecretStr = Field(max_length=256, examples=["secret"])
+
+    @field_validator("password")
+    @classmethod
+    def _is_text(cls, value: SecretStr) -> SecretStr:
+        try:
+            value.get_secret_value().encode()
+        except UnicodeEncodeError:
+            raise ValueError("has half a character (a lone surrogate)") from None
+        return value
 
 
 @with_lane_fields("optional")

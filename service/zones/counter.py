@@ -12,8 +12,8 @@ The rules, which the tests hold it to:
 - Who is first seen inside enters: enters - leaves = occupancy, always.
 """
 
-import logging
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal, Protocol
@@ -23,23 +23,24 @@ import numpy as np
 from edge.arrays import F32, F64, I64, Bool
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks
+from service.kept import kept
 from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
 from service.zones.presence import Presence
 from service.zones.totals import Totals
 from service.zones.zone import Line, Polygon
 from service.zones.zone_map import ZoneMap, anchor_points
 
-log = logging.getLogger(__name__)
-
 MARGIN = 0.1
 """Hysteresis, as part of the box's height: 17 cm of a person 1.7 m tall, however far from the camera."""
 
 
 class CountStore(Protocol):
-    """Where counts outlive the process: `service.store.Store`. Methods raise OSError where that fails."""
+    """Where counts outlive the process: `service.store.Store`."""
 
     def counts(self, stream_id: str) -> dict[str, Any]: ...
-    def put_counts(self, stream_id: str, counts: dict[str, Any]) -> None: ...
+    def put_counts(self, stream_id: str, counts: dict[str, Any], *, patient: bool = False) -> None: ...
+    def keep_counts(self, stream_id: str, counts: dict[str, Any]) -> Future[None]: ...
+    def lose_counts(self, stream_id: str, reason: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class ZoneCounter:
     """The zones of one stream. `observe` and `events` are for the device thread, the rest for any."""
 
     def __init__(self, stream_id: str, zones: Sequence[Polygon | Line], store: CountStore) -> None:
-        """Go on with the counts in `store`; who was inside then has left. Raises OSError where it cannot be read."""
+        """Go on with the counts in `store`; who was inside then has left. Counts that make no sense are set aside."""
         self.events: list[ZoneEvent] = []
         """Of the frame last observed."""
         self._stream_id = stream_id
@@ -70,12 +71,15 @@ class ZoneCounter:
         self._lock = Lock()
         self._zones = tuple(zones)
         self._map = ZoneMap.of(zones)
-        self._totals = Totals.restored(store.counts(stream_id), zones)
+        try:
+            self._totals = Totals.restored(store.counts(stream_id), zones)
+        except ValueError as error:
+            store.lose_counts(stream_id, str(error))
+            self._totals = Totals.of(zones)
         self._presence = Presence.empty(len(self._map.polygons), len(self._map.lines))
         self._now_s = 0.0
         self._epoch = 1
-        self._unsaved = False
-        self._store_fails = False
+        self._resets = 0  # under way
 
     def observe(self, tracked: TrackedFrame) -> list[list[str]]:
         """Count one frame; returns the ids of each track's polygons."""
@@ -88,7 +92,8 @@ class ZoneCounter:
             seen = (tracked.tracks.detection >= 0).nonzero()[0]
             if len(seen):
                 self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], tracked.frame.size)
-            self._save(changed=bool(self.events))
+            if self.events:
+                self._save(patient=True)
             return self._polygons_of(tracked.tracks)
 
     def set_zones(self, zones: Sequence[Polygon | Line]) -> None:
@@ -97,16 +102,28 @@ class ZoneCounter:
             old, new = self._map, ZoneMap.of(zones)
             self._presence.rezone(_columns(old.polygons, new.polygons), _columns(old.lines, new.lines))
             self._zones, self._map, self._totals = tuple(zones), new, Totals.of(zones, self._totals)
-            self._save(changed=True)
+            self._save()
 
-    def reset(self) -> Counts:
-        """Begin to count anew and return the counts until now. Who is inside enters again with the next frame."""
+    async def reset(self) -> Counts:
+        """Begin to count anew and return the counts until now. Who is inside enters again with the next frame.
+
+        The zeros are kept first, and nothing else until they are in force. Raises NotReady, with the counts as they
+        were, where that is not possible.
+        """
         with self._lock:
-            until_now = self._counts()
-            self._totals = Totals.of(self._zones)
-            self._presence.start_anew()
-            self._save(changed=True)
+            self._resets += 1
+            zeros = Totals.of(self._zones)
+        try:
+            await kept(self._store.keep_counts(self._stream_id, zeros.to_json()))
+            with self._lock:
+                until_now = self._counts()
+                self._totals = Totals.of(self._zones, zeros)
+                self._presence.start_anew()
             return until_now
+        finally:
+            with self._lock:
+                self._resets -= 1
+                self._save()
 
     def counts(self) -> Counts:
         """Return the counts as the API shows them."""
@@ -178,19 +195,9 @@ class ZoneCounter:
                 found[row].append(self._map.polygons[column].id)
         return found
 
-    def _save(self, changed: bool) -> None:
-        """Write the counts if they changed. A store that fails costs nothing but the counts: tried again, said once."""
-        self._unsaved |= changed
-        if not self._unsaved:
-            return
-        try:
-            self._store.put_counts(self._stream_id, self._totals.to_json())
-        except OSError as error:
-            if not self._store_fails:
-                log.error("stream %s: zone counts are not saved: %s", self._stream_id, error)
-            self._store_fails = True
-            return
-        self._unsaved = self._store_fails = False
+    def _save(self, patient: bool = False) -> None:
+        if not self._resets:
+            self._store.put_counts(self._stream_id, self._totals.to_json(), patient=patient)
 
     def _counts(self) -> Counts:
         return Counts(stream_id=self._stream_id, zones=[self._zone_counts(zone) for zone in self._zones])

@@ -3,21 +3,36 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from service.zones.zone import Line, Polygon
+
+MOST = 2.0**53
+"""No count and no time comes near."""
 
 
 @dataclass(slots=True)
 class _Totals:
     """Counts since `since` (Unix time)."""
 
+    WHOLE: ClassVar[tuple[str, ...]] = ()
+
     since: float = field(default_factory=time.time)
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any]) -> Self:
-        """Return what `stored` says; what it lacks is 0, what is not known here is left out."""
-        return cls(**{one.name: stored[one.name] for one in fields(cls) if one.name in stored})
+        """Return what `stored` says; what it lacks is 0, what is not known here is left out.
+
+        Raises ValueError where it says what no count can be.
+        """
+        if not isinstance(stored, Mapping):
+            raise ValueError("counts of a zone are no object")
+        known = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
+        for name, value in known.items():
+            whole = name in cls.WHOLE
+            if type(value) not in ((int,) if whole else (int, float)) or not 0 <= value < MOST:
+                raise ValueError(f"{name} of a zone is no count")
+        return cls(**known)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; a quarter of the time of `dataclasses.asdict`, which copies deeply."""
@@ -27,6 +42,8 @@ class _Totals:
 @dataclass(slots=True)
 class PolygonTotals(_Totals):
     """Of a polygon. Always enters - leaves = occupancy; appeared and vanished are parts of enters and leaves."""
+
+    WHOLE = ("enters", "leaves", "appeared", "vanished", "stays")
 
     enters: int = 0
     leaves: int = 0
@@ -64,6 +81,8 @@ class PolygonTotals(_Totals):
 class LineTotals(_Totals):
     """Of a line."""
 
+    WHOLE = ("forward", "backward")
+
     forward: int = 0
     backward: int = 0
 
@@ -92,10 +111,18 @@ class Totals:
 
     @classmethod
     def restored(cls, stored: Mapping[str, Any], zones: Sequence[Polygon | Line]) -> Self:
-        """Return what `to_json` gave, for `zones`. Their people are not known any more: they have left."""
-        polygons = {name: PolygonTotals.restored(one) for name, one in stored.get("polygons", {}).items()}
-        lines = {name: LineTotals.restored(one) for name, one in stored.get("lines", {}).items()}
+        """Return what `to_json` gave, for `zones`. Their people are not known any more: they have left.
+
+        Raises ValueError where `to_json` cannot have given it.
+        """
+        groups = stored.get("polygons", {}), stored.get("lines", {})
+        if not all(isinstance(group, Mapping) for group in groups):
+            raise ValueError("counts of zones are no objects")
+        polygons = {name: PolygonTotals.restored(one) for name, one in groups[0].items()}
+        lines = {name: LineTotals.restored(one) for name, one in groups[1].items()}
         for totals in polygons.values():
+            if totals.occupancy < 0:
+                raise ValueError("more left a zone than entered it")
             totals.all_vanish()
         return cls.of(zones, cls(polygons, lines))
 

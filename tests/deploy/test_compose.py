@@ -14,8 +14,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 KEYS = {
-    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "environment", "image", "network_mode"),
-    *("profiles", "read_only", "restart", "runtime", "security_opt", "stop_grace_period", "tmpfs", "volumes"),
+    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "environment", "image", "mem_limit"),
+    *("network_mode", "pids_limit", "profiles", "read_only", "restart", "runtime", "security_opt"),
+    *("stop_grace_period", "tmpfs", "volumes"),
 }
 """Of the Compose specification, those that this project uses: a slip of the pen is none of them."""
 
@@ -54,6 +55,8 @@ def test_every_container_is_hardened(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in service
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"], "one container that grows does not take the machine along"
     assert not [volume for volume in service.get("volumes", []) if "docker.sock" in volume]
 
 

@@ -10,10 +10,9 @@ import httpx
 import pytest
 import uvicorn
 
-from service.__main__ import DrainingServer
 from service.app import build_pipeline, create_app
-from service.limits import SERVER_LIMITS
 from service.runtime import Runtime
+from service.server import DrainingServer, server_config
 from service.settings import Settings
 from testbed.clips import read_clip, write_clip
 from testbed.rtsp_server import RtspServer
@@ -85,9 +84,8 @@ class RunningService:
 def run_service(settings: Settings) -> RunningService:
     """Start a service and wait until it takes streams."""
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
-    config = uvicorn.Config(
-        create_app(settings, runtime), port=0, log_config=None, ws_per_message_deflate=False, **SERVER_LIMITS
-    )
+    config = server_config(create_app(settings, runtime), settings)
+    config.port = 0
     server = DrainingServer(config, runtime)
     started = threading.Event()
     startup = server.startup

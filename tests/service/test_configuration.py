@@ -67,11 +67,23 @@ def test_what_show_prints_is_a_settings_file(
 
 def test_show_keeps_secrets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("ATTTRACK_API_KEY", PASSWORD * 4)
-    configuration.main(["show", "--cameras", f"rtsp://viewer:{PASSWORD}@10.0.0.1/live"])
+    monkeypatch.setenv("ATTTRACK_CAMERAS", f"rtsp://viewer:{PASSWORD}@10.0.0.1/live")
+    configuration.main(["show"])
     shown = capsys.readouterr().out
     assert PASSWORD not in shown
     assert 'api_key = "***"  # environment' in shown
     assert "rtsp://***@10.0.0.1/live" in shown
+
+
+@pytest.mark.parametrize("flag", [["--cameras", "rtsp://viewer:secret@10.0.0.1/live"], ["--cameras=rtsps://v@[::1]/x"]])
+def test_camera_with_a_password_is_no_flag(flag: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_settings(flag)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "ATTTRACK_CAMERAS" in told
+    assert "secret" not in told
+    assert read_settings(["--cameras", "rtsp://10.0.0.1/live@x"]).cameras == ["rtsp://10.0.0.1/live@x"]
 
 
 @pytest.mark.parametrize(

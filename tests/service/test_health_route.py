@@ -9,10 +9,10 @@ import pytest
 import uvicorn
 
 from edge.sources.decoding import ON_CPU, Decoding
-from service.__main__ import DrainingServer
 from service.app import build_pipeline, create_app
 from service.readiness import Progress
 from service.runtime import Runtime
+from service.server import DrainingServer
 from service.settings import Settings
 from service.streams.worker import Pipeline
 from tests.service.conftest import RunningService

@@ -7,7 +7,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from service.limits import BODY, HEADERS, SERVER_LIMITS, URL
+from service.limits import BODY, HEADERS, URL, WS_MESSAGE
 from tests.service.auth.keyed import code_of
 from tests.service.conftest import RunningService
 from tests.service.waiting import wait_until
@@ -69,7 +69,7 @@ def test_headers_without_end_are_cut_off(service: RunningService) -> None:
 def test_client_that_talks_too_much_is_closed_with_1009(service: RunningService) -> None:
     with connect(f"ws://127.0.0.1:{service.port}/tracks") as client:
         client.send("a" * 1000)
-        client.send("a" * (SERVER_LIMITS["ws_max_size"] + 1))
+        client.send("a" * (WS_MESSAGE + 1))
         with pytest.raises(ConnectionClosed) as closed:
             client.recv(10)
     assert closed.value.rcvd is not None

@@ -84,6 +84,10 @@ def test_a_text_line_says_the_same_to_people() -> None:
         f"GET /streams/a/tracks?ticket={SECRET}&x=1",
         f"http://cam/snap?user=u&password={SECRET}",
         f"api_key={SECRET}",
+        f"rtsp://cam/live?p={SECRET}&%74oken={SECRET}&psk={SECRET};jwt={SECRET}",
+        f"rtsp://{SECRET}@cam/live?channel={SECRET}",
+        f"rtsp://user:a/{SECRET}@cam/live".replace("a/", "a"),
+        f"GET /streams/door/tracks?x={SECRET} HTTP/1.1",
     ],
 )
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])

@@ -109,7 +109,10 @@ def test_port_that_is_taken_is_told_by_the_exit_code(tmp_path: Path, models: Pat
             command, cwd=PROJECT, env=environment(), capture_output=True, text=True, timeout=60, check=False
         )
     assert ended.returncode == 1
-    assert "address already in use" in ended.stderr
+    assert ended.stderr.strip().splitlines()[-1] == (
+        f"atttrack: cannot listen on 127.0.0.1:{port}: another program listens there; stop that one, or "
+        "choose another --port"
+    )
     assert "Traceback" not in ended.stderr
 
 

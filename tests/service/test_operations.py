@@ -40,7 +40,7 @@ def test_the_table_of_metrics_is_complete(client: httpx.Client) -> None:
 def test_the_backup_of_a_running_service_has_everything(tmp_path: Path) -> None:
     (command,) = re.findall(r'sqlite3 atttrack\.sqlite3 "(.*)"', DOCUMENT)
     running = Store(tmp_path / "atttrack.sqlite3")
-    running.add_stream("hall", {"url": "synthetic://"}, 0.0, False)
+    running.add_stream("hall", {"url": "synthetic://"}, 0.0, False).result()
     with closing(sqlite3.connect(tmp_path / "atttrack.sqlite3")) as connection:
         connection.execute(command.replace("backup.sqlite3", f"{tmp_path}/backup.sqlite3"))
     running.close()

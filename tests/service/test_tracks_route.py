@@ -159,7 +159,7 @@ def test_clients_who_never_read_cost_the_others_nothing_and_bounded_memory(
 def test_client_who_never_reads_is_cut_off_after_a_while(
     start_service: Callable[..., RunningService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.__main__.STALLED_CLIENT_S", 0.5)
+    monkeypatch.setattr("service.server.UNREAD_S", 0.5)
     service = start_service(subscriber_queue=8)
     with service.http as http, ExitStack() as stack:
         http.post("/streams", json={"url": SMALL_SCENE, "id": "scene"})

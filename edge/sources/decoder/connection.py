@@ -1,7 +1,7 @@
 """A camera's video by FFmpeg, for whatever a decoder process does with it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -11,6 +11,8 @@ from av.codec.hwaccel import HWAccel
 
 from edge.sources.base import SourceError
 from edge.sources.decoder.access_units import CODECS, AccessUnits
+from edge.sources.decoder.limits import seal, seal_with_driver
+from edge.sources.decoder.messages import Job
 from edge.sources.decoder.ring import Stop
 from edge.sources.http_camera import HttpCamera
 from edge.sources.picture import film_of
@@ -81,56 +83,67 @@ class CameraVideo:
                 yield CodedPicture(whole, *unit.came, unit.key)
 
 
+class NeedsParser(Exception):
+    """FFmpeg has to parse what this camera sends, so it has to be connected to anew, by a job that says so."""
+
+
 @contextmanager
-def camera_video(url: CameraUrl, settings: SourceSettings, hwaccel: HWAccel | None = None) -> Iterator[CameraVideo]:
+def camera_video(job: Job, hwaccel: HWAccel | None = None) -> Iterator[CameraVideo]:
     """Connect, by way of the relay, and hang up behind the `with` block, which ends where the camera hangs up.
 
-    A camera with a codec that FFmpeg has to parse is connected to twice, since only its answer tells.
+    From then on this process can connect to nothing any more, whatever the camera sends.
 
-    Raises SourceError, or FFmpeg's errors, when the camera is at fault, in the block, too.
+    Raises SourceError, or FFmpeg's errors, when the camera is at fault, in the block, too; or NeedsParser.
     """
+    url, settings = job.url, job.settings
     if url.scheme in ("http", "https"):
-        with _http_video(url, settings, hwaccel) as pictures:
+        with _http_video(job, hwaccel) as pictures:
             yield pictures
         raise SourceError("connection_failed", f"{url} closed the connection")
-    for mark in (new_mark(), None):
-        with relayed(url, settings, mark) as address:
-            timeouts_s = settings.connect_timeout_s, LONGEST_SILENCE_S  # who reads is less patient, if it likes
-            options = OPTIONS if mark is None else IN_PIECES
-            with av.open(
-                address.with_secret(), options=options, timeout=timeouts_s, hwaccel=hwaccel, metadata_errors="replace"
-            ) as container:
-                codec = _codec_of(container)
-                if mark is not None and codec not in CODECS + WHOLE:
-                    continue
-                video = _video_of(container, url, settings)
-                try:
-                    yield CameraVideo(container, video, url, mark if codec in CODECS else None)
-                except av.error.ExitError:
-                    raise SourceError("timeout", f"{url} sent nothing for {LONGEST_SILENCE_S:g} s") from None
-            raise SourceError("connection_failed", f"{url} closed the connection")
+    mark = None if job.parsed else new_mark()
+    with relayed(job, mark) as address:
+        timeouts_s = settings.connect_timeout_s, LONGEST_SILENCE_S  # who reads is less patient, if it likes
+        options = OPTIONS if mark is None else IN_PIECES
+        with av.open(
+            address.with_secret(), options=options, timeout=timeouts_s, hwaccel=hwaccel, metadata_errors="replace"
+        ) as container:
+            codec = _codec_of(container)
+            if mark is not None and codec not in CODECS + WHOLE:
+                raise NeedsParser
+            video = _video_of(container, url, settings)
+            try:
+                yield CameraVideo(container, video, url, mark if codec in CODECS else None)
+            except av.error.ExitError:
+                raise SourceError("timeout", f"{url} sent nothing for {LONGEST_SILENCE_S:g} s") from None
+        raise SourceError("connection_failed", f"{url} closed the connection")
 
 
 @contextmanager
-def _http_video(url: CameraUrl, settings: SourceSettings, hwaccel: HWAccel | None) -> Iterator[CameraVideo]:
+def _http_video(job: Job, hwaccel: HWAccel | None) -> Iterator[CameraVideo]:
     """Motion JPEG over HTTP, each part a picture. Raises SourceError, or FFmpeg's errors."""
+    url, settings = job.url, job.settings
     with HttpCamera(url, lambda: dial(url, settings)) as camera:
         camera.wait(LONGEST_SILENCE_S)
+        _sealed(job)()
         with av.open(camera, format="mpjpeg", options=HTTP, hwaccel=hwaccel) as container:
             assert isinstance(container, av.container.InputContainer)  # noqa: S101
             yield CameraVideo(container, _video_of(container, url, settings), url)
 
 
+def _sealed(job: Job) -> Callable[[], None]:
+    return seal_with_driver if job.with_driver else seal
+
+
 @contextmanager
-def relayed(url: CameraUrl, settings: SourceSettings, mark: bytes | None = None) -> Iterator[CameraUrl]:
+def relayed(job: Job, mark: bytes | None = None) -> Iterator[CameraUrl]:
     """An address on this machine behind which the camera is. Raises SourceError where the relay cut it off.
 
     `mark`: what comes behind each picture of H.264 and H.265.
     """
-    with Relay(url, settings, mark) as relay:
+    with Relay(job.url, job.settings, mark, _sealed(job)) as relay:
         try:
             yield relay.url
-        except Stop:
+        except (Stop, NeedsParser):
             raise
         except Exception:  # whoever reads only saw a connection break; the relay knows why
             if relay.failure is not None:

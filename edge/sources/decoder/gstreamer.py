@@ -60,7 +60,7 @@ def is_nv12(picture: U8) -> bool:
 
 def decode_with_gstreamer(outlet: Outlet, job: Job) -> None:
     """NV12 pictures until the reader or the camera is gone. Raises SourceError."""
-    with relayed(job.url, job.settings) as address:
+    with relayed(job) as address:
         capture = open_capture(address)
         if not capture.isOpened():
             raise SourceError("connection_failed", f"GStreamer cannot open {job.url}; check address and credentials")

@@ -16,6 +16,8 @@ from edge.sources.settings import SourceSettings
 
 LONGEST = 4096
 """Bytes of the longest message to a reader."""
+NEEDS_PARSER = 75
+"""Exit code of a decoder that cannot go on with its connection, nor make another."""
 _LONGEST_TEXT = 500
 _HEADER = struct.Struct("<cBIIQqIIdddBBB")
 _PACKET = struct.Struct("<cBIqIIddd")
@@ -44,6 +46,13 @@ class Job:
     url: CameraUrl
     settings: SourceSettings
     task: Task = "cpu"
+    parsed: bool = False
+    """Whether FFmpeg has to parse what comes, as is known from a decoder that exited with `NEEDS_PARSER`."""
+
+    @property
+    def with_driver(self) -> bool:
+        """Whether a GPU's driver is at work in the decoder."""
+        return self.task in ("gpu", "gstreamer")
 
     def pack(self) -> bytes:
         return pickle.dumps(self)

@@ -27,7 +27,7 @@ FRUITLESS = 10
 
 def decode_on_cpu(outlet: Outlet, job: Job) -> None:
     """BGR pictures until the reader or the camera is gone."""
-    with camera_video(job.url, job.settings) as video:
+    with camera_video(job) as video:
         _Decoder(outlet, job, BgrConverter()).run(video)
 
 
@@ -36,7 +36,7 @@ def decode_on_gpu(outlet: Outlet, job: Job) -> None:
     accelerator, refused = gpu_decoding()
     if accelerator is None:
         outlet.send(Note(f"decoded on the CPU: {refused}"))
-    with camera_video(job.url, job.settings, accelerator) as video:
+    with camera_video(job, accelerator) as video:
         _Decoder(outlet, job, Nv12Converter(), tell_refusal=accelerator is not None).run(video)
 
 
@@ -129,7 +129,7 @@ def ratio(time_base: Fraction | None) -> tuple[int, int]:
 
 def hand_packets_over(outlet: Outlet, job: Job) -> None:
     """Packets until the reader or the camera is gone. A reader that is late keeps the camera waiting."""
-    with camera_video(job.url, job.settings) as video:
+    with camera_video(job) as video:
         codec = video.stream.codec_context
         outlet.send(Format(codec.codec.canonical_name, codec.extradata or b""))  # av1, not one of its decoders
         for picture in video.pictures():

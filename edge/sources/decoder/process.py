@@ -16,6 +16,8 @@ from edge.sources.decoder.ring import PictureRing
 
 START_TIMEOUT_S = 30.0
 """Time for the server to import FFmpeg, on the slowest of machines, and to fork."""
+FORK_TIMEOUT_S = 10.0
+"""Time to fork for a server that has done so before; one that takes longer hangs, and is replaced."""
 END_TIMEOUT_S = 5.0
 _ROOT = Path(__file__).resolve().parents[3]
 _KEPT = (
@@ -34,11 +36,15 @@ _ENVIRONMENT = {
 class DecoderServer:
     """Starts the process that decoders are forked from with its first user and ends it with the last one."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "edge.sources.decoder.server") -> None:
+        """`module`: what is run as the server."""
+        self._module = module
         self._lock = threading.Lock()
         self._users = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._proven = False
+        self._retired: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
 
     def __enter__(self) -> "DecoderServer":
         with self._lock:
@@ -56,21 +62,47 @@ class DecoderServer:
         """The server's process id while it runs."""
         return None if self._process is None else self._process.pid
 
-    def fork(self, channel: socket.socket) -> None:
-        """Start a decoder that owns `channel`. Raises OSError where that is not possible."""
+    def fork(self, channel: socket.socket) -> tuple[int, float]:
+        """Start a decoder that owns `channel`. Raises OSError where that is not possible.
+
+        Returns the id of the process that was asked, for `proven` or `hangs`, and how long it may take.
+        """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
-                self._end()
+                self._end_present()
                 self._start()
-            assert self._control is not None  # noqa: S101
-            socket.send_fds(self._control, [b"f"], [channel.fileno()])
+            assert self._control is not None and self._process is not None  # noqa: S101
+            try:
+                socket.send_fds(self._control, [b"f"], [channel.fileno()], socket.MSG_DONTWAIT)
+            except BlockingIOError:  # it has not looked for long
+                self._retire()
+                raise OSError("the server of decoders hangs; another one takes its place") from None
+            return self._process.pid, FORK_TIMEOUT_S if self._proven else START_TIMEOUT_S
+
+    def proven(self, pid: int) -> None:
+        """A decoder of this server started."""
+        with self._lock:
+            self._proven = self._proven or self.pid == pid
+
+    def hangs(self, pid: int) -> None:
+        """This server did not fork in time: the next decoder comes from another one."""
+        with self._lock:
+            if self.pid == pid:
+                self._retire()
+
+    def _retire(self) -> None:
+        """Leave a server alone until there are no users: its decoders may be well, and end with it."""
+        assert self._process is not None and self._control is not None  # noqa: S101
+        self._retired.append((self._process, self._control))
+        self._process = self._control = None
 
     def _start(self) -> None:
+        self._proven = False
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = _ENVIRONMENT | {name: os.environ[name] for name in _KEPT if name in os.environ}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  (this program itself)
-                [sys.executable, "-m", "edge.sources.decoder.server", str(theirs.fileno())],
+                [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -78,6 +110,14 @@ class DecoderServer:
             )
 
     def _end(self) -> None:
+        for process, control in self._retired:
+            control.close()
+            process.kill()
+            process.wait()
+        self._retired.clear()
+        self._end_present()
+
+    def _end_present(self) -> None:
         """It ends by itself once the socket is closed, unless it hangs."""
         if self._control is not None:
             self._control.close()
@@ -152,20 +192,28 @@ class DecoderProcess:
             raise
         try:
             with theirs:
-                server.fork(theirs)
-            self._await_start()
+                server_pid, patience_s = server.fork(theirs)
+            try:
+                self._await_start(patience_s)
+            except TimeoutError:
+                server.hangs(server_pid)
+                raise OSError("the server of decoders hangs; another one takes its place") from None
+            server.proven(server_pid)
             socket.send_fds(self._channel, [self._job.pack()], [ring_fd])
         except OSError:
             self.close(0)
             raise
 
-    def _await_start(self) -> None:
-        self._channel.settimeout(START_TIMEOUT_S)
+    def _await_start(self, patience_s: float) -> None:
+        self._channel.settimeout(patience_s)
         message, descriptors, _, _ = socket.recv_fds(self._channel, LONGEST, 1)
-        if not message or not descriptors:
+        if not message:
             raise OSError("the server of decoders did not start")
         started = unpack(message)
-        assert isinstance(started, Started)  # noqa: S101
+        if isinstance(started, SourceError):
+            raise OSError(str(started))
+        if not isinstance(started, Started) or not descriptors:
+            raise OSError("there are no file descriptors left")
         self.pid, self._pidfd = started.pid, descriptors[0]
 
     def _gone(self, patience_s: float) -> bool:

@@ -6,21 +6,25 @@ what it needs not, then does its job, or says why that is not possible.
 """
 
 import contextlib
-import ctypes
 import gc
 import os
-import resource
+import pkgutil
 import selectors
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
-from edge.sources.decoder.connection import camera_error
+import av
+
+from edge.sources.base import SourceError
+from edge.sources.decoder.connection import NeedsParser, camera_error
 from edge.sources.decoder.gstreamer import decode_with_gstreamer
-from edge.sources.decoder.messages import Exited, Job, Started, Task, pack_error
+from edge.sources.decoder.limits import confine, end_with
+from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Started, Task, pack_error
 from edge.sources.decoder.pictures import decode_on_cpu, decode_on_gpu, hand_packets_over
 from edge.sources.decoder.ring import Outlet, PictureRing, Stop
 
@@ -31,7 +35,6 @@ TASKS: Mapping[Task, Callable[[Outlet, Job], None]] = {
     "packets": hand_packets_over,
     "gstreamer": decode_with_gstreamer,
 }
-_WITH_DRIVER: tuple[Task, ...] = ("gpu", "gstreamer")
 
 
 def run(channel: socket.socket) -> None:
@@ -42,51 +45,19 @@ def run(channel: socket.socket) -> None:
     job = Job.unpack(message)
     outlet = Outlet(channel, PictureRing(descriptors[0], job.settings.max_pixels))
     os.close(descriptors[0])
-    confine(None if job.task in _WITH_DRIVER else job.settings.decoder_memory_mb)
+    ca_file = job.settings.ca_file
+    confine(None if job.with_driver else job.settings.decoder_memory_mb, () if ca_file is None else (Path(ca_file),))
     began_s = time.monotonic()
     try:
         TASKS[job.task](outlet, job)
     except Stop:
         return
+    except NeedsParser:
+        os._exit(NEEDS_PARSER)
     except Exception as error:  # FFmpeg's, ours or a bug: the reader is told before this process ends
         failure = camera_error(error, job.url, job.settings, time.monotonic() - began_s)
         with contextlib.suppress(OSError):
             channel.send(pack_error(failure))
-
-
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE = 1, 38, 4
-_MOST_DESCRIPTORS, _MOST_WITH_GPU = 64, 512
-
-
-def end_with(parent_pid: int) -> None:
-    """Let the kernel kill this process when its parent dies."""
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it died meanwhile
-        os._exit(1)
-
-
-def confine(memory_mb: int | None) -> None:
-    """Allow this process `memory_mb` more address space than it has now, no file, no core dump and no privilege.
-
-    None: as much as it likes, and more devices: a GPU's driver reserves the addresses of all its memory, and of the
-    host's.
-    """
-    limits = {resource.RLIMIT_FSIZE: 0, resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MOST_WITH_GPU}
-    if memory_mb is not None:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        space = pages * resource.getpagesize() + memory_mb * 2**20
-        limits |= {resource.RLIMIT_AS: space, resource.RLIMIT_NOFILE: _MOST_DESCRIPTORS}
-    for limit, value in limits.items():
-        hard = resource.getrlimit(limit)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (value, value))
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    _prctl(_PR_SET_DUMPABLE, 0)  # the camera's password is in its memory
-
-
-def _prctl(option: int, value: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), f"prctl({option})")
 
 
 def main() -> None:
@@ -94,6 +65,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the owner decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     control = socket.socket(fileno=int(sys.argv[1]))
+    _import_what_comes_late()
     gc.freeze()
     children: dict[int, tuple[int, socket.socket]] = {}  # pidfd -> pid, channel
     with selectors.DefaultSelector() as selector:
@@ -104,22 +76,51 @@ def main() -> None:
                     selector.unregister(key.fileobj)
                     _reap(key.fd, *children.pop(key.fd))
                     continue
-                _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-                if not descriptors:
+                message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+                if not message:
                     return  # the owner is gone; the kernel kills the children
-                pidfd, pid, channel = _fork(socket.socket(fileno=descriptors[0]))
+                if not descriptors:
+                    continue  # there is none free; the kernel has closed the channel, so that its reader knows
+                channel = socket.socket(fileno=descriptors[0])
+                try:
+                    pidfd, pid = _fork(channel)
+                except (OSError, MemoryError) as error:  # this camera's alone: all others go on
+                    _refuse(channel, error)
+                    continue
                 children[pidfd] = pid, channel
                 selector.register(pidfd, selectors.EVENT_READ)
                 with contextlib.suppress(OSError):
                     socket.send_fds(channel, [Started(pid).pack()], [pidfd])
 
 
-def _fork(channel: socket.socket) -> tuple[int, int, socket.socket]:
-    """Start a decoder on `channel`; returns a descriptor of the process, its id, and the channel."""
+def _import_what_comes_late() -> None:
+    """A decoder that is sealed opens no file, so none of a module that would be imported at its first use."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.startswith("av.__"):
+            with contextlib.suppress(ImportError):
+                import_module(module.name)
+    "a".encode("idna")
+
+
+def _refuse(channel: socket.socket, error: Exception) -> None:
+    """Say why no decoder was started, and hang up."""
+    why = (isinstance(error, OSError) and error.strerror) or "no memory"
+    with channel, contextlib.suppress(OSError):
+        failure = SourceError("decoder_crashed", f"the system starts no more processes ({why})")
+        channel.send(pack_error(failure), socket.MSG_DONTWAIT)
+
+
+def _fork(channel: socket.socket) -> tuple[int, int]:
+    """Start a decoder on `channel`; returns a descriptor of the process and its id. Raises OSError, leaving none."""
     server_pid = os.getpid()
     pid = os.fork()
     if pid:
-        return os.pidfd_open(pid), pid, channel
+        try:
+            return os.pidfd_open(pid), pid
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
     code = 1
     try:
         end_with(server_pid)

@@ -11,7 +11,8 @@ LONGEST = 2048
 SCHEMES = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """With their ports."""
 _HINT = "; in user names and passwords write / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and ] as %5D"
-_SECRET_IN_TEXT = re.compile(r"(?i)((?:pass|pwd|token|key|secret|auth|sig)[a-z]*=)[^&/?#;]*")
+_VALUE = re.compile(r"=[^&/?#;]*")
+"""Of a parameter, in the query or, as some cameras have it, in the path. Any may be a secret, whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,9 @@ class CameraUrl:
         return cls(parts.scheme, bracketed, port or SCHEMES[parts.scheme], target, username, password)
 
     def __str__(self) -> str:
-        """The address for people and logs: no credentials, and no value of a parameter named like a secret."""
-        shown = _SECRET_IN_TEXT.sub(r"\1***", self.target)
+        """The address for people and logs: no credentials, and no value of a parameter."""
+        path, mark, query = self.target.partition("?")
+        shown = _VALUE.sub("=***", path) + mark + "&".join(_masked(one) for one in query.split("&"))
         return f"{self.scheme}://{self.host}:{self.port}{shown}"
 
     def with_secret(self) -> str:
@@ -83,3 +85,9 @@ def _refuse_bare_passwords(url: str, given_apart: bool) -> None:
         what = "behind the first / or ? or # there is an @, as if user name or password went on there"
         path = "; an @ of the path itself is written %40, too"
         raise SourceError("invalid_url", f"{what}{_HINT}{path}")
+
+
+def _masked(parameter: str) -> str:
+    """A part of a query: its name, where it has one; else nothing of it."""
+    name, has_value, _ = parameter.partition("=")
+    return f"{name}=***" if has_value else "***" if name else ""

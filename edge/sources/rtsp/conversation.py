@@ -20,6 +20,7 @@ from typing import Literal
 
 from edge.sources.base import SourceError
 from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.rtsp.description import admitted
 from edge.sources.rtsp.login import Login
 from edge.sources.rtsp.rtp import RTP_HEAD, EndMarks, payload_types
 
@@ -184,7 +185,7 @@ class Conversation:
     def _passed(self, request: _Request, headers: list[bytes], body: bytes) -> bytes:
         """A good reply as FFmpeg is to see it. Raises SourceError."""
         if request.method == b"DESCRIBE":
-            body = self.description = _plain(body)
+            body = self.description = admitted(_plain(body), str(self._url))
         if request.method == b"SETUP":
             headers = self._set_up(request, headers)
         kept = [line for line in headers if line and not any(_is(line, name) for name in (b"cseq", b"content-length"))]

@@ -10,6 +10,7 @@ import selectors
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -27,8 +28,18 @@ CHUNK = 1 << 16
 class Relay:
     """One connection; a context manager. `url` is what FFmpeg opens; it has no credentials."""
 
-    def __init__(self, url: CameraUrl, settings: SourceSettings, mark: bytes | None = None) -> None:
-        """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError."""
+    def __init__(
+        self,
+        url: CameraUrl,
+        settings: SourceSettings,
+        mark: bytes | None = None,
+        on_connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Connect to the camera. `mark`: put in behind each picture, see `EndMarks`. Raises SourceError, OSError.
+
+        `on_connected`: called once FFmpeg is connected, too, and before a word of the camera is read.
+        """
+        self._on_connected = on_connected
         self._failure: SourceError | None = None
         self._camera = dial(url, settings)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
@@ -64,6 +75,7 @@ class Relay:
             ffmpeg, _ = self._listener.accept()
             self._listener.close()
             with ffmpeg:
+                self._on_connected()
                 ffmpeg.settimeout(None)  # FFmpeg reads when its reader does; `close` ends the wait
                 try:
                     self._pass_on(ffmpeg)

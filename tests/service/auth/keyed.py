@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from service.auth.caller import Scope
+from service.auth.guard import Guard
 from tests.service.conftest import RunningService
 
 BOOTSTRAP_KEY = "bootstrap-key-of-the-tests-0123456789"
@@ -17,6 +18,10 @@ class KeyedService:
     """A running service with the bootstrap key."""
 
     service: RunningService
+
+    @property
+    def guard(self) -> Guard:
+        return self.service.server.config.app.state.guard  # type: ignore[union-attr,no-any-return]
 
     def http(self, key: str | None = BOOTSTRAP_KEY) -> httpx.Client:
         client = self.service.http

@@ -43,6 +43,28 @@ def test_listed_origin_is_let_in(start_service) -> None:
         assert code_of(http.get("/streams", headers={"Origin": "https://wall.example"}))[0] == 403
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("dest", ["image", "script", "iframe", "empty", "video"])
+def test_what_a_page_of_another_site_embeds_is_refused_before_any_key_is_looked_at(
+    keyed: KeyedService, site: str, dest: str
+) -> None:
+    mode = "navigate" if dest == "iframe" else "no-cors"
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+    with keyed.http(None) as browser, keyed.http() as admin:
+        for _ in range(10):
+            answer = browser.get("/streams", params={"ticket": "bad"}, headers=headers)
+            assert code_of(answer) == (403, "origin_not_allowed")
+        assert admin.get("/streams").status_code == 200
+
+
+def test_link_from_another_site_and_all_of_our_own_page_is_let_in(keyed: KeyedService) -> None:
+    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    with keyed.http() as http:
+        assert http.get("/", headers=followed).status_code == 200
+        for site in ("same-origin", "none"):
+            assert http.get("/streams", headers={"Sec-Fetch-Site": site}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "192.168.1.5:8000", "localhost.evil.example", "127.0.0.1.evil.example"]
 )

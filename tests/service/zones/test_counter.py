@@ -1,10 +1,12 @@
 """The rules of ZoneCounter, one by one."""
 
-import logging
+import asyncio
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
+from service.errors import NotReady
 from service.store import StoreError
 from service.zones.zone import Polygon
 from tests.service.zones.walks import (
@@ -203,7 +205,7 @@ def test_reset_returns_the_counts_and_who_is_inside_enters_again() -> None:
     watch = Watch(SQUARE, DOWN)
     watch.walk(OUTSIDE, INSIDE)
     watch.walk(RIGHT, LEFT, track=2)
-    before = watch.counter.reset()
+    before = asyncio.run(watch.counter.reset())
     assert [(one.id, one.since) for one in before.zones] != [
         (one.id, one.since) for one in watch.counter.counts().zones
     ]
@@ -249,20 +251,56 @@ def test_counts_survive_a_restart_and_who_was_inside_has_left() -> None:
 
 
 class FullDisk(DictStore):
-    full = True
-
-    def put_counts(self, stream_id: str, counts: dict[str, object]) -> None:
-        if self.full:
-            raise StoreError("disk full")
-        super().put_counts(stream_id, counts)
+    def keep_counts(self, stream_id: str, counts: dict[str, object]) -> Future[None]:
+        done: Future[None] = Future()
+        done.set_exception(StoreError("disk full"))
+        return done
 
 
-def test_store_that_fails_is_logged_once_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    store = FullDisk()
-    watch = Watch(SQUARE, store=store)
-    with caplog.at_level(logging.ERROR):
-        watch.walk(OUTSIDE, INSIDE, INSIDE)
-    assert len(caplog.records) == 1
-    store.full = False
+def test_reset_that_cannot_be_kept_is_not_made_and_says_so() -> None:
+    watch = Watch(SQUARE, DOWN, store=FullDisk())
+    watch.walk(OUTSIDE, INSIDE)
+    with pytest.raises(NotReady) as refused:
+        asyncio.run(watch.counter.reset())
+    assert refused.value.code == "store_failed"
     watch.walk(INSIDE)
-    assert store.kept["hall"]["polygons"]["square"]["enters"] == 1
+    assert (watch.counts().enters, watch.counts().occupancy) == (1, 1)
+    assert watch.store.kept["hall"]["polygons"]["square"]["enters"] == 1
+
+
+def test_what_is_counted_while_a_reset_is_kept_is_lost_neither_before_nor_after() -> None:
+    class Slow(DictStore):
+        def keep_counts(self, stream_id: str, counts: dict[str, object]) -> Future[None]:
+            watch.see({1: INSIDE})  # the device thread goes on
+            assert "hall" not in self.kept
+            return super().keep_counts(stream_id, counts)
+
+    watch = Watch(SQUARE, store=Slow())
+    before = asyncio.run(watch.counter.reset()).zones[0]
+    assert (before.enters, watch.counts().enters) == (1, 0)  # type: ignore[union-attr]
+    watch.see({1: INSIDE})
+    assert watch.store.kept["hall"]["polygons"]["square"]["enters"] == watch.counts().enters == 1
+
+
+COUNT = {"since": 1.0, "enters": 1, "leaves": 1}
+NONSENSE: list[dict[str, object]] = [
+    {"polygons": {"square": {**COUNT, name: value}}}
+    for name in ("since", "enters", "dwell_sum_s")
+    for value in ("1", None, -1, True, float("nan"), float("inf"), [], {}, 10**40)
+] + [
+    {"polygons": 1},
+    {"lines": []},
+    {"polygons": {"square": None}},
+    {"lines": {"down": {"forward": 0.5}}},
+    {"polygons": {"square": {"leaves": 2}}},
+]
+
+
+@pytest.mark.parametrize("stored", NONSENSE, ids=str)
+def test_counts_that_make_no_sense_are_set_aside(stored: dict[str, object]) -> None:
+    store = DictStore()
+    store.kept["hall"] = stored
+    watch = Watch(SQUARE, DOWN, store=store)
+    assert store.lost[0] == stored
+    watch.walk(OUTSIDE, INSIDE)
+    assert watch.counts().enters == 1

@@ -1,6 +1,7 @@
 """Walks for zone tests: where people's feet are, frame by frame, in a picture of 1000 x 500 pixels."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,17 @@ class DictStore:
     def counts(self, stream_id: str) -> dict[str, Any]:
         return self.kept.get(stream_id, {})
 
-    def put_counts(self, stream_id: str, counts: dict[str, Any]) -> None:
+    def put_counts(self, stream_id: str, counts: dict[str, Any], *, patient: bool = False) -> None:
         self.kept[stream_id] = counts
+
+    def keep_counts(self, stream_id: str, counts: dict[str, Any]) -> Future[None]:
+        done: Future[None] = Future()
+        self.put_counts(stream_id, counts)
+        done.set_result(None)
+        return done
+
+    def lose_counts(self, stream_id: str, reason: str) -> None:
+        self.lost = self.kept.pop(stream_id), reason
 
 
 def tracks(

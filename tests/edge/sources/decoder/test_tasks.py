@@ -59,9 +59,9 @@ def from_file(numbered_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cameras are the clip's first pictures, as many as the ring has slots, and hang up."""
 
     @contextmanager
-    def camera_video(url: CameraUrl, settings: SourceSettings, hwaccel: object = None) -> Iterator[CameraVideo]:
+    def camera_video(job: Job, hwaccel: object = None) -> Iterator[CameraVideo]:
         with av.open(str(numbered_clip)) as container:
-            whole = CameraVideo(container, container.streams.video[0], url)
+            whole = CameraVideo(container, container.streams.video[0], job.url)
             yield replace(whole, container=First(container))  # type: ignore[arg-type]
         raise SourceError("connection_failed", "hung up")
 
@@ -168,8 +168,8 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Any:
         capture = Capture(*frames)
 
         @contextmanager
-        def relayed(url: CameraUrl, settings: SourceSettings) -> Iterator[CameraUrl]:
-            yield replace(url, host="127.0.0.1", port=4711)
+        def relayed(job: Job) -> Iterator[CameraUrl]:
+            yield replace(job.url, host="127.0.0.1", port=4711)
 
         def open_capture(url: CameraUrl) -> Capture:
             assert url.with_secret() == "rtsp://viewer:secret@127.0.0.1:4711/live"

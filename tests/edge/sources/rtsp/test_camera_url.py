@@ -12,10 +12,11 @@ WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_cat
     ("url", "shown"),
     [
         ("rtsp://camera", "rtsp://camera:554/"),
-        ("rtsp://camera:8554/live?channel=1", "rtsp://camera:8554/live?channel=1"),
+        ("rtsp://camera:8554/live?channel=1", "rtsp://camera:8554/live?channel=***"),
+        ("rtsp://camera/x?%74oken=s3cret&p=s3cret&s3cret", "rtsp://camera:554/x?%74oken=***&p=***&***"),
         ("rtsps://[fe80::1]/x", "rtsps://[fe80::1]:322/x"),
         ("rtsp://me:s3cret@10.0.0.7/x", "rtsp://10.0.0.7:554/x"),
-        ("rtsp://camera/user=me&password=s3cret&channel=1", "rtsp://camera:554/user=me&password=***&channel=1"),
+        ("rtsp://camera/user=me&password=s3cret&channel=1", "rtsp://camera:554/user=***&password=***&channel=***"),
         ("rtsp://camera/x?token=s3cret", "rtsp://camera:554/x?token=***"),
     ],
 )
