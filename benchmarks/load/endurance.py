@@ -4,7 +4,7 @@
 
 Eight cameras, of which two hang up and come back and one is removed and added again, once a minute each; twenty
 subscribers, of which one leaves and comes back; zones on every stream; and a broker, where mosquitto or redis-server is
-installed. Exit code 1 when memory grows by 1 MB an hour or more after the warm-up, or files or threads do not stay flat.
+installed. Exit code 1 when memory grows by 1 MB an hour or more after the warm-up, or files or threads grow.
 """
 
 import argparse

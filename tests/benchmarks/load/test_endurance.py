@@ -8,15 +8,12 @@ from benchmarks.load.endurance import Sample, judge
 def samples(mb_per_hour: float = 0.0, files: float = 0.0, threads: float = 0.0, noise: float = 0.0) -> list[Sample]:
     """An hour, a sample each 5 s; `files` and `threads`: growth from begin to end."""
     chance = np.random.default_rng(3)
-    return [
-        Sample(
-            t,
-            500 + mb_per_hour * t / 3600 + noise * chance.normal(),
-            round(90 + files * t / 3600),
-            round(60 + threads * t / 3600),
-        )
-        for t in range(0, 3600, 5)
-    ]
+    held = []
+    for t in range(0, 3600, 5):
+        part = t / 3600
+        memory = 500 + mb_per_hour * part + noise * chance.normal()
+        held.append(Sample(t, memory, round(90 + files * part), round(60 + threads * part)))
+    return held
 
 
 def test_nothing_measured_is_no_success() -> None:
