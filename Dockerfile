@@ -12,6 +12,7 @@ ARG GPU_BASE=nvcr.io/nvidia/tensorrt:25.10-py3
 
 # What is ours. A change of it leaves the layers with the dependencies alone.
 FROM scratch AS project
+COPY atttrack /atttrack
 COPY engines /engines
 COPY edge /edge
 COPY service /service
@@ -22,8 +23,10 @@ FROM ${CPU_BASE} AS cpu-packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_COMPILE=1 PIP_CACHE_DIR=/pip-cache
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
+COPY requirements ./requirements
 RUN python -m venv /venv
-RUN --mount=type=cache,target=/pip-cache /venv/bin/pip install '.[cpu,service]'
+RUN --mount=type=cache,target=/pip-cache /venv/bin/pip install --require-hashes -r requirements/run.txt
+RUN /venv/bin/pip install --no-deps --no-build-isolation '.[cpu,service]'
 
 FROM ${CPU_BASE} AS cpu
 COPY --from=cpu-packages /venv /venv
@@ -31,7 +34,7 @@ COPY --from=project / /app/
 WORKDIR /app
 # A named volume takes over the owner of the folder that it covers.
 RUN install -d -o 10001 -g 10001 -m 700 /state
-ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+ENV PATH=/venv/bin:$PATH HOME=/tmp PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state
 EXPOSE 8000
 USER 10001:10001
@@ -48,7 +51,7 @@ RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service]'
 COPY --from=project / /app/
 WORKDIR /app
 RUN install -d -o 10001 -g 10001 -m 700 /state /plans
-ENV HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
+ENV HOME=/tmp PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
     ATTTRACK_HOST=0.0.0.0 ATTTRACK_STATE_DIR=/state ATTTRACK_PLANS_DIR=/plans ATTTRACK_BUILD_PLANS=off
 EXPOSE 8000

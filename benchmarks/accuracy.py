@@ -1,8 +1,8 @@
 """How accurate each mode is at each keyframe period, on sequences with known truth.
 
-    python -m benchmarks.accuracy --data ../shared/data/sequences --sequences MOT17-09 PETS09-S2L1 --k 2 4 6
+    atttrack bench accuracy --data ../shared/data/sequences --sequences MOT17-09 PETS09-S2L1 --k 2 4 6
 
-Runs the pipeline that the service and `python -m edge` run. Every picture is decoded once and goes to all variants in
+Runs the pipeline that the service and `atttrack track` run. Every picture is decoded once and goes to all variants in
 turn, each with a tracker that starts fresh at the first frame of its half. Besides the pipeline's modes there is
 `predicted`: the teacher every K frames and the motion model between, see benchmarks.arms. Weights that were
 not exported yet: benchmarks.score.
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import ARMS, COLOURS, Arm, Variant, has_period, mode_of, open_pipelines, track_sequence, variants
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
@@ -138,7 +139,7 @@ def add_options(parser: argparse.ArgumentParser, association: str) -> None:
     """What to score and where to keep it, but for the networks. association: the default, of ASSOCIATIONS."""
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
     parser.add_argument(
@@ -175,18 +176,22 @@ def networks(backend: Backend) -> dict[str, dict[str, str]]:
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Score the networks of a folder of model files."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command("accuracy", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
-    parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"])
-    parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS)
-    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS)
-    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WIDTHxHEIGHT")
+    parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"], help="which")
+    parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="which")
+    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
+    parser.add_argument(
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
+    )
     parser.add_argument("--name", default="accuracy", help="of the result's files")
-    parser.add_argument("--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported")
+    parser.add_argument(
+        "--trained", nargs="+", default=(), metavar="NETWORK=RUN", help="whose weights were exported (default none)"
+    )
     add_options(parser, "service")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))
     backend = open_backend(options.models, options.size, options.device, most)

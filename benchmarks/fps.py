@@ -1,8 +1,8 @@
 """Frames per second against the keyframe period K, for every mode.
 
-    python -m benchmarks.fps --size 576x320 1088x608
-    python -m benchmarks.fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
-    python -m benchmarks.fps --compare first.json second.json
+    atttrack bench fps --size 576x320 1088x608
+    atttrack bench fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
+    atttrack bench fps --compare first.json second.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
 and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.speed.blocks. Writes JSON with
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arms import ARMS, Arm
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return compare(*options.compare)
         worst = max([run(options, size) for size in options.size])
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
-        print(f"python -m benchmarks.fps: {error}", file=sys.stderr)
+        print(f"atttrack bench fps: {error}", file=sys.stderr)
         return 2
     if worst > options.law_within:
         print(f"the law is off by {worst:.1%}, allowed are {options.law_within:.1%}", file=sys.stderr)
@@ -108,11 +109,7 @@ def read_frames(source: str, count: int) -> list[Frame]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.fps",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("fps", __doc__)
     parser.add_argument("--source", default=SOURCE, help="video, sequence folder or synthetic:// (default %(default)s)")
     parser.add_argument("--k", type=int, nargs="+", default=PERIODS, help="periods (default 1 to 12)")
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="default all; teacher, student always")
@@ -139,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="of the files written (default fps-WxH); with one size")
     parser.add_argument("--law-within", type=float, default=LAW_WITHIN, help="largest residual (default %(default)s)")
     parser.add_argument(
-        "--compare", type=Path, nargs=2, metavar="JSON", help="do the ratios of two runs agree? measures nothing"
+        "--compare",
+        type=Path,
+        nargs=2,
+        metavar="JSON",
+        help="do the ratios of two runs agree? measures nothing (default: measure)",
     )
     return parser
 

@@ -1,7 +1,7 @@
 """From a recipe, or the weights of a training run, to MOTA, IDF1 and HOTA, through the pipeline that is deployed.
 
-    python -m benchmarks.score training/recipes/paper/mot17/yolo-atttrack-efm.toml --data DATA --k 2 4 6
-    python -m benchmarks.score runs/yolo-student --teacher runs/yolo-teacher --plain runs/yolo-small --data DATA
+    atttrack bench score training/recipes/paper/mot17/yolo-atttrack-efm.toml --data DATA --k 2 4 6
+    atttrack bench score runs/yolo-student --teacher runs/yolo-teacher --plain runs/yolo-small --data DATA
 
 A recipe is trained first, with the teacher and the start that it names, as far as that was not done. Then the networks
 are exported to ONNX, and run over the test halves like any others: benchmarks.accuracy does the rest. The result,
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.accuracy import add_options, score
 from benchmarks.arms import ARMS
+from benchmarks.command import command
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.paper.rows import SEQUENCES
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder: Path = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="score-")))
             run(options, folder)
     except (ScoreError, EngineError, PipelineError, SourceError) as error:
-        print(f"python -m benchmarks.score: {error}", file=sys.stderr)
+        print(f"atttrack bench score: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -130,19 +131,22 @@ def default_name(subject: TrainedRun, mapping: str | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command("score", __doc__)
     parser.add_argument("subject", type=Path, help="recipe (.toml), folder of a run, or file of weights")
     parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, and images/ for training")
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="likewise; default: the one that the recipe names")
-    parser.add_argument("--plain", type=Path, metavar="RUN", help="likewise; student without prior, for naive, student")
+    parser.add_argument(
+        "--plain",
+        type=Path,
+        metavar="RUN",
+        help="likewise; student without prior, for naive and student (default: none)",
+    )
     parser.add_argument("--mapping", choices=MAPPINGS, help="of features; default as trained. efm exports pivots")
     parser.add_argument("--sequences", nargs="+", help="default: those of MOT17 and MOT15 that are there")
     parser.add_argument("--modes", nargs="+", choices=ARMS, help="default: all that these networks allow")
-    parser.add_argument("--size", type=parse_size, metavar="WIDTHxHEIGHT", help="default: as trained")
+    parser.add_argument("--size", type=parse_size, metavar="WxH", help="default: as trained")
     parser.add_argument("--runs", type=Path, help="where recipes are trained (default runs/ and the recipe's folder)")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files here")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files here (default: nowhere)")
     parser.add_argument("--name", help="of the result's files (default score- and the run's name)")
     add_options(parser, "paper")
     return parser

@@ -1,11 +1,13 @@
-"""`python -m edge SOURCE --output tracks.txt`: track the people of one source and write MOTChallenge text."""
+"""`atttrack track SOURCE`, or `python -m edge SOURCE`: track the people of one source and write MOTChallenge text."""
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
+from urllib.parse import unquote
 
 from tqdm import tqdm
 
@@ -20,44 +22,57 @@ from edge.sources.base import Frame, Source, SourceError, SourceState
 from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.video import ENDS_EARLY
+from edge.summary import Summary
 from edge.tracking.mot_format import MotBoxes, result_lines
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
 
-EXAMPLES = """examples:
-  python -m edge street.mp4 --output tracks.txt --video annotated.mp4
-  python -m edge rtsp://camera.local/stream1 --output tracks.txt --k 6
-  python -m edge MOT17/train/MOT17-09-SDP --output MOT17-09.txt --frames 263-525
-  python -m edge 'synthetic://?seed=1&people=20&frames=300' --output tracks.txt --mode no-update
+PROGRAM = "atttrack track"
+EXAMPLES = f"""examples:
+  {PROGRAM} street.mp4                          writes street.tracks.txt into this folder
+  {PROGRAM} street.mp4 --video                  and street.tracked.mp4, with boxes, ids and trails
+  {PROGRAM} rtsp://camera.local/stream1 --output hall.txt --k 6
+  {PROGRAM} MOT17/train/MOT17-09-SDP --frames 263-525
+  {PROGRAM} 'synthetic://?seed=1&people=20&frames=300' --mode no-update
 
 modes:
 """ + "\n".join(f"  {name:10} {plan.about}" for name, plan in MODES.items())
 LANE = "source"
+NAMED_AFTER_SOURCE = Path()
+MISTAKE, ENDED_EARLY, INTERRUPTED = 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or after one line that says what was wrong 2, or 3.
+    """Run the command; the exit status is 0, or after one line that says what was wrong 2, or 3; 130 when told to stop.
 
     3: all that there was is tracked and written, but the source has ended before it should have.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.source is None and options.video in (None, NAMED_AFTER_SOURCE):
+        parser.error("what is to be tracked? A film, a camera's rtsp:// URL, a sequence folder or synthetic://")
+    if options.source is None:  # `--video film.mp4`: the only name there is must be the film
+        options.source, options.video = str(options.video), NAMED_AFTER_SOURCE
     try:
         state = _track(options)
     except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
-        print(f"python -m edge: {error}", file=sys.stderr)
-        return 2
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     if state.code == ENDS_EARLY:
-        print(f"python -m edge: {state.message}", file=sys.stderr)
-        return 3
+        print(f"{PROGRAM}: {state.message}", file=sys.stderr)
+        return ENDED_EARLY
     return 0
 
 
 def _track(options: argparse.Namespace) -> SourceState:
     """The journey of every frame: source, pipeline, text, picture. How the source ended."""
-    outputs = {"--output": options.output} | ({"--video": options.video} if options.video else {})
-    check_outputs(options.source, outputs)
     lane = LaneSettings(options.k, options.mode, options.threshold, student_every=options.student_every)
     settings = PipelineSettings(lane, max_lanes=1)
+    text = options.output or _named_after(options.source, ".tracks.txt")
+    film = _named_after(options.source, ".tracked.mp4") if options.video == NAMED_AFTER_SOURCE else options.video
+    check_outputs(options.source, {"--output": text} | ({"--video": film} if film else {}))
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
         options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
@@ -65,44 +80,67 @@ def _track(options: argparse.Namespace) -> SourceState:
     with ExitStack() as stack:
         source = open_source(options.source, decoding=decoding)
         stack.callback(source.close)
-        output = stack.enter_context(options.output.open("w", encoding="utf-8"))
-        video = stack.enter_context(VideoWriter(options.video)) if options.video else None
+        frames = stack.enter_context(closing(_frames(source, options.frames)))
+        first = next(frames, None)  # before anything is written: a source that cannot be read leaves no file behind
+        output = stack.enter_context(text.open("w", encoding="utf-8"))
+        video = stack.enter_context(VideoWriter(film)) if film else None
         pipeline = TrackingPipeline(backend, settings)
         pipeline.add_lane(LANE)
         annotator, counted = Annotator(), {"teacher": 0, "student": 0, "predicted": 0}
+        summary = Summary(options.threshold)
         started_s = perf_counter()
         try:
-            for frame in _frames(source, options.frames):
+            for frame, since_begin_s in chain([first] if first else [], frames):
                 tracked = pipeline.collect(pipeline.submit({LANE: frame}))[0]
                 counted[tracked.kind] += 1
                 output.write(result_lines(MotBoxes.from_tracks(frame.index, tracked.tracks)))
+                summary.add(tracked.tracks, since_begin_s)
                 if video is not None:
                     _film(video, annotator, tracked)
         except KeyboardInterrupt:
             print("interrupted; what was tracked so far is written", file=sys.stderr)
         finally:
-            print(_report(pipeline, counted, perf_counter() - started_s))
-            print(f"tracks: {options.output}" + (f"\nvideo:  {options.video}" if video else ""))
+            wall_s = perf_counter() - started_s
+            print(f"{summary.table()}\n\n{_rate(counted, wall_s)}")
+            if options.stages:
+                print(_stages(pipeline, sum(counted.values()), wall_s))
+            print(f"tracks: {text}" + (f"\nvideo:  {film}" if film else ""))
         return source.state
 
 
-def _frames(source: Source, wanted: tuple[int, int] | None) -> Iterator[Frame]:
-    """The wanted frames, decoded in a thread of their own; of a live source the newest. Raises the source's error."""
+def _named_after(source: str, ending: str) -> Path:
+    """'clips/street.mp4' -> 'street.tracks.txt', in the current folder."""
+    scheme, _, rest = source.rpartition("://")
+    if scheme.lower() not in ("", "file"):
+        return Path(("synthetic" if scheme.lower() == "synthetic" else "camera") + ending)
+    path = Path(unquote(rest) if scheme else source).resolve()
+    return Path((path.name if path.is_dir() else path.stem) + ending)
+
+
+def _frames(source: Source, wanted: tuple[int, int] | None) -> Generator[tuple[Frame, float]]:
+    """The wanted frames, and how many seconds after the source's first they were taken.
+
+    They are decoded in a thread of their own; of a live source only the newest counts. Raises the source's error.
+    """
     first, last = wanted or (1, sys.maxsize)
     known = source.frame_count
     total = None if known is None else max(0, min(last, known) - first + 1)
     door = LatestFrame()
     reader = FrameReader(source, door)
     reader.start()
+    begin_s: float | None = None
     try:
         with tqdm(total=total, unit="frame", smoothing=0.05, disable=None) as bar:
             while not door.finished:
                 frame = door.wait(timeout_s=1.0)
-                if frame is None or frame.index + 1 < first:
+                if frame is None:
+                    continue
+                begin_s = frame.time_s if begin_s is None else begin_s
+                if frame.index + 1 < first:
                     continue
                 if frame.index + 1 > last:
                     return
-                yield frame
+                yield frame, frame.time_s - begin_s
                 bar.update()
     finally:
         reader.close()
@@ -116,14 +154,17 @@ def _film(video: VideoWriter, annotator: Annotator, tracked: TrackedFrame) -> No
     video.write(image, tracked.frame.time_s)
 
 
-def _report(pipeline: TrackingPipeline, counted: dict[str, int], wall_s: float) -> str:
-    """Rate and time per stage, as a table."""
+def _rate(counted: dict[str, int], wall_s: float) -> str:
     frames = sum(counted.values())
     kinds = ", ".join(f"{count} by the {kind}" for kind, count in counted.items() if count)
-    lines = [
-        f"{frames} frames ({kinds or 'none seen'}) in {wall_s:.1f} s: {frames / wall_s if wall_s else 0:.1f} frames/s",
-        f"{'stage':<13}{'frames':>8}{'ms/frame':>10}{'share':>8}",
-    ]
+    return (
+        f"{frames} frames ({kinds or 'none seen'}) in {wall_s:.1f} s: {frames / wall_s if wall_s else 0:.1f} frames/s"
+    )
+
+
+def _stages(pipeline: TrackingPipeline, frames: int, wall_s: float) -> str:
+    """Time per stage, as a table."""
+    lines = [f"{'stage':<13}{'frames':>8}{'ms/frame':>10}{'share':>8}"]
     rest_s = wall_s
     for name, watch in pipeline.times.stages().items():
         rest_s -= watch.seconds
@@ -137,16 +178,31 @@ def _report(pipeline: TrackingPipeline, counted: dict[str, int], wall_s: float) 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m edge",
-        description="Track the people in a video, a camera or a MOTChallenge sequence; write MOTChallenge text.",
+        prog=PROGRAM,
+        usage=f"{PROGRAM} SOURCE [options]",
+        description="Track the people in a film, a camera or a MOTChallenge sequence; write MOTChallenge text.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("source", help="video file, rtsp:// URL, sequence folder, or synthetic://")
-    parser.add_argument("--output", type=Path, required=True, metavar="TXT", help="MOTChallenge text to write")
-    parser.add_argument("--video", type=Path, metavar="MP4", help="annotated video to write, .mp4 or .webm")
     lane = LaneSettings()
-    parser.add_argument("--k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)")
+    parser.add_argument(
+        "source", nargs="?", metavar="SOURCE", help="video file, rtsp:// URL, sequence folder, or synthetic://"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="TXT", help="MOTChallenge text to write (default SOURCE's name, .tracks.txt)"
+    )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        nargs="?",
+        const=NAMED_AFTER_SOURCE,
+        metavar="MP4",
+        help="write an annotated video, too, .mp4 or .webm; without a name SOURCE's, .tracked.mp4 (default none)",
+    )
+    parser.add_argument(
+        "--k", "-k", type=int, default=lane.k, help="the teacher sees every K-th frame (default %(default)s)"
+    )
     parser.add_argument(
         "--student-every",
         type=int,
@@ -156,17 +212,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(
-        "--frames", type=_range, metavar="A-B", help="only these frames, counted from 1: 263-525, or 263- to the end"
+        "--frames",
+        type=_range,
+        metavar="A-B",
+        help="only these frames, counted from 1: 263-525, or 263- to the end (default all)",
     )
-    parser.add_argument("--threshold", type=float, default=lane.threshold, help="score to exceed (default %(default)s)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=lane.threshold,
+        metavar="X",
+        help="score to exceed (default %(default)s)",
+    )
     parser.add_argument("--size", type=_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)")
     parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"
+        "--models", type=Path, metavar="DIR", help="folder of the model files (default the shipped one)"
     )
-    parser.add_argument("--pair", default="yolo", help="name of the model pair (default yolo)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--decode", choices=WANTED, default="auto", help="what decodes video, see docs/GPU.md")
-    parser.add_argument("--threads", type=int, help="CPU threads per network (default: one per core)")
+    parser.add_argument("--pair", default="yolo", help="name of the model pair (default %(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the networks run (default auto)"
+    )
+    parser.add_argument(
+        "--decode", choices=WANTED, default="auto", help="what decodes video, see docs/GPU.md (default auto)"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per network (default one per core)")
+    parser.add_argument("--stages", action="store_true", help="print how long each stage took, too")
     return parser
 
 

@@ -1,6 +1,7 @@
 """A model file in another precision. Precision stands in the ONNX, so TensorRT 10, 11 and RTX build it alike.
 
-python -m export.precision models/yolo-student-1088x608.onnx --precision fp16 --output yolo-student-fp16.onnx
+example:
+  atttrack export precision models/yolo-student-1088x608.onnx --precision fp16 --output yolo-student-fp16.onnx
 """
 
 import argparse
@@ -27,17 +28,17 @@ PRECISION_KEY = "precision"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file; 2 after one line that says what was wrong."""
     parser = argparse.ArgumentParser(
-        prog="python -m export.precision", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="atttrack export precision", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="an exported file, in fp32")
-    parser.add_argument("--precision", choices=get_args(Precision), required=True)
+    parser.add_argument("--precision", choices=get_args(Precision), required=True, help="to compute in")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="of the input (default: the file's)")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE.onnx")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     options = parser.parse_args(arguments)
     try:
         onnx.save(to_precision(options.model, options.precision, size=options.size), options.output)
     except (EngineError, OSError) as error:
-        print(f"python -m export.precision: {error}", file=sys.stderr)
+        print(f"atttrack export precision: {error}", file=sys.stderr)
         return 2
     return 0
 

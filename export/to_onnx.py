@@ -1,8 +1,9 @@
 """Export trained weights to ONNX under the contract of `engines.signature`, and check the result against torch.
 
-python -m export.to_onnx runs/open-teacher/weights.pt --role teacher --output models/open-teacher.onnx
-python -m export.to_onnx runs/yolo-student/weights.pt --role student --size 1088x608 --fixed \\
-    --output models/yolo-student-1088x608.onnx
+examples:
+  atttrack export onnx runs/open-teacher/weights.pt --role teacher --output models/open-teacher.onnx
+  atttrack export onnx runs/yolo-student/weights.pt --role student --size 1088x608 --fixed \\
+      --output models/yolo-student-1088x608.onnx
 
 One file serves every input size, in multiples of 32; `--size` is the one it has unless told otherwise. With `--fixed`
 it has no other.
@@ -39,16 +40,24 @@ LARGEST = 4096
 
 def main(argv: list[str] | None = None) -> None:
     """Export one model file; exit code 1 when ONNX Runtime disagrees with torch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="atttrack export onnx", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path, help="weights.pt of a training run")
-    parser.add_argument("--role", choices=("teacher", "student"), required=True)
+    parser.add_argument("--role", choices=("teacher", "student"), required=True, help="what the network is")
     parser.add_argument(
         "--size", type=parse_size, default="576x320", metavar="WxH", help="multiples of 32 (default %(default)s)"
     )
     parser.add_argument("--fixed", action="store_true", help="for that size alone")
-    parser.add_argument("--pivot", action="store_true", help="embeddings as pivot features (explicit feature mapping)")
-    parser.add_argument("--peaks", type=int, default=PEAKS, help="detections per image (default %(default)s)")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument(
+        "--pivot",
+        action="store_true",
+        help="embeddings as pivot features (explicit feature mapping; default: as they are)",
+    )
+    parser.add_argument(
+        "--peaks", type=int, default=PEAKS, metavar="N", help="detections per image (default %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="MODEL.onnx", help="file to write")
     args = parser.parse_args(argv)
 
     try:

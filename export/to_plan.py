@@ -1,8 +1,9 @@
 """Build TensorRT plans of exported model files, for the machine that this runs on.
 
-python -m export.to_plan models/yolo-teacher-1088x608.onnx models/yolo-student-1088x608.onnx
-python -m export.to_plan models/yolo-student-576x320.onnx --precision int8 --calibrate rtsp-recording.mp4
-python -m export.to_plan models/yolo-student-576x320.onnx --runtime tensorrt_rtx     (also without a GPU)
+examples:
+  atttrack export plan models/yolo-teacher-1088x608.onnx models/yolo-student-1088x608.onnx
+  atttrack export plan models/yolo-student-576x320.onnx --precision int8 --calibrate rtsp-recording.mp4
+  atttrack export plan models/yolo-student-576x320.onnx --runtime tensorrt_rtx     (also without a GPU)
 
 A plan that is there already is not built again. The folder is where the service looks: ATTTRACK_PLANS_DIR, else
 ~/.cache/atttrack/plans.
@@ -215,7 +216,7 @@ def _is_there(path: Path, key: PlanKey) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m export.to_plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="atttrack export plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.onnx", help="exported files, computing in fp32")
     parser.add_argument("--runtime", choices=get_args(RuntimeName), help="default: the one that is installed")
@@ -225,9 +226,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--optimum-batch", type=int, metavar="B", help="batch to tune for (default: --max-batch)")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="of the input (default: the file's)")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the plans")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the plans (default: see above)")
     parser.add_argument(
-        "--calibrate", default=DRAWN_SCENE, metavar="SOURCE", help="frames for int8: video, sequence folder or scene"
+        "--calibrate",
+        default=DRAWN_SCENE,
+        metavar="SOURCE",
+        help="frames for int8: video, sequence folder or scene (default %(default)s)",
     )
     parser.add_argument("--calibration-frames", type=int, default=64, metavar="N", help="default %(default)s")
     parser.add_argument("--progress", choices=get_args(Reporting), default="bar", help="default %(default)s")

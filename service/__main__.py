@@ -1,9 +1,10 @@
-"""Command line: python -m service."""
+"""Command line: `atttrack serve`, or `python -m service`."""
 
 import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from edge.pipeline.pipeline import PipelineError
@@ -28,12 +29,13 @@ COMMANDS = {
 """First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the first word names, or the service."""
-    command, *arguments = sys.argv[1:] or ["serve"]
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command, *rest = given or ["serve"]
     if command in COMMANDS:
-        sys.exit(import_module(COMMANDS[command]).main(arguments))
-    settings = read_settings(arguments if command == "serve" else sys.argv[1:])
+        sys.exit(import_module(COMMANDS[command]).main(rest))
+    settings = read_settings(rest if command == "serve" else given)
     configure_logs(settings.log_level, settings.log_format)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))  # before uvicorn takes over, and again when it is done

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import CliApp, CliSettingsSource, SettingsError
@@ -16,24 +16,34 @@ from service.logs import redacted
 from service.settings import Settings, near_miss, read_settings_file
 from service.sinks.sinks import open_sink
 
-PROGRAM = "python -m service"
+PROGRAM = "atttrack"
+SERVE = f"{PROGRAM} serve"
 EXAMPLES = f"""\
 examples:
-  {PROGRAM} --demo                        three drawn scenes as cameras; then open http://127.0.0.1:8000
-  {PROGRAM} --cameras rtsp://192.168.1.20/live
-  {PROGRAM} --media-dir ~/clips           then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
-                                                localhost:8000/streams
-  ATTTRACK_PORT=9000 ATTTRACK_K=4 {PROGRAM}
-  {PROGRAM} --config atttrack.toml        settings as NAME = VALUE, with _ where flags have -
+  {SERVE} --demo                   three drawn scenes as cameras; then open http://127.0.0.1:8000
+  {SERVE} --cameras rtsp://192.168.1.20/live
+  {SERVE} --media-dir ~/clips      then: curl -d '{{"url": "walk.mp4"}}' -H 'Content-Type: application/json' \\
+                                          localhost:8000/streams
+  ATTTRACK_PORT=9000 ATTTRACK_K=4 {SERVE}
+  {SERVE} --config atttrack.toml   settings as NAME = VALUE, with _ where flags have -
 
-commands:
-  {PROGRAM} [serve]                       run the service; what follows are settings
-  {PROGRAM} keys add|list|revoke          API keys, for all that may not be open to everybody
-  {PROGRAM} doctor                        what of this machine works, and what does not
-  {PROGRAM} config check|show|schema      settings: are they right, what are they and where from, what may they be
+beside it:
+  {PROGRAM} keys                           API keys, for all that may not be open to everybody
+  {PROGRAM} doctor                         what of this machine works, and what does not
+  {PROGRAM} config                         settings: are they right, what are they and where from, what may they be
 
 Precedence: flag, environment variable ATTTRACK_<NAME>, file (--config FILE or ATTTRACK_CONFIG), default.
 """
+_METAVARS = {
+    "Path": "PATH",
+    "str": "TEXT",
+    "int": "N",
+    "float": "X",
+    "list[str]": "A,B",
+    "list[{rtsp,rtsps,synthetic}]": "rtsp,rtsps,synthetic",
+    "list[IPvAnyNetwork]": "10.0.5.0/24",
+}
+"""Type of a setting as pydantic writes it -> as a usage line has it."""
 PREFIX = "ATTTRACK_"
 OTHER_VARIABLES = {"DATA"}
 """ATTTRACK_* variables that are no settings: where tests and training find real sequences."""
@@ -60,14 +70,19 @@ def gather(arguments: Sequence[str]) -> Settings:
     _check_names(arguments, os.environ)
     _check_secrets(arguments)
     parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+        prog=SERVE,
         description="Track people in live video; web page at /, HTTP interface at /docs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     flags: CliSettingsSource[argparse.ArgumentParser] = CliSettingsSource(
-        Settings, root_parser=parser, cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True
+        Settings,
+        root_parser=parser,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        add_argument_method=_add_flag,
     )
     settings = CliApp.run(Settings, cli_args=list(arguments), cli_settings_source=flags)
     for url in settings.sinks:
@@ -126,7 +141,20 @@ def _check_names(arguments: Sequence[str], environment: Mapping[str, str]) -> No
 def _flags(name: str) -> tuple[str, ...]:
     """'media_dir' -> ('--media-dir', '--no-media-dir')."""
     kebab = name.replace("_", "-")
-    return (f"--{kebab}", f"--no-{kebab}") if len(name) > 1 else (f"-{name}",)
+    return (f"--{kebab}", f"--no-{kebab}") if len(name) > 1 else (f"--{name}", f"-{name}")
+
+
+def _add_flag(group: argparse._ActionsContainer, *flags: str, **how: Any) -> argparse.Action:
+    """Add a flag of pydantic's making, in this project's form: --k beside -k, and no Python in the help."""
+    if "metavar" in how:
+        how["metavar"] = _METAVARS.get(how["metavar"], how["metavar"])
+    for theirs in ("(default: null)", "(default factory: list)"):
+        how["help"] = how["help"].replace(theirs, "(default: none)")
+    how["help"] = re.sub(
+        r"\[('.*')\]\)$", lambda found: found[1].replace("'", "").replace(", ", ",") + ")", how["help"]
+    )
+    longer = [f"-{flag}" for flag in flags if len(flag) == 2 and flag != "-h"]
+    return group.add_argument(*longer, *flags, **how)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -135,7 +163,8 @@ def main(arguments: Sequence[str]) -> int:
         prog=f"{PROGRAM} config",
         description="check: say whether the settings are right. show: print them as a settings file, with where each "
         "came from. schema: print the JSON Schema of the file.",
-        epilog="Flags of the service may follow, such as --config FILE.",
+        epilog="Flags of the service may follow, such as --config FILE. Examples: atttrack config check; "
+        "atttrack config show --config atttrack.toml",
     )
     parser.add_argument("what", choices=["check", "show", "schema"])
     chosen, flags = parser.parse_known_args(arguments)

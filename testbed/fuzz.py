@@ -58,7 +58,7 @@ def gate(data: bytes) -> None:
     for piece in pieces(data):
         passed += reply_gate.passes(piece)
     assert not re.search(rb"(?:\A|\r\n\r\n)RTSP/\d\.\d 3", passed)
-    assert all(name.upper() in CODECS for name in re.findall(rb"(?m)^a=rtpmap:\d+ ([^/\s]+)", passed))
+    assert all(name.upper() in CODECS for name in re.findall(rb"(?m)^a=rtpmap:\d+ ([^/\s]+)", reply_gate.description))
     reply_gate.open()
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("benchmarks", "edge", "engines", "export", "service", "testbed", "training")
+PACKAGES = ("atttrack", "benchmarks", "edge", "engines", "export", "service", "testbed", "training")
 RUNTIME = ("edge", "engines", "service")
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
@@ -36,6 +36,7 @@ TRAINING_MAY_IMPORT = (
 """Train what you run: the geometry, the prior and the file formats, but neither engines nor tracker."""
 
 MAY_START = {
+    "atttrack": {"benchmarks", "service", "edge", "export", "training"},
     "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training"},
     "testbed": {"testbed", "service", "edge", "engines"},
     "service": {"service", "edge", "engines", "export.to_plan"},
@@ -122,6 +123,8 @@ def test_walls_between_the_packages_hold() -> None:
         ("edge/wrong.py", "import onnxruntime"),
         ("engines/wrong.py", "import pycuda.driver"),
         ("training/wrong.py", "import service"),
+        ("edge/wrong.py", "import atttrack"),
+        ("training/wrong.py", "import atttrack"),
     ],
 )
 def test_a_breach_of_the_walls_is_noticed(tmp_path: Path, module: str, line: str) -> None:

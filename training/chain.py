@@ -1,6 +1,7 @@
 """Train a recipe and, before it, the teacher and the start that it names, as far as they are not trained yet.
 
-python -m training.chain training/recipes/paper/mot17/yolo-atttrack-efm.toml --data /path/to/data --runs runs/mot17
+example:
+  atttrack train training/recipes/paper/mot17/yolo-atttrack-efm.toml --data /path/to/data --runs runs/mot17
 
 Each run gets a folder below `--runs`, named after its recipe. All other options go to every training. Started again, it
 goes on where it was.
@@ -20,7 +21,10 @@ SCALED = ("steps", "warmup", "pretrain_steps")
 def main(argv: list[str] | None = None) -> None:
     """One training after the other."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="atttrack train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")

@@ -149,7 +149,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="1088x608", metavar="WxH", help="of the exported networks' input")
     parser.add_argument("--k", nargs="+", default=["2", "4", "6"], help="keyframe periods to score (default 2 4 6)")
     parser.add_argument(
-        "--minutes", type=float, metavar="M", help="time to train each network in; fewer steps if need be"
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="time to train each network in; fewer steps if need be (default: no limit)",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--processes", type=int, default=1, metavar="N", help="train on N GPUs (or in N processes)")

@@ -1,9 +1,13 @@
 """Where tracking fails: whom it misses, what its false boxes lie on, when ids change; in numbers and in pictures.
 
-    python -m benchmarks.failures --data ../shared/data/sequences --outlines
+    atttrack bench failures --data ../shared/data/sequences --outlines
+    atttrack bench failures --data MOT17/train --sequences MOT17-09 --pictures /tmp/worst --worst 5
+    atttrack bench failures --data my-cameras --half all --mode teacher --models runs/models --output /tmp
 
 Runs the pipeline that the service runs over halves of sequences that were never trained on, as benchmarks.accuracy
-does, and counts by the same rules. Writes NAME.json, and its picture as NAME.png.
+does, and counts by the same rules. Writes NAME.json, and its picture as NAME.png. --data has a folder per sequence in
+MOTChallenge form: seqinfo.ini, gt.txt or gt/gt.txt, img1/ or video.mp4. The pictures of --pictures show your data;
+--outlines draws the same frames without a pixel of it.
 """
 
 import argparse
@@ -14,6 +18,7 @@ from typing import Any
 
 from benchmarks.accuracy import HALVES, as_boxes, networks, open_half
 from benchmarks.arms import ARMS, Variant, has_period, mode_of, open_pipelines, track_sequence
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.failures.counts import count
 from benchmarks.failures.drawings import write_outlines, write_picture
@@ -27,14 +32,6 @@ from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder, sequence_name
 from engines.errors import EngineError
 
-EXAMPLES = """examples:
-  python -m benchmarks.failures --data ../shared/data/sequences --outlines
-  python -m benchmarks.failures --data MOT17/train --sequences MOT17-09 --pictures /tmp/worst --worst 5
-  python -m benchmarks.failures --data my-cameras --half all --mode teacher --models runs/models --output /tmp
-
---data has a folder per sequence in MOTChallenge form: seqinfo.ini, gt.txt or gt/gt.txt, img1/ or video.mp4.
-The pictures of --pictures show your data; --outlines draws the same frames without a pixel of it."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, count, draw; 2 after one line that says what was wrong."""
@@ -42,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(options)
     except (EngineError, PipelineError, SourceError, ValueError, OSError) as error:
-        print(f"python -m benchmarks.failures: {error}", file=sys.stderr)
+        print(f"atttrack bench failures: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -123,23 +120,22 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.failures",
-        description=(__doc__ or "").splitlines()[0],
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("failures", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all that are there")
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames (default second)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="FOLDER", help="default: shipped")
-    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (576x320)")
+    parser.add_argument(
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
+    )
     parser.add_argument("--mode", choices=ARMS, default="atttrack", help="default atttrack")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
     parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--worst", type=int, default=3, metavar="N", help="frames per sequence to draw (default 3)")
-    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw them on their pictures, as JPEG")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw them on their pictures, as JPEG (default: nowhere)"
+    )
     parser.add_argument("--outlines", action="store_true", help="draw them as outlines: NAME-outlines.png")
     parser.add_argument("--name", default="failures", help="of the result's files (default failures)")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER", help="default: benchmarks/results")

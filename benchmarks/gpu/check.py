@@ -1,7 +1,7 @@
 """Everything that only a GPU can show, by one command: is it right, and how fast is it.
 
-    python -m benchmarks.gpu.check --out out
-    python -m benchmarks.gpu.check --device cpu --quick --out out        (the rehearsal, which is also its test)
+    atttrack bench gpu-check --out out
+    atttrack bench gpu-check --device cpu --quick --out out        (the rehearsal, which is also its test)
 
 Each step runs in a process of its own under a time limit, and is saved in OUT/gpu_check.json as soon as it is done: a
 crash or a long build costs that step alone. The command ends within its budget, under nine minutes: what there is no
@@ -17,6 +17,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from benchmarks.command import command
 from benchmarks.gpu.process import Entry, environment, fingerprint, run, say, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS
@@ -148,9 +149,7 @@ def _write(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu.check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command("gpu-check", __doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default cuda")
     parser.add_argument("--quick", action="store_true", help="tiny settings, for a rehearsal")

@@ -1,18 +1,18 @@
 """Train, export and score on a machine with a GPU, by one command that can be killed and started again.
 
-    python -m benchmarks.gpu.train --data ../shared/data --out runs/gpu-train
-    python -m benchmarks.gpu.train --data ../shared/data --minutes 3        (3 minutes a network)
-    python -m benchmarks.gpu.train --data ../shared/data --list
+    atttrack bench gpu-train --data ../shared/data --out runs/gpu-train
+    atttrack bench gpu-train --data ../shared/data --minutes 3        (3 minutes a network)
+    atttrack bench gpu-train --data ../shared/data --list
 
 Each stage is a command of its own (training.stages). One that is done is not run again; one that was killed goes on
 where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from benchmarks import accuracy
+from benchmarks.command import command
 from training import schedule
 from training.stages import Programs
 
@@ -21,9 +21,7 @@ PROGRAMS = Programs(export="export.to_onnx", score=accuracy.__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is still to be done; 1 where a stage failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command("gpu-train", __doc__)
     schedule.add_options(parser)
     return schedule.run(PROGRAMS, parser.parse_args(arguments))
 

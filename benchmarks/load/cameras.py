@@ -1,17 +1,16 @@
 """Sixteen RTSP cameras on loopback, three of them bad: what do the good ones miss, and how soon is a killed one back?
 
-    python -m benchmarks.load.cameras --seconds 60
+    atttrack bench cameras --seconds 60
 
 Reads the cameras as the service does, without networks. Also measures what a decoder process costs: CPU to start it,
 memory, CPU per picture. Exit code 1 when a good camera misses more than a hundredth of its pictures, or when a killed
 camera is not back within two seconds of its return.
 """
 
-import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import trange
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.usage import cpu_s, private_mb
 from edge.sources import open_source
@@ -142,16 +142,16 @@ def decoder_pid(reader: FrameReader) -> int:
     return pid
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when both promises hold."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command("cameras", __doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of watching the sixteen")
     parser.add_argument("--cameras", type=int, default=16, help="all of them; three are bad")
-    parser.add_argument("--fps", type=float, default=15.0)
-    parser.add_argument("--size", default="320x192", metavar="WxH")
+    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each")
+    parser.add_argument("--size", default="320x192", metavar="WxH", help="network input")
     parser.add_argument("--kills", type=int, default=5, help="how often a camera is killed and comes back")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for cameras.json")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     width, height = map(int, options.size.split("x"))
     with tempfile.TemporaryDirectory() as folder, DECODERS:
         pictures = (numbered_image(number, width, height) for number in range(PICTURES))

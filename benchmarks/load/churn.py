@@ -1,6 +1,6 @@
 """Streams come and go: do threads, open files and memory of the service go with them?
 
-    python -m benchmarks.load.churn --cycles 1000
+    atttrack bench churn --cycles 1000
 
 Starts a camera and the service as a process of its own. In each round some streams are added, followed until each has
 tracked a frame (one of them is an address where no camera is), and removed again. Between rounds, at rest, the process
@@ -10,7 +10,6 @@ The camera shows a drawn scene, filmed before: the service itself would spend mo
 measured here.
 """
 
-import argparse
 import itertools
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 from tqdm import tqdm
 from websockets.sync.client import connect
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.usage import files, rss_mb, threads
 from testbed.clips import read_clip, record
@@ -119,14 +119,14 @@ def run(
     return found
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when nothing grows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command("churn", __doc__)
     parser.add_argument("--cycles", type=int, default=1000, help="streams to add and remove")
     parser.add_argument("--samples", type=int, default=30, help="how often to measure")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for churn.json")
     parser.add_argument("service", nargs="*", help="arguments for the service, after --")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     samples = run(options.cycles, options.samples, options.service)
     result = {"conditions": conditions(), "service": options.service, "at_once": AT_ONCE}
     result["samples"] = [asdict(one) for one in samples]

@@ -1,12 +1,11 @@
 """Minutes of a looping RTSP camera: is the service's memory flat, and are its tracks fresh?
 
-    python -m benchmarks.load.soak --minutes 10 --video street.mp4
+    atttrack bench soak --minutes 10 --video street.mp4
 
 Starts a camera and the service as a process of its own, posts the stream, subscribes, and watches. Exit code 1 when
 memory grows or tracks are late.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 from websockets.sync.client import connect
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.figures import panels, write
 from benchmarks.load.usage import rss_mb
@@ -136,15 +136,15 @@ def draw(memory: Sequence[Memory], arrivals: Sequence[Arrival], path: Path) -> N
     write(figure, path)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when both promises hold."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="after the first track message")
-    parser.add_argument("--warm-up", type=float, default=WARM_UP_S, metavar="SECONDS")
+    parser.add_argument("--warm-up", type=float, default=WARM_UP_S, metavar="SECONDS", help="that do not count")
     parser.add_argument("--video", default=DRAWN_SCENE, help="the camera's: a file, a MOT folder or synthetic://")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for soak.json and soak.png")
     parser.add_argument("service", nargs="*", help="arguments for the service, after --")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         clip = read_clip(record(options.video, Path(folder) / "clip.mp4"))
         flags = ["--allow-loopback", "--state-dir", f"{folder}/state", *options.service]

@@ -1,7 +1,7 @@
 """How many cameras does this machine carry? Fresh tracks, no frame lost, found by search.
 
-    python -m benchmarks.load.streams --size 576x320 --fps 15
-    python -m benchmarks.load.streams --quick
+    atttrack bench streams --size 576x320 --fps 15
+    atttrack bench streams --quick
 
 Starts the service as a process of its own and RTSP cameras in another, posts streams, follows each over a WebSocket,
 and counts for --seconds after a warm-up. A number of streams is carried when the 95th percentile of the frames' age
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from websockets.asyncio.client import connect
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from edge.pipeline.backend import SHIPPED_MODELS
 from edge.pipeline.config import INPUT_SIZE, parse_size
@@ -156,7 +157,7 @@ def measure(options: argparse.Namespace) -> tuple[int, list[Probe]]:
     with tempfile.TemporaryDirectory() as folder:
         clip = record(options.video, Path(folder) / "clip.mp4")
         width, height = options.size
-        flags = ["--size", f"{width}x{height}", "-k", str(options.k), "--max-streams", str(options.most)]
+        flags = ["--size", f"{width}x{height}", "--k", str(options.k), "--max-streams", str(options.most)]
         flags += ["--models", str(options.models), "--pair", options.pair, "--device", options.device]
         flags += ["--allow-loopback", "--state-dir", f"{folder}/state"]
         log = Path(folder) / "service.log"
@@ -216,18 +217,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    about = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.load.streams", description=about)
-    parser.add_argument("--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="of the networks' input")
+    parser = command("streams", __doc__)
+    parser.add_argument(
+        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
+    )
     parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each camera (default 15)")
     parser.add_argument("--video", help="what the cameras show, at --fps; default a drawn scene, 1280x720, 20 people")
     parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
     parser.add_argument("--most", type=int, default=32, help="streams to try at most (default 32)")
     parser.add_argument("--seconds", type=float, default=15.0, help="of counting, per probe (default 15)")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before (default 5)")
-    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR")
-    parser.add_argument("--pair", default="yolo")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
+    parser.add_argument("--pair", default="yolo", help="name of the model pair")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result")
     parser.add_argument("--name", help="of the result (default streams-WxH)")
     parser.add_argument("--quick", action="store_true", help="does it work? at most two streams, a second each")

@@ -1,13 +1,12 @@
 """Many WebSocket subscribers of one stream, some of whom never read: do the others lose anything, is memory bounded?
 
-    python -m benchmarks.load.subscribers --subscribers 200 --stalled 20 --seconds 60
+    atttrack bench subscribers --subscribers 200 --stalled 20 --seconds 60
 
 Starts the service as a process of its own, whose networks are replaced by a crowd that is made up, so that what is
 measured is the way from a frame's tracks to the subscribers. Exit code 1 when a reading subscriber lost a message or
 the service's memory grew.
 """
 
-import argparse
 import asyncio
 import re
 import socket
@@ -25,6 +24,7 @@ import numpy as np
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.usage import rss_mb
 from testbed import crowd_service
@@ -143,10 +143,10 @@ async def subscribe(url: str, count: int, stalled: int, seconds: float, pid: int
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when nobody lost anything."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = command("subscribers", __doc__)
     parser.add_argument("--subscribers", type=int, default=200, help="all together")
     parser.add_argument("--stalled", type=int, default=20, help="of these, clients that never read")
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of listening")
     parser.add_argument("--fps", type=float, default=25.0, help="messages per second")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for subscribers.json")
     options = parser.parse_args(arguments)

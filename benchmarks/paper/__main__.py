@@ -1,24 +1,24 @@
 """The paper's tables 1 to 8 beside ours, row by row: writes docs/PAPER.md from results that are there.
 
-    python -m benchmarks.paper
+    atttrack bench paper
 
 Measures nothing. The results come from
 
-    python -m benchmarks.accuracy --data DATA/sequences --k 2 4 6 --association paper --name accuracy-paper \
+    atttrack bench accuracy --data DATA/sequences --k 2 4 6 --association paper --name accuracy-paper \
         --sequences MOT17-02 MOT17-04 MOT17-09 MOT17-11 PETS09-S2L1 TUD-Stadtmitte ETH-Bahnhof ETH-Sunnyday
-    python -m benchmarks.score training/recipes/paper/mot17/yolo-mid.toml --data DATA
-    python -m benchmarks.fps --size 576x320 1088x608
+    atttrack bench score training/recipes/paper/mot17/yolo-mid.toml --data DATA
+    atttrack bench fps --size 576x320 1088x608
 
 The first is the shipped pair's. Any number of the second kind lie beside it as score-*.json; a row finds its own by the
 networks and how they were trained, and without one says which command would make it.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, ROOT, SIZES
 from benchmarks.paper.claims import NOISE, accuracy_lines, bars, every_period, speed_lines
 from benchmarks.paper.ours import Found, Ours, Result
@@ -46,7 +46,7 @@ def document(ours: Ours) -> str:
         [
             "# The paper's tables beside ours",
             "",
-            f"Written by `python -m benchmarks.paper` from [benchmarks/results](../benchmarks/results); do not edit. "
+            f"Written by `atttrack bench paper` from [benchmarks/results](../benchmarks/results); do not edit. "
             f"Ours stands beside {beside} of {len(rows)} rows; the others say which command would make it.",
             "",
             *_conditions(ours),
@@ -116,7 +116,7 @@ def _conditions(ours: Ours) -> Iterator[str]:
                 "the teacher alone are compared; they stand beside all rows whose networks compute the same."
             )
         else:
-            yield f"- **Speed at {size}.** Not measured: `python -m benchmarks.fps --size {size}`."
+            yield f"- **Speed at {size}.** Not measured: `atttrack bench fps --size {size}`."
 
 
 def _steps(run: Mapping[str, Any]) -> str:
@@ -176,15 +176,15 @@ def _name(row: PaperRow) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, write; 2 after one line that says what was missing."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.paper", description=(__doc__ or "").splitlines()[0])
+    parser = command("paper", __doc__)
     parser.add_argument("--accuracy", type=Path, default=RESULTS / "accuracy-paper.json", help="of the shipped pair")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of score-*.json and fps-WxH.json")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "PAPER.md")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "PAPER.md", help="page to write")
     options = parser.parse_args(arguments)
     try:
         options.output.write_text(document(Ours.read(options.accuracy, options.results)))
     except (OSError, ValueError) as error:
-        print(f"python -m benchmarks.paper: {error}", file=sys.stderr)
+        print(f"atttrack bench paper: {error}", file=sys.stderr)
         return 2
     print(f"saved {options.output}")
     return 0

@@ -127,7 +127,7 @@ class PaperRow:
     def command(self) -> str:
         """What makes our number, for all K of its recipe: trains what is not trained, exports, scores."""
         paths = [f"training/recipes/paper/{name}.toml" for name in self.recipes]
-        words = ["python -m benchmarks.score", paths[-1]]
+        words = ["atttrack bench score", paths[-1]]
         if self.mode == "naive" and not recipe(self.student_recipe).get("teacher"):
             words += ["--teacher", paths[0], "--name", f"score-{self.student_recipe.replace('/', '-')}-naive"]
         if self.k is not None:

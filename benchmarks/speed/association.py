@@ -1,7 +1,7 @@
 """Milliseconds that the tracker takes per frame, by size of the crowd, and beside trackers that others make.
 
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.speed.association
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.speed.association --people 50 200 --frames 500 --json association.json
+    OPENBLAS_NUM_THREADS=1 atttrack bench association
+    OPENBLAS_NUM_THREADS=1 atttrack bench association --people 50 200 --frames 500 --json association.json
 
 A drawn crowd (testbed.crowd) walks at 30 frames per second with misses and false alarms, embeddings of 64 numbers; the
 variable keeps NumPy on one core. `wall` is the whole update by the clock on the wall, `core` the time the core worked
@@ -16,7 +16,6 @@ Without dependencies, since `trackers` would put opencv-python over opencv-pytho
 numpy 1; both run with what is here.
 """
 
-import argparse
 import json
 import math
 import os
@@ -31,6 +30,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.command import command
 from benchmarks.conditions import conditions
 from benchmarks.speed.peers import PEERS, open_peers
 from edge.tracking.tracker import Tracker
@@ -164,14 +164,12 @@ def missed_targets(results: Sequence[CrowdTimes]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, save. Returns 1 when a target does not hold."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.association",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command("association", __doc__)
     parser.add_argument("--people", type=int, nargs="+", default=PEOPLE, help="crowds' sizes (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=300, help="frames per size (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers and their conditions here")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the numbers and their conditions here (default: nowhere)"
+    )
     parser.add_argument("--race", type=int, nargs="*", default=RACE, help="sizes of the race (default: %(default)s)")
     parser.add_argument("--race-frames", type=int, default=100, help="frames per size (default: %(default)s)")
     parser.add_argument("--peers", nargs="*", choices=tuple(PEERS), default=tuple(PEERS), help="default: all")

@@ -1,12 +1,11 @@
 """Accuracy over speed: one curve per mode, one point per K, from results of benchmarks.fps and benchmarks.accuracy.
 
-    python -m benchmarks.speed.curves
+    atttrack bench curves
 
 Reads benchmarks/results/fps-576x320.json and accuracy.json, measures nothing. Up and to the right is better. Frame
 skipping (`predicted`) and each mode have the points that both files have.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arms import ARMS, COLOURS, NAMES
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS
 from benchmarks.figures import panels, write
 from benchmarks.metrics.scores import POOLED
@@ -93,20 +93,20 @@ def _inside(tick: float, curves: Mapping[str, Sequence[Point]]) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Join, draw; 2 after one line that says what was wrong."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed.curves", description=(__doc__ or "").splitlines()[0]
+    parser = command("curves", __doc__)
+    parser.add_argument("--fps", type=Path, default=RESULTS / "fps-576x320.json", help="result of atttrack bench fps")
+    parser.add_argument(
+        "--accuracy", type=Path, default=RESULTS / "accuracy.json", help="result of atttrack bench accuracy"
     )
-    parser.add_argument("--fps", type=Path, default=RESULTS / "fps-576x320.json")
-    parser.add_argument("--accuracy", type=Path, default=RESULTS / "accuracy.json")
-    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=["mota", "idf1"])
+    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=["mota", "idf1"], help="to draw")
     parser.add_argument("--sequence", default=POOLED, help="default: all of them pooled")
-    parser.add_argument("--output", type=Path, default=RESULTS / "curves.png")
+    parser.add_argument("--output", type=Path, default=RESULTS / "curves.png", help="picture to write")
     options = parser.parse_args(arguments)
     try:
         fps, accuracy = json.loads(options.fps.read_text()), json.loads(options.accuracy.read_text())
         metrics = {metric: join(fps, accuracy, metric, options.sequence) for metric in options.metrics}
     except (OSError, ValueError) as error:
-        print(f"python -m benchmarks.speed.curves: {error}", file=sys.stderr)
+        print(f"atttrack bench curves: {error}", file=sys.stderr)
         return 2
     sequences = dict.fromkeys(row["sequence"] for row in accuracy["rows"] if row["sequence"] != POOLED)
     shown = ", ".join(sequences) if len(sequences) < 4 else f"{len(sequences)} sequences, pooled"

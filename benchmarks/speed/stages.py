@@ -1,15 +1,15 @@
 """Where a frame's time goes: the table of docs/PERFORMANCE.md, from results of benchmarks.fps; measures nothing.
 
-python -m benchmarks.speed.stages
+atttrack bench stages
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import command
 from benchmarks.conditions import RESULTS, SIZES
 
 SHOWN = (("teacher", 1), ("atttrack", 2), ("atttrack", 4), ("atttrack", 6), ("atttrack", 12), ("student", 1))
@@ -49,14 +49,13 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, print; 2 after one line that says what was missing."""
-    about = (__doc__ or "").splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.stages", description=about)
+    parser = command("stages", __doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of fps-WxH.json")
     options = parser.parse_args(arguments)
     files = {size: options.results / f"fps-{size}.json" for size in SIZES}
     results = {size: json.loads(path.read_text()) for size, path in files.items() if path.is_file()}
     if not results:
-        print(f"no fps-WxH.json in {options.results}; run python -m benchmarks.fps first", file=sys.stderr)
+        print(f"no fps-WxH.json in {options.results}; run atttrack bench fps first", file=sys.stderr)
         return 2
     print(table(results))
     return 0

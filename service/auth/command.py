@@ -1,4 +1,4 @@
-"""python -m service keys: make, list and revoke API keys on the machine that the service runs on."""
+"""atttrack keys: make, list and revoke API keys on the machine that the service runs on."""
 
 import argparse
 import math
@@ -23,17 +23,17 @@ def main(arguments: Sequence[str]) -> int:
     options, settings_flags = _parser().parse_known_args(list(arguments))
     settings = read_settings(settings_flags)
     if settings.store_path is None:
-        print(f"{PROGRAM}: nothing is kept with --demo, keys neither; give --state-dir", file=sys.stderr)
+        print(f"{PROGRAM} keys: nothing is kept with --demo, keys neither; give --state-dir", file=sys.stderr)
         return 1
     try:
         store = Store(settings.store_path, exclusive=False)
     except StoreError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1
     try:
         return _obey(options, KeyRing(store))
     except (ApiError, StoreError) as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1
     finally:
         store.close()
@@ -67,14 +67,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} keys",
         description="API keys. A running service knows of changes within a second. Settings may follow: --state-dir.",
+        epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; "
+        "atttrack keys revoke hall",
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     add = verbs.add_parser("add", help="make a key and print it, once", allow_abbrev=False)
     add.add_argument("name", type=_name)
     add.add_argument("--scope", choices=SCOPES, required=True, help="read < write < admin")
-    add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams; all if absent")
-    add.add_argument("--expires-in", type=_days, metavar="DAYS", help="worthless after so many days; never if absent")
+    add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams (default: all)")
+    add.add_argument("--expires-in", type=_days, metavar="DAYS", help="worthless after so many days (default: never)")
     verbs.add_parser("list", help="show all keys, without their secrets", allow_abbrev=False)
     revoke = verbs.add_parser("revoke", help="make a key worthless", allow_abbrev=False)
     revoke.add_argument("name")

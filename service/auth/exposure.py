@@ -17,7 +17,7 @@ def check_exposure(settings: Settings, keys: KeyRing) -> None:
         state = f" --state-dir {settings.state_dir}" if settings.state_dir else ""
         raise ExposureError(
             f"{settings.host} can be reached from other machines, and there is no API key. Make one with\n"
-            f"  python -m service keys add admin --scope admin{state}\n"
+            f"  atttrack keys add admin --scope admin{state}\n"
             "or give ATTTRACK_API_KEY or ATTTRACK_API_KEY_FILE, or listen on --host 127.0.0.1"
         )
     if settings.tls_cert is not None and settings.tls_key is not None:

@@ -23,7 +23,7 @@ WATCH_S = 0.25
 TOLD_EVERY_S = 600.0
 """How often the log tells that a key is used from an address."""
 _MOST_TOLD = 1000
-_HOW = "send 'Authorization: Bearer KEY'; an admin makes keys with: python -m service keys add NAME --scope read"
+_HOW = "send 'Authorization: Bearer KEY'; an admin makes keys with: atttrack keys add NAME --scope read"
 
 
 class Guard:

@@ -1,4 +1,4 @@
-"""python -m service doctor: what of this machine works, and what to do about the rest. Needs no GPU and no network."""
+"""atttrack doctor: what of this machine works, and what to do about the rest. Needs no GPU and no network."""
 
 import argparse
 import json
@@ -31,9 +31,10 @@ def main(arguments: Sequence[str]) -> int:
         prog=f"{PROGRAM} doctor",
         description="Look at driver, runtime, decoders, clock, processor, settings, decoding, model pair, port, state "
         "and disk.",
-        epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first.",
+        epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first. "
+        "Examples: atttrack doctor; atttrack doctor --json",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON (default: a table)")
     chosen, flags = parser.parse_known_args(arguments)
     checks = list(examine(flags))
     if chosen.json:

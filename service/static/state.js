@@ -28,7 +28,8 @@ export class State {
     this.notice.querySelector("h2").textContent = `${glyph} ${word}`;
     this.notice.querySelector(".why").textContent = cause;
     this.notice.querySelector(".detail").textContent = message && message !== cause ? message : "";
-    this.cause.textContent = phase === "degraded" ? cause : "";
+    const advice = message && message !== cause ? ` ${message[0].toUpperCase()}${message.slice(1)}.` : "";
+    this.cause.textContent = phase === "degraded" ? cause + advice : "";
     const saying = `${stream.name}: ${word}. ${cause}`;
     if (saying !== this.said) this.spoken.textContent = this.said = saying;
     this.count();

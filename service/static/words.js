@@ -21,7 +21,7 @@ const CAUSES = {
   codec_unsupported: "The camera sends a format that cannot be decoded.",
   no_video: "There is no video at this address.",
   frozen_picture: "The picture does not change any more.",
-  overloaded: "More frames arrive than this machine can process.",
+  overloaded: "This machine does not keep up.",
   ended: "The recording is over.",
 };
 

@@ -109,7 +109,7 @@ def test_port_that_is_taken_is_told_by_the_exit_code(tmp_path: Path, models: Pat
         )
     assert ended.returncode == 1
     assert ended.stderr.strip().splitlines()[-1] == (
-        f"python -m service: cannot listen on 127.0.0.1:{port}: another program listens there; stop that one, or "
+        f"atttrack: cannot listen on 127.0.0.1:{port}: another program listens there; stop that one, or "
         "choose another --port"
     )
     assert "Traceback" not in ended.stderr

@@ -57,9 +57,11 @@ def test_who_is_refused_is_told_the_remedy(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    remedy = re.search(r"python -m (service keys add .*)", done.stderr)
+    remedy = re.search(r"atttrack (keys add .*)", done.stderr)
     assert remedy is not None
-    subprocess.run([sys.executable, "-m", *remedy[1].split()], check=True, cwd=PROJECT, env=ENVIRONMENT, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "atttrack", *remedy[1].split()], check=True, cwd=PROJECT, env=ENVIRONMENT, timeout=60
+    )
     check_exposure(Settings(host=host, state_dir=tmp_path), KeyRing(Store(tmp_path / "atttrack.sqlite3")))
 
 

@@ -183,6 +183,23 @@ def test_dead_camera_says_why_and_when_it_is_tried_again(page: Page) -> None:
     page.wait(r"/Attempt \d+ (in \d+ s|now)\./.test(document.querySelector('.retry').textContent)")
 
 
+def test_overloaded_stream_says_so_and_what_to_do(watched: Page) -> None:
+    watched.run("""const real = window.fetch;
+        const message = 'there was time for 3 of the 9 looks; lower `quality`, or run fewer streams';
+        const state = { phase: 'degraded', since: 1, cause: 'overloaded', message, attempts: 0, next_retry: null };
+        window.fetch = async (path, options) => {
+            const answer = await real(path, options);
+            if (path !== 'streams') return answer;
+            const { streams } = await answer.json();
+            return new Response(JSON.stringify({ streams: streams.map((one) => ({ ...one, state })) }));
+        };""")
+    watched.wait_text("state", "▲ Degraded")
+    watched.wait_text("cause", "This machine does not keep up. There was time for 3 of the 9 looks; lower `quality`")
+    assert not watched.browser.value(
+        "document.getElementById('notice').checkVisibility()"
+    )  # the picture is still there
+
+
 def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
     watched.run(
         "const real = window.fetch; window.heal = () => (window.fetch = real);"
