@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from time import perf_counter
+from typing import get_args
 from urllib.parse import unquote
 
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from edge.annotate import Annotator
 from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import INPUT_SIZE, LaneSettings, PipelineSettings, parse_size
+from edge.pipeline.config import INPUT_SIZE, LaneSettings, PipelineSettings, ScheduleName, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -68,7 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _track(options: argparse.Namespace) -> SourceState:
     """The journey of every frame: source, pipeline, text, picture. How the source ended."""
-    lane = LaneSettings(options.k, options.mode, options.threshold, student_every=options.student_every)
+    lane = LaneSettings(
+        options.k,
+        options.mode,
+        options.threshold,
+        schedule=options.schedule,
+        quality=options.quality,
+        student_every=options.student_every,
+    )
     settings = PipelineSettings(lane, max_lanes=1)
     text = options.output or _named_after(options.source, ".tracks.txt")
     film = _named_after(options.source, ".tracked.mp4") if options.video == NAMED_AFTER_SOURCE else options.video
@@ -156,7 +164,8 @@ def _film(video: VideoWriter, annotator: Annotator, tracked: TrackedFrame) -> No
 
 def _rate(counted: dict[str, int], wall_s: float) -> str:
     frames = sum(counted.values())
-    kinds = ", ".join(f"{count} by the {kind}" for kind, count in counted.items() if count)
+    told = {"teacher": "by the teacher", "student": "by the student", "predicted": "predicted"}
+    kinds = ", ".join(f"{count} {told[kind]}" for kind, count in counted.items() if count)
     return (
         f"{frames} frames ({kinds or 'none seen'}) in {wall_s:.1f} s: {frames / wall_s if wall_s else 0:.1f} frames/s"
     )
@@ -209,6 +218,19 @@ def _parser() -> argparse.ArgumentParser:
         default=lane.student_every,
         metavar="S",
         help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=get_args(ScheduleName),
+        default=lane.schedule,
+        help="who decides which network sees a frame: fixed, by --k and --student-every, or adaptive, by what the "
+        "tracker knows and --quality (default %(default)s)",
+    )
+    parser.add_argument(
+        "--quality",
+        type=float,
+        default=lane.quality,
+        help="adaptive: 0 to 1, the more the dearer (default %(default)s)",
     )
     parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
     parser.add_argument(

@@ -43,6 +43,12 @@ class Metrics:
             buckets=AGE_BUCKETS_S,
             registry=self.registry,
         )
+        self._refused = Counter(
+            "atttrack_looks_refused",
+            "Frames that got a lesser look than they deserved, for want of time, by the look that they deserved.",
+            ("stream", "kind"),
+            registry=self.registry,
+        )
         self._reconnects = Counter(
             "atttrack_stream_reconnects",
             "Connections to a camera that broke or could not be made, by cause.",
@@ -64,7 +70,7 @@ class Metrics:
 
     def stream(self, stream_id: str) -> "StreamMetrics":
         """Return what a new stream writes to; nothing of it shows before it writes."""
-        return StreamMetrics(stream_id, self._frames, self._age, self._reconnects)
+        return StreamMetrics(stream_id, self._frames, self._age, self._reconnects, self._refused)
 
     def tick(self, times: StageTimes, tracked: list[TrackedFrame]) -> None:
         """Take the stages' times since the last call, and what was tracked meanwhile. Device thread only."""
@@ -86,10 +92,10 @@ class Metrics:
 class StreamMetrics:
     """What one stream writes: `frame` on the device thread, `reconnected` and `forget` on any."""
 
-    def __init__(self, stream_id: str, frames: Counter, age: Histogram, reconnects: Counter) -> None:
+    def __init__(self, stream_id: str, frames: Counter, age: Histogram, reconnects: Counter, refused: Counter) -> None:
         self.id_retention = IdRetention()
         self._stream_id = stream_id
-        self._metrics = (frames, age, reconnects)
+        self._metrics = (frames, age, reconnects, refused)
         self._of_kind: dict[Kind, tuple[Counter, Histogram]] = {}
         self._forgotten = False
 
@@ -98,6 +104,8 @@ class StreamMetrics:
         frames, age = self._of_kind.get(tracked.kind) or self._bind(tracked.kind)
         frames.inc()
         age.observe(age_s)
+        if tracked.wish is not None:
+            self._metrics[3].labels(self._stream_id, tracked.wish).inc()
         if tracked.discontinuity:
             self.id_retention.restart()
         self.id_retention.observe(tracked.kind, tracked.tracks.ids.tolist())
@@ -114,6 +122,6 @@ class StreamMetrics:
             metric.remove_by_labels({"stream": self._stream_id})
 
     def _bind(self, kind: Kind) -> tuple[Counter, Histogram]:
-        frames, age, _ = self._metrics
+        frames, age = self._metrics[:2]
         bound = self._of_kind[kind] = (frames.labels(self._stream_id, kind), age.labels(self._stream_id, kind))
         return bound

@@ -7,6 +7,7 @@ from edge.pipeline.modes import Mode
 from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
+ScheduleName = Literal["fixed", "adaptive"]
 INPUT_SIZE = (576, 320)
 """(width, height) of the networks' input, pixels, where nothing else is said."""
 
@@ -36,6 +37,23 @@ class LaneSettings:
             "What becomes of identities when the camera was away. keep: people are found again by appearance; "
             "reset: a new epoch begins, with new ids."
         ),
+    )
+    schedule: ScheduleName = field(
+        default="fixed",
+        metadata=_told(
+            "Who decides which network sees a frame. fixed: k and student_every; adaptive: what the tracker knows, at "
+            "the price that `quality` sets."
+        ),
+    )
+    quality: float = field(
+        default=0.6,
+        metadata=_told("Adaptive: how much a right box is worth. 1: teacher on every frame; 0: only the bounds.", 0, 1),
+    )
+    longest_s: float = field(
+        default=1.0, metadata=_told("Adaptive: seconds after which the teacher looks at the latest.", 0.05, 60)
+    )
+    shortest_s: float = field(
+        default=0.0, metadata=_told("Adaptive: seconds before which the teacher does not look again.", 0, 60)
     )
     student_every: int = field(
         default=1,

@@ -1,9 +1,10 @@
 """What the pipeline keeps for one stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from edge.ops.letterbox import Letterbox
+from edge.pipeline.attention import Attention
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.modes import NetworkName
@@ -23,6 +24,7 @@ class Lane:
     tracker: Tracker
     memory: Final[HeatmapMemory]
     letterbox: Letterbox
+    attention: Attention = field(default_factory=Attention)
     epoch: int = 1
     """Grows when identities start anew: an id means somebody else in another epoch."""
     discontinuity: bool = False
@@ -47,11 +49,19 @@ class Lane:
 
     def state(self, frame: Frame) -> LaneState:
         """What the schedule sees of this lane before `frame`."""
-        if self.frames_since_teacher is None:
-            return LaneState(self.lane_id, self.settings.k, None, None, self.settings.student_every)
-        since_s = frame.time_s - self._teacher_time_s
+        settings, known = self.settings, self.frames_since_teacher is not None
         return LaneState(
-            self.lane_id, self.settings.k, self.frames_since_teacher + 1, since_s, self.settings.student_every
+            lane_id=self.lane_id,
+            k=settings.k,
+            frames_since_teacher=self.frames_since_teacher + 1 if self.frames_since_teacher is not None else None,
+            since_teacher_s=frame.time_s - self._teacher_time_s if known else None,
+            student_every=settings.student_every,
+            quality=settings.quality,
+            longest_s=settings.longest_s,
+            shortest_s=settings.shortest_s,
+            time_s=frame.time_s,
+            pixels=frame.pixels,
+            attention=self.attention,
         )
 
     def begin(self, frame: Frame, kind: Kind) -> None:
@@ -75,7 +85,13 @@ class Lane:
         self._look_time_s, self._tracked_session = frame.time_s, frame.session
         if self.discontinuity:
             self._start_anew(dt_s)
-        return self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
+            self.attention = Attention()
+        tracks = self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
+        if settings.schedule == "adaptive":
+            self.attention.learn(not between_keyframes, tracks.ids, self.tracker, frame.time_s)
+            if not self.attention.people and not self.attention.newcomers:
+                self.attention.remember(frame.pixels)
+        return tracks
 
     def predict(self, frame: Frame) -> Tracks:
         """The people of the last look where they should be in `frame`, which nobody sees."""

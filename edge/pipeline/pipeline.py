@@ -32,16 +32,20 @@ Teacher and students have a cuda_stream each and run side by side. What a second
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import perf_counter
 
 from edge.ops.letterbox import Letterbox
+from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
+from edge.pipeline.budget import grant
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
+from edge.pipeline.look_costs import LookCosts, Looker
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from edge.pipeline.network import Network
+from edge.pipeline.schedule import KeyframeSchedule, Schedule, Wish
 from edge.pipeline.schedule import Kind as Kind
-from edge.pipeline.schedule import Schedule
 from edge.pipeline.tick import InFlight, Share, Ticket
 from edge.pipeline.tick import TrackedFrame as TrackedFrame  # what comes out, so at hand where it does
 from edge.pipeline.timings import StageTimes
@@ -57,8 +61,13 @@ class PipelineError(Exception):
 class TrackingPipeline:
     """All lanes of one device. Belongs to one thread."""
 
-    def __init__(self, backend: Backend, settings: PipelineSettings | None = None) -> None:
-        """Allocate every buffer. Raises PipelineError where the backend cannot run the settings' mode."""
+    def __init__(
+        self, backend: Backend, settings: PipelineSettings | None = None, costs: LookCosts | None = None
+    ) -> None:
+        """Allocate every buffer. `costs`: what looks cost, where that is known and not to be measured.
+
+        Raises PipelineError where the backend cannot run the settings' mode.
+        """
         self.settings = settings or PipelineSettings()
         self.times = StageTimes()
         self._backend = backend
@@ -81,6 +90,9 @@ class TrackingPipeline:
         }
         self.signature = next(iter(backend.engines.values())).signature
         self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
+        self._costs = costs or LookCosts()
+        self._ended_s: dict[Looker, float] = {}  # when a network's last share was there, on the host's clock
+        self._adaptive = Adaptive(self._costs)
         self._lanes: dict[str, Lane] = {}
         self._in_flight: deque[InFlight] = deque()
 
@@ -130,13 +142,16 @@ class TrackingPipeline:
         """
         self._check_mode(settings.mode)
         lane = self._lane(lane_id)
-        if settings.mode != lane.settings.mode:
+        if (settings.mode, settings.schedule) != (lane.settings.mode, lane.settings.schedule):
             self._schedule(lane).forget(lane_id)
             lane.frames_since_teacher = None
         lane.settings = settings
 
-    def submit(self, frames: Mapping[str, Frame]) -> InFlight:
+    def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> InFlight:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
+
+        `budget_ms`: how long its looks may take, as far as lanes with an adaptive schedule can do with less; None for
+        as long as they like.
 
         Raises PipelineError for an unknown lane or while `depth` ticks are in flight. After any other error the tick is
         lost, and its lanes begin with keyframes again.
@@ -145,7 +160,7 @@ class TrackingPipeline:
             raise PipelineError("cannot submit while a tick is in flight; collect it first")
         lanes = [self._lane(lane_id) for lane_id in frames]
         with self._restarting(lanes):
-            batches = self._split(lanes, frames)
+            batches = self._split(lanes, frames, budget_ms)
             turn = self._free_turn()
             # The teacher first: it works on while the host does what the students' priors need.
             shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key=_after_teacher)]
@@ -168,26 +183,35 @@ class TrackingPipeline:
                 tracked |= self._finish(share)
         return [tracked[lane_id] for lane_id in in_flight.order if lane_id in tracked]
 
-    def _split(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[NetworkName | None, list[Ticket]]:
+    def _split(
+        self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
+    ) -> dict[NetworkName | None, list[Ticket]]:
         """Which lane's frame goes to which network, or to none; counts the frames."""
         for lane in lanes:
             lane.fit(frames[lane.lane_id])
-        kinds = self._choose(lanes, frames)
+        kinds, refused = self._choose(lanes, frames, budget_ms)
         batches: dict[NetworkName | None, list[Ticket]] = {}
         for lane in lanes:
             kind = kinds[lane.lane_id]
             lane.begin(frames[lane.lane_id], kind)
             seen: dict[Kind, NetworkName | None] = {"teacher": "teacher", "student": MODES[lane.settings.mode].student}
-            batches.setdefault(seen.get(kind), []).append(Ticket.of(lane, frames[lane.lane_id]))
+            ticket = Ticket.of(lane, frames[lane.lane_id], refused.get(lane.lane_id))
+            batches.setdefault(seen.get(kind), []).append(ticket)
         return batches
 
-    def _choose(self, lanes: Sequence[Lane], frames: Mapping[str, Frame]) -> dict[str, Kind]:
-        """Each schedule decides for the lanes whose modes have it."""
-        kinds: dict[str, Kind] = {}
-        for name, schedule in self._schedules.items():
-            theirs = [lane for lane in lanes if MODES[lane.settings.mode].schedule is name]
-            kinds |= schedule.choose([lane.state(frames[lane.lane_id]) for lane in theirs])
-        return kinds
+    def _choose(
+        self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
+    ) -> tuple[dict[str, Kind], dict[str, Kind]]:
+        """Each schedule wishes for its lanes, the budget grants: who sees which frame, and the wishes refused."""
+        wishes: dict[str, Wish] = {}
+        states = {lane.lane_id: lane.state(frames[lane.lane_id]) for lane in lanes}
+        for schedule in dict.fromkeys(map(self._schedule, lanes)):
+            wishes |= schedule.choose([states[lane.lane_id] for lane in lanes if self._schedule(lane) is schedule])
+        kinds = grant(wishes, self._costs, budget_ms)
+        for lane in lanes:
+            if self._schedule(lane) is self._adaptive:
+                self._adaptive.granted(states[lane.lane_id], kinds[lane.lane_id])
+        return kinds, {one: wish.kind for one, wish in wishes.items() if wish.kind != kinds[one]}
 
     def _free_turn(self) -> int:
         """A result buffer that no tick in flight has."""
@@ -201,8 +225,11 @@ class TrackingPipeline:
         network, slots, heatmaps = self._networks[name], dict[str, int](), None
         if name == "student":
             self._finish_keyframes_of(tickets)
+        began_s = perf_counter()
         network.enqueue(tickets, turn)
         found = network.cuda_stream.record()
+        if not self._backend.device.asynchronous:
+            self._costs.measure(_looker(name), len(tickets), perf_counter() - began_s)
         if name == "teacher":
             with self.times.keep(0):
                 for row, ticket in enumerate(tickets):
@@ -210,7 +237,7 @@ class TrackingPipeline:
                         memory = ticket.lane.memory
                         slots[ticket.lane.lane_id] = memory.put_aside(network.heatmap(row), network.cuda_stream)
                 heatmaps = network.cuda_stream.record() if slots else None
-        return Share(name, tickets, turn, found, slots, heatmaps)
+        return Share(name, tickets, turn, found, slots, heatmaps, began_s)
 
     def _finish_keyframes_of(self, tickets: Sequence[Ticket]) -> None:
         """These lanes' priors need their keyframes: where one is in flight, do the host's part of its share now."""
@@ -227,11 +254,20 @@ class TrackingPipeline:
                 if share.found is not None:
                     with self.times.wait(len(share.tickets)):
                         share.found.synchronize()
+                    self._measure(share)
                 if share.heatmaps is not None:
                     self._student_stream.wait(share.heatmaps)
                 for row, ticket in enumerate(share.tickets):
                     tracked[ticket.lane.lane_id] = self._track(share, row, ticket)
         return share.tracked
+
+    def _measure(self, share: Share) -> None:
+        """On a device that works on its own: from the end of that network's share before, or this one's begin."""
+        if share.network is not None and self._backend.device.asynchronous:
+            looker, now_s = _looker(share.network), perf_counter()
+            took_s = now_s - max(share.began_s, self._ended_s.get(looker, 0.0))
+            self._costs.measure(looker, len(share.tickets), took_s)
+            self._ended_s[looker] = now_s
 
     @contextmanager
     def _restarting(self, lanes: Sequence[Lane]) -> Iterator[None]:
@@ -272,10 +308,14 @@ class TrackingPipeline:
             epoch=lane.epoch,
             discontinuity=lane.discontinuity,
             settings=ticket.settings,
+            wish=ticket.wish,
         )
 
     def _schedule(self, lane: Lane) -> Schedule:
-        return self._schedules[MODES[lane.settings.mode].schedule]
+        """A mode of a single network has its own; the others have the one that the lane's settings name."""
+        own = MODES[lane.settings.mode].schedule
+        adaptive = own is KeyframeSchedule and lane.settings.schedule == "adaptive"
+        return self._adaptive if adaptive else self._schedules[own]
 
     def _check_mode(self, mode: Mode) -> None:
         """Raise PipelineError unless lanes can run in `mode`."""
@@ -294,3 +334,7 @@ class TrackingPipeline:
 
 def _after_teacher(network: NetworkName | None) -> bool:
     return network != "teacher"
+
+
+def _looker(network: NetworkName) -> Looker:
+    return "teacher" if network == "teacher" else "student"

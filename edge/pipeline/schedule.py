@@ -1,8 +1,12 @@
 """Who sees which frame: teacher, student or nobody. Here are the rules that count frames."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Literal, Protocol
+
+from edge.ops.pixels import Pixels
+from edge.pipeline.attention import Attention
 
 Kind = Literal["teacher", "student", "predicted"]
 """Who sees a frame. predicted: nobody, its tracks are the motion model's; it costs no work on pixels at all."""
@@ -21,13 +25,32 @@ class LaneState:
     """The same in seconds of the frames' own time."""
     student_every: int = 1
     """Between keyframes, the student sees every so many frames, counted from the keyframe; k or more: none."""
+    quality: float = 0.5
+    longest_s: float = 1.0
+    shortest_s: float = 0.0
+    time_s: float = 0.0
+    """The frame's own time."""
+    pixels: Pixels | None = None
+    attention: Attention = field(default_factory=Attention)
+    """What this lane's looks have taught."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Who should see a lane's frame."""
+
+    kind: Kind
+    worth: float = inf
+    """What the look is worth, of its price; most for its cost is granted first. Infinite: granted always."""
+    or_student: bool = False
+    """Whether the student will do in the teacher's place."""
 
 
 class Schedule(Protocol):
     """Decides tick by tick, with all lanes of the tick in view. May remember what it has chosen."""
 
-    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
-        """Lane -> who sees its frame.
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Wish]:
+        """Lane -> who should see its frame.
 
         A lane without a usable keyframe must get the teacher wherever the student wants a prior.
         """
@@ -41,9 +64,9 @@ class Schedule(Protocol):
 class EveryFrame:
     """Teacher only."""
 
-    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Wish]:
         """The teacher for all."""
-        return {lane.lane_id: "teacher" for lane in lanes}
+        return {lane.lane_id: Wish("teacher") for lane in lanes}
 
     def forget(self, lane_id: str) -> None:
         """Nothing is remembered."""
@@ -52,9 +75,9 @@ class EveryFrame:
 class NoFrame:
     """Student only."""
 
-    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Wish]:
         """The student for all."""
-        return {lane.lane_id: "student" for lane in lanes}
+        return {lane.lane_id: Wish("student") for lane in lanes}
 
     def forget(self, lane_id: str) -> None:
         """Nothing is remembered."""
@@ -71,9 +94,9 @@ class KeyframeSchedule:
     def __init__(self) -> None:
         self._due: dict[str, tuple[int, int]] = {}  # lane -> (its frames until the next keyframe, k)
 
-    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Kind]:
+    def choose(self, lanes: Sequence[LaneState]) -> Mapping[str, Wish]:
         """See `Schedule.choose`."""
-        chosen: dict[str, Kind] = {lane.lane_id: self._kind(lane) for lane in lanes}
+        chosen = {lane.lane_id: Wish(self._kind(lane)) for lane in lanes}
         for lane in lanes:
             if lane.frames_since_teacher is None:
                 self._due[lane.lane_id] = (self._calmest(lane), lane.k)

@@ -32,6 +32,8 @@ class TrackedFrame:
     """Whether this is the first frame after a reconnect."""
     settings: LaneSettings = field(default_factory=LaneSettings)
     """The lane's, as they held for this frame."""
+    wish: Kind | None = None
+    """Who would have seen it, had there been time; None where the wish was granted."""
 
     def ended(self, ids: I64, epoch: int) -> Bool:
         """(N,) whether the people `ids`, known until now and of `epoch`, are gone; a new epoch ends everybody.
@@ -53,12 +55,14 @@ class Ticket:
     settings: LaneSettings
     since_teacher: int
     """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
+    wish: Kind | None
+    """What was refused; None where the wish was granted."""
 
     @classmethod
-    def of(cls, lane: Lane, frame: Frame) -> "Ticket":
+    def of(cls, lane: Lane, frame: Frame, wish: Kind | None) -> "Ticket":
         """The lane as it is now, after `Lane.begin`."""
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return cls(lane, frame, lane.letterbox, lane.settings, since)
+        return cls(lane, frame, lane.letterbox, lane.settings, since, wish)
 
 
 @dataclass(slots=True)
@@ -77,6 +81,8 @@ class Share:
     """Lane -> where in its memory the heatmap was put aside; of keyframes whose heatmap is wanted."""
     heatmaps: Event | None
     """All of these copies are done; None where there are none."""
+    began_s: float = 0.0
+    """When its work was put on the device, on the host's clock."""
     tracked: Mapping[str, TrackedFrame] | None = None
     """Lane -> its result; None until the host's part was begun."""
 

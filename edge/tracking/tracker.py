@@ -20,6 +20,7 @@ from edge.tracking.assignment import assign
 from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
 from edge.tracking.detections import Detections, Gone, Tracks, TrackState, Why
+from edge.tracking.drift import OWN_FADING, Drift, harm
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
 from edge.tracking.tracklets import Tracklets
@@ -31,6 +32,11 @@ TIME_TOLERANCE_S = 1e-3
 
 SCORE_THRESHOLD = 0.4
 """Detections must score higher, where nothing else is said."""
+
+FORGIVEN = 2
+"""How often a student may miss somebody whom only the last keyframe has seen."""
+UNKNOWN_SPEED = 5.0
+"""Hazard of somebody whose speed is unknown, per square of the speed of others in box sides per second."""
 
 _TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
 
@@ -89,6 +95,8 @@ class Tracker:
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
         self._kalman = KalmanFilter()
+        self._drift = Drift()
+        self._misses = 0  # updates between keyframes since the last keyframe
         self._tracklets = Tracklets.empty()
         self._absent = Tracklets.empty()
         """Who was known when the stream broke off and was not found again yet; their motion means nothing."""
@@ -115,6 +123,7 @@ class Tracker:
         seen = self._select(detections, threshold)
         self._advance(dt_s)
         match = self._associate(seen)
+        self._misses = self._misses + 1 if between_keyframes else 0
         self._correct(match, seen)
         if self.settings.new_between_keyframes or not between_keyframes:
             self._start(match, seen)
@@ -139,6 +148,33 @@ class Tracker:
     def lost(self) -> Tracks:
         """The people not seen in the last frame but remembered, where the motion model expects them."""
         return self._report(_LOST)
+
+    def newcomers(self) -> int:
+        """How many were seen once and have no id yet."""
+        return len(self._tracklets) - self._tracklets.known
+
+    def hazards(self) -> F64:
+        """(N,) how soon the boxes of the people seen last will be wrong, per square second: see edge.tracking.drift.
+
+        Of somebody whose speed is not known yet, it is that of the others beside the square of their mean speed.
+        """
+        rows = self._tracklets.states == _CONFIRMED
+        waits_s2 = self._tracklets.waits_s2[rows]
+        hazards = self._drift.hazards(self._tracklets.harms[rows], waits_s2)
+        unknown = waits_s2 == 0
+        if unknown.any():
+            hazards[unknown] += UNKNOWN_SPEED * self._mean_square_speed(rows)
+        return hazards
+
+    def _mean_square_speed(self, rows: Bool) -> float:
+        """Of those whose speed is known, in box sides per second, squared; 1 where there is nobody."""
+        known = rows & (self._tracklets.waits_s2 > 0)
+        if not known.any():
+            return 1.0
+        motion = self._tracklets.motion[:, known]
+        aspect, height = motion[POSITION, :, 2], motion[POSITION, :, 3]
+        sides = np.abs(motion[VELOCITY, :, :2]) / NOMINAL_FRAME_S / np.stack((aspect * height, height), axis=1)
+        return float(np.square(sides.sum(axis=1)).mean())
 
     def predict_boxes(self, after_s: float) -> Tracks:
         """The people of the last `update`, moved on by `after_s` seconds: for a frame that no network saw.
@@ -227,6 +263,7 @@ class Tracker:
         if not len(rows):
             return
         columns = match[rows]
+        self._judge(rows, seen.xyah[columns])
         tracklets.motion[:, rows] = self._kalman.update(
             tracklets.motion.take(rows, axis=1), seen.xyah.take(columns, axis=0)
         )
@@ -238,6 +275,16 @@ class Tracker:
         tracklets.states[rows] = _CONFIRMED
         tracklets.last_seen_s[rows] = self._now_s
         tracklets.detection[rows] = seen.detection[columns]
+
+    def _judge(self, rows: I64, xyah: F64) -> None:
+        """Learn from how far the boxes `xyah` (N, 4) are from where the tracklets `rows` (N,) were expected."""
+        tracklets = self._tracklets
+        off = np.abs(tracklets.motion[POSITION, rows, :2] - xyah[:, :2])
+        harms = harm(off[:, 0] / (xyah[:, 2] * xyah[:, 3]) + off[:, 1] / xyah[:, 3])
+        waits_s2 = np.square(self._now_s - tracklets.last_seen_s[rows])
+        self._drift.learn(harms, waits_s2)
+        tracklets.harms[rows] = OWN_FADING * tracklets.harms[rows] + harms
+        tracklets.waits_s2[rows] = OWN_FADING * tracklets.waits_s2[rows] + waits_s2
 
     def _start(self, match: I64, seen: Seen) -> None:
         """Every strong detection that is left is a new track: confirmed on the first frame, else when seen once more.
@@ -260,6 +307,8 @@ class Tracker:
                 scores=seen.scores[columns],
                 first_seen_s=np.full(count, self._now_s),
                 last_seen_s=np.full(count, self._now_s),
+                harms=np.zeros(count),
+                waits_s2=np.zeros(count),
                 detection=seen.detection[columns],
             )
         )
@@ -292,11 +341,15 @@ class Tracker:
         return np.delete(rows, columns)
 
     def _forget(self) -> None:
-        """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person."""
+        """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person.
+
+        A student may miss a newcomer twice before the next keyframe.
+        """
         tracklets = self._tracklets
         too_long = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
-        forgotten = (tracklets.detection < 0) & (too_long | (tracklets.states == _TENTATIVE))
-        self._keep(tracklets, ~forgotten, "unseen")
+        waits = 0 < self._misses <= FORGIVEN and not self.settings.new_between_keyframes
+        dropped = too_long if waits else too_long | (tracklets.states == _TENTATIVE)
+        self._keep(tracklets, (tracklets.detection >= 0) | ~dropped, "unseen")
         self._keep(tracklets, ~self._duplicates(), "duplicate")
 
     def _duplicates(self) -> Bool:

@@ -8,7 +8,7 @@ import numpy as np
 from edge.arrays import F32, F64, I32, I64, U8, Bool
 from edge.tracking.detections import TrackState
 
-_COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
+_COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "harms", "waits_s2", "detection")
 """Fields with one row per identity; `motion` has them on its second axis."""
 
 
@@ -26,6 +26,8 @@ class Tracklets:
     scores: F32  # (N,) score of the last detection
     first_seen_s: F64  # (N,) on the tracker's clock
     last_seen_s: F64  # (N,) on the tracker's clock
+    harms: F64  # (N,) fading sum of the harm that predictions of this person did, see edge.tracking.drift
+    waits_s2: F64  # (N,) fading sum of the squared seconds that these reached ahead
     detection: I32  # (N,) row in the last frame's Detections, -1 where not seen in it
 
     def __len__(self) -> int:
@@ -47,6 +49,8 @@ class Tracklets:
             scores=np.zeros(0, np.float32),
             first_seen_s=np.zeros(0),
             last_seen_s=np.zeros(0),
+            harms=np.zeros(0),
+            waits_s2=np.zeros(0),
             detection=np.zeros(0, np.int32),
         )
 

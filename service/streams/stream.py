@@ -140,7 +140,8 @@ class Stream:
         self._epoch = tracked.epoch
         age_s = now - tracked.frame.captured_at_s
         self.stats.record(age_s, len(tracked.tracks), tracked.frame.size)
-        self._overload.record(age_s, self._dropped)
+        looked, refused = tracked.kind != "predicted", tracked.wish is not None
+        self._overload.record(age_s, self._dropped, looked, refused)
         self.metrics.frame(tracked, age_s)
         zones = self.counter.observe(tracked)
         events = self._events.observe(tracked, self.counter.events)

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Any, Protocol
 
+from edge.pipeline.budget import Allowance
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackedFrame
@@ -41,7 +42,7 @@ class Pipeline(Protocol):
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
-    def submit(self, frames: Mapping[str, Frame]) -> Any: ...
+    def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Any: ...
     def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
 
 
@@ -95,6 +96,7 @@ class Worker:
         self._in_flight: deque[tuple[Mapping[str, Frame], Any]] = deque()
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
+        self._allowance = Allowance(self._beat_at)
 
     def start(self) -> None:
         """Build the pipeline on the device thread; raises what building raised."""
@@ -225,13 +227,15 @@ class Worker:
 
     def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
         for batch in self._batches(frames):
+            began_s = time.monotonic()
             try:
-                self._in_flight.append((batch, pipeline.submit(batch)))
+                self._in_flight.append((batch, pipeline.submit(batch, self._allowance.budget_ms(began_s))))
             except DeviceLostError:
                 raise  # no stream is to blame, and none can go on: the thread ends, and /healthz tells
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
+            self._allowance.spend(time.monotonic() - began_s)
 
     def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
         """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""

@@ -14,7 +14,7 @@ from edge.pipeline.backend import Backend, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import Kind, PipelineError, TrackedFrame, TrackingPipeline
-from edge.pipeline.schedule import LaneState
+from edge.pipeline.schedule import LaneState, Wish
 from edge.sources.base import Frame
 from edge.tracking.boxes import iou_matrix
 from edge.tracking.tracker import TrackerSettings
@@ -226,8 +226,8 @@ class _Prescribed:
     def __init__(self, kinds: list[Kind]) -> None:
         self.kinds = iter(kinds)
 
-    def choose(self, lanes: Sequence[LaneState]) -> dict[str, Kind]:
-        return {lane.lane_id: next(self.kinds) for lane in lanes}
+    def choose(self, lanes: Sequence[LaneState]) -> dict[str, Wish]:
+        return {lane.lane_id: Wish(next(self.kinds)) for lane in lanes}
 
     def forget(self, lane_id: str) -> None: ...
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, LaneState, NoFrame, Schedule
+from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, LaneState, NoFrame, Schedule, Wish
 
 
 class Lanes:
@@ -19,7 +19,7 @@ class Lanes:
         for lane_id in lane_ids:
             since = self.since.get(lane_id)
             states.append(LaneState(lane_id, self.k, None if since is None else since + 1, None, self.student_every))
-        self.kinds = self.schedule.choose(states)
+        self.kinds = {one: wish.kind for one, wish in self.schedule.choose(states).items()}
         for state in states:
             keyframe = self.kinds[state.lane_id] == "teacher"
             self.since[state.lane_id] = 0 if keyframe else state.frames_since_teacher
@@ -39,8 +39,8 @@ def test_a_lane_alone_has_every_kth_frame_from_the_first(k: int) -> None:
 
 def test_the_baselines_choose_all_and_none() -> None:
     states = [LaneState("a", 6, None, None), LaneState("b", 6, 3, 0.1)]
-    assert EveryFrame().choose(states) == {"a": "teacher", "b": "teacher"}
-    assert NoFrame().choose(states) == {"a": "student", "b": "student"}
+    assert EveryFrame().choose(states) == {"a": Wish("teacher"), "b": Wish("teacher")}
+    assert NoFrame().choose(states) == {"a": Wish("student"), "b": Wish("student")}
 
 
 @pytest.mark.parametrize(

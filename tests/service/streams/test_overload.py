@@ -69,3 +69,16 @@ def test_old_frames_are_overload(camera: Camera) -> None:
     assert camera.run(5, age_s=1.5)
     assert camera.watch.now is not None
     assert "1.5 s old" in camera.watch.now.message
+
+
+@pytest.mark.parametrize(("refused_of_20", "expected"), [(4, False), (16, True)])
+def test_a_stream_without_time_for_most_of_its_looks_is_overloaded(
+    clock: Clock, refused_of_20: int, expected: bool
+) -> None:
+    watch = OverloadWatch()
+    for number in range(20 * 6):
+        clock.now += 0.0501
+        watch.record(0.05, 0, looked=True, refused=number % 20 < refused_of_20)
+    assert (watch.now is not None) == expected
+    if watch.now is not None:
+        assert "lower `quality`" in watch.now.message

@@ -51,7 +51,7 @@ class ScriptedPipeline:
         assert not self.in_flight, "the real pipeline refuses this"
         self.lanes.remove(lane_id)
 
-    def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+    def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Mapping[str, Frame]:
         self.batches.append(tuple(sorted(frames)))
         if self.broken & frames.keys():
             raise RuntimeError("broken picture")
@@ -257,7 +257,7 @@ def test_thread_that_dies_leaves_nobody_waiting() -> None:
 
 def test_a_gpu_that_is_lost_ends_the_thread_and_no_stream_is_blamed() -> None:
     class Lost(ScriptedPipeline):
-        def submit(self, frames: Mapping[str, Frame]) -> Mapping[str, Frame]:
+        def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Mapping[str, Frame]:
             raise DeviceLostError("an illegal memory access was encountered (700)")
 
     worker = Worker(Lost)
