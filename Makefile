@@ -76,7 +76,7 @@ parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
 	$(BIN)/python deploy/supply/parts.py requirements/run.txt models > parts.json
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
-	$(BIN)/python -m benchmarks.load.$(if $(findstring --hours,$(ARGS)),endurance,soak) $(ARGS)
+	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,yolo-student-longer)
