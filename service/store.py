@@ -482,6 +482,8 @@ def _prepare(path: Path, exclusive: bool) -> int | None:
         with suppress(FileExistsError):  # an existing one is not opened here: see `_claim`
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         path.chmod(0o600)
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(f"cannot use {path} ({error.strerror}); {_REMEDY}") from None
     return lock

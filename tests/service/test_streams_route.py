@@ -380,7 +380,7 @@ def test_openapi_describes_messages_and_problems_and_the_docs_need_no_other_host
         ({"json": {}}, "url: is needed, but missing"),
         ({"json": {"url": 5}}, "url: expected a valid string, got a number"),
         ({"json": {"url": "x", "k": 5000}}, "k: expected less than or equal to 1000, got 5000"),
-        ({"json": {"url": "x", "kk": 3}}, "kk: there is no such field; /docs lists them"),
+        ({"json": {"url": "x", "kk": 3}}, "(unknown): there is no such field; /docs lists them"),
         (
             {"json": {"url": "x", "zones": [{"id": "a"}]}},
             "zones.0: expected a zone with `type` 'polygon' or 'line', got",
