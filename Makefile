@@ -9,7 +9,10 @@ RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install -q --no-compile
 EXPORT = $(BIN)/atttrack export onnx --size $(SIZE)
-CHAIN = $(BIN)/atttrack train training/recipes/$(1).toml --data $(DATA) --runs runs
+PAIR ?= open
+# What the recipes name of the shipped data; of a folder that is given, all.
+WHOLE = $(if $(filter command line environment,$(origin DATA)),--all)
+CHAIN = $(BIN)/atttrack train training/recipes/$(PAIR)-$(1).toml --data $(DATA) --runs runs --processes 2 $(WHOLE)
 
 # PyPI's torch for Linux brings gigabytes of CUDA libraries along; the tests need none of them.
 TORCH ?= torch==2.13.0+cpu
@@ -78,12 +81,13 @@ parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
 	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
 
-train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder; hours on a CPU; goes on where it stopped)
-	$(call CHAIN,yolo-student-longer)
-	$(call CHAIN,yolo-small-longest)
-	$(EXPORT) --role teacher runs/yolo-teacher-longest/weights.pt --output runs/models/yolo-teacher-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-student-longer/weights.pt --output runs/models/yolo-student-$(SIZE).onnx
-	$(EXPORT) --role student runs/yolo-small-longest/weights.pt --output runs/models/yolo-student-plain-$(SIZE).onnx
+train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open or mot; hours on a CPU; goes on where it stopped)
+	$(call CHAIN,teacher)
+	$(call CHAIN,student)
+	$(call CHAIN,plain)
+	$(EXPORT) --role teacher runs/$(PAIR)-teacher/weights.pt --output runs/models/$(PAIR)-teacher.onnx
+	$(EXPORT) --role student runs/$(PAIR)-student/weights.pt --output runs/models/$(PAIR)-student.onnx
+	$(EXPORT) --role student runs/$(PAIR)-plain/weights.pt --output runs/models/$(PAIR)-student-plain.onnx
 
 gpu-check: ## on a machine with a GPU: is it right, how fast is it (OUT=folder)
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.check --out $(or $(OUT),runs/gpu-check) $(ARGS)

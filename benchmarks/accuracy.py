@@ -23,8 +23,8 @@ from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_r
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings, parse_size
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
@@ -183,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"], help="which")
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="which")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument(
         "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
     )
@@ -194,11 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     most = max(map(mode_of, options.modes), key=lambda mode: len(MODES[mode].networks))
-    backend = open_backend(options.models, options.size, options.device, most)
+    backend = open_backend(options.models, options.size, options.device, most, options.pair)
     runs = [named.partition("=") for named in options.trained]
     trained = {network: TrainedRun.find(Path(run)).as_record() for network, _, run in runs}
     size = f"{options.size[0]}x{options.size[1]}"
-    about = {"conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend), "input": size}
+    about = {"conditions": conditions(model_files(options.models, options.pair, options.size), backend), "input": size}
     about |= {"trained": trained} if trained else {}
     score(options, [sequence_folder(options.data, name) for name in options.sequences], backend, options.modes, about)
 

@@ -26,8 +26,8 @@ from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
-from edge.pipeline.backend import SHIPPED_MODELS, open_backend
-from edge.pipeline.config import INPUT_SIZE, parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, model_files, open_backend
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
 from edge.pipeline.pipeline import PipelineError
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace, size: tuple[int, int]) -> float:
         "repeats": options.repeats,
         "largest_error_wanted": options.error if math.isfinite(options.error) else None,
         "threads": options.threads,
-        "conditions": conditions(models.glob(f"{options.pair}-*-{named}.onnx"), backend),
+        "conditions": conditions(model_files(models, options.pair, size), backend),
     }
     path = save(options.name or f"fps-{named}", result, options.results)
     plot(result, path.with_suffix(".png"))
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"
     )
-    parser.add_argument("--pair", default="yolo", help="name of the model pair (default yolo)")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--threads", type=int, help="CPU threads per network (default: one per core)")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")

@@ -15,7 +15,14 @@ from tqdm import tqdm
 from edge.annotate import Annotator
 from edge.outputs import check_outputs
 from edge.pipeline.backend import open_backend
-from edge.pipeline.config import INPUT_SIZE, LaneSettings, PipelineSettings, ScheduleName, parse_size
+from edge.pipeline.config import (
+    INPUT_SIZE,
+    SHIPPED_PAIR,
+    LaneSettings,
+    PipelineSettings,
+    ScheduleName,
+    parse_size,
+)
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.sources import open_source
@@ -250,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default the shipped one)"
     )
-    parser.add_argument("--pair", default="yolo", help="name of the model pair (default %(default)s)")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the networks run (default auto)"
     )

@@ -23,6 +23,7 @@ from service.auth.guard import Guard
 from service.auth.keys import KeyRing
 from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
+from service.proxy import ProxyPrefix
 from service.readiness import Progress
 from service.routes import (
     export,
@@ -104,6 +105,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     install_handlers(app)
     app.add_middleware(BrowserGuard, is_open=lambda: app.state.guard.open, origins=settings.origins)
     app.add_middleware(RequestLimits)
+    app.add_middleware(ProxyPrefix, root_path=settings.root_path)
     for routes in (streams, tracks, video, timeline, health, export, sinks, schemas, zones, metrics, keys, tickets):
         app.include_router(routes.router, responses=COMMON_PROBLEMS)
     _add_page(app)

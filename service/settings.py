@@ -20,15 +20,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edge.pipeline.config import INPUT_SIZE, LaneSettings
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings
 from edge.sources.decoding import Wanted
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
 from service.lane_fields import lane_settings, with_lane_fields
 from service.logs import LogFormat
+from service.proxy import is_prefix
 from service.store import FILE_NAME
 
-Scheme = Literal["rtsp", "rtsps", "synthetic"]
+Scheme = Literal["rtsp", "rtsps", "http", "https", "synthetic"]
 SHORTEST_KEY = 32
 """Characters of a key that the environment or a file gives; those that the service makes are longer."""
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
 
     models: Path = Field(default=_PROJECT / "models", description="directory with the model files")
-    pair: str = Field(default="yolo", description="name of the teacher and student pair")
+    pair: str = Field(default=SHIPPED_PAIR, description="name of the teacher and student pair")
     size: str = Field(
         default="{}x{}".format(*INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT"
     )
@@ -71,7 +72,8 @@ class Settings(BaseSettings):
         default_factory=list, description="URLs to start with; repeat the flag, or separate by commas"
     )
     schemes: Annotated[list[Scheme], NoDecode] = Field(
-        default=["rtsp", "rtsps", "synthetic"], description="URL schemes that may be posted"
+        default=["rtsp", "rtsps", "synthetic"],
+        description="URL schemes that may be posted; http and https are for Motion JPEG",
     )
     media_dir: Path | None = Field(
         default=None, description="allow files below this directory as streams; unset: no files"
@@ -102,6 +104,10 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="its private key (PEM), without a pass phrase")
     origins: Annotated[list[str], NoDecode] = Field(
         default_factory=list, description="pages besides this service's own that may call it, as https://host:port"
+    )
+    root_path: str = Field(
+        default="",
+        description="path below which a proxy shows this service, as /cams; unset: as X-Forwarded-Prefix says",
     )
     trusted_proxies: Annotated[list[IPvAnyNetwork], NoDecode] = Field(
         default_factory=list, description="proxies whose X-Forwarded-For is believed, as 10.0.0.5/32; unset: none"
@@ -169,6 +175,14 @@ class Settings(BaseSettings):
             if not re.fullmatch(r"https?://[^/\s@?#]+", origin):
                 raise ValueError("an origin looks like https://host or https://host:port, without a path")
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not is_prefix(path):
+            raise ValueError("a root path looks like /cams or /site/cams: letters, digits and -._~ between slashes")
+        return path
 
     @field_validator("api_key_file")
     @classmethod

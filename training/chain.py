@@ -9,10 +9,14 @@ goes on where it was.
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from training import train_plain, train_student
+from training.command import run_command
 from training.recipe import Recipe, chain
 
 SCALED = ("steps", "warmup", "pretrain_steps")
@@ -28,9 +32,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of each training, of one thread (default %(default)s)",
+    )
     args, others = parser.parse_known_args(argv)
     try:
-        recipes = chain(args.recipe)
+        recipes = chain(args.recipe, args.runs)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     for path in recipes:
@@ -40,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             note = f", but with another {', '.join(other)}; delete {run} to train it anew" if other else ""
             print(f"{path.stem}: trained already{note}")
         else:
-            train(path, args.runs, others)
+            train(path, args.runs, others, args.processes)
 
 
 def finished(run: Path) -> bool:
@@ -59,15 +70,22 @@ def changed(run: Path, recipe: Recipe) -> list[str]:
     return [name for name, value in trained.items() if name not in SCALED and now.get(name) != value]
 
 
-def train(path: Path, runs: Path, others: list[str]) -> None:
-    """One recipe, whose teacher and start are trained."""
+def train(path: Path, runs: Path, others: list[str], processes: int = 1) -> None:
+    """One recipe, whose teacher and start are trained. Ends the program where several processes could not."""
     recipe = Recipe.read(path)
     arguments = [str(path), "--out", str(runs / path.stem), *others]
     for name in ("teacher", "start"):
         if needed := getattr(recipe, name):
             arguments += [f"--{name}", str(runs / needed / "weights.pt")]
-    (train_student if recipe.teacher else train_plain).main(arguments)
+    program = train_student if recipe.teacher else train_plain
+    if processes == 1:
+        program.main(arguments)
+        return
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # on two cores: twice what one process with two threads does
+    if code := subprocess.run([*launch, program.__name__, *arguments], env=environment, check=False).returncode:  # noqa: S603
+        sys.exit(code)
 
 
 if __name__ == "__main__":
-    main()
+    run_command("training.chain", main)

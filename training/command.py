@@ -1,7 +1,9 @@
 """What the two training commands have in common: their options, and the labelled pictures of a recipe."""
 
 import argparse
+import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -21,6 +23,20 @@ from training.recipe import Recipe
 from training.run import SAVE_EVERY_S
 
 
+def run_command(name: str, main: Callable[[], None]) -> None:
+    """Run a command; what is wrong with its files or data is one line, and its exit code 2."""
+    try:
+        main()
+    except (OSError, ValueError) as error:
+        print(f"python -m {name}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def all_below(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of names; none where there is no such folder."""
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
 def training_parser(description: str | None) -> argparse.ArgumentParser:
     """Options of every training: what is trained, on which data, where, how long and how safely."""
     options = argparse.ArgumentParser(
@@ -31,6 +47,7 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
     options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
+    options.add_argument("--all", action="store_true", help="learn from all that DATA has, whatever the recipe names")
     options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default 1)")
     options.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
     options.add_argument("--save-every", type=float, default=SAVE_EVERY_S, metavar="S", help="default %(default)s")
@@ -54,10 +71,17 @@ class Pictures:
     def read(cls, recipe: Recipe, args: argparse.Namespace, photos: bool) -> "Pictures":
         """Read the labels; frames of videos are unpacked beside the run, once for all.
 
-        `photos`: also single images. Raises FileNotFoundError, ValueError where data are missing or broken.
+        `photos`: also single images. A recipe that names neither sequences nor images learns from all that DATA has.
+        Raises FileNotFoundError, ValueError where data are missing or broken.
         """
+        if not args.data.is_dir():
+            raise FileNotFoundError(f"there is no folder {args.data}; DATA holds sequences/ or images/, or both")
+        named = not args.all and bool(recipe.sequences or recipe.images)
         sequences = [sequence_folder(args.data / "sequences", name) for name in recipe.sequences]
-        folders = [args.data / "images" / name for name in recipe.images] if photos else []
+        folders = [args.data / "images" / name for name in recipe.images]
+        if not named:
+            sequences, folders = all_below(args.data / "sequences"), all_below(args.data / "images")
+        folders = folders if photos or not named else []
         missing = [folder.name for folder in (*sequences, *folders) if args.present and not folder.is_dir()]
         frames, identities = read_sequences(
             [folder for folder in sequences if folder.name not in missing], args.out.parent / "frames"
@@ -66,7 +90,11 @@ class Pictures:
         frames, identities = [*frames, *drawn], {**identities, **people}
         images = {folder.name: read_images([folder]) for folder in folders if folder.name not in missing}
         if not frames and not images:
-            raise FileNotFoundError(f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}")
+            raise FileNotFoundError(
+                f"{args.data / 'sequences'} has none of {', '.join(recipe.sequences)}"
+                if recipe.sequences and named
+                else f"{args.data} has neither sequences/NAME nor images/NAME to learn from"
+            )
         by_folder = {name: len(found) for name, found in images.items()}
         return cls(frames, identities, list(chain.from_iterable(images.values())), by_folder, missing)
 

@@ -65,6 +65,8 @@ class Run:
             self.classifier.load_state_dict(known)
         self.average = Average(self.network, recipe.ema)
         begun, new = self.network.begun_and_new()
+        if recipe.only:
+            begun, new = [], self._chosen(recipe.only)
         fast = [*new, *self.classifier.parameters()]
         self._parameters = [*begun, *fast]
         self.optimizer = torch.optim.Adam(
@@ -76,6 +78,16 @@ class Run:
         self._save_every_s, self._saved_at, self._saved_step = save_every_s, time.monotonic(), -1
         self._resume()
         self.board = open_board(out, self.step) if place.leads else NoBoard()
+
+    def _chosen(self, beginnings: tuple[str, ...]) -> list[nn.Parameter]:
+        """The parameters with such names, the only ones that learn. Raises ValueError where there is none."""
+        named = dict(self.network.named_parameters())
+        for name, parameter in named.items():
+            parameter.requires_grad_(name.startswith(beginnings))
+        chosen = [parameter for parameter in named.values() if parameter.requires_grad]
+        if not chosen:
+            raise ValueError(f"no part of the network begins with {' or '.join(beginnings)}")
+        return chosen
 
     def _resume(self) -> None:
         """Go on where the folder's checkpoint is. Raises ValueError where that was another recipe's."""
@@ -204,7 +216,7 @@ class Run:
             "network": halved(self.average.network.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
             "identities": self._identities,
-            "recipe": {name: value for name, value in asdict(self.recipe).items() if not isinstance(value, tuple)},
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "commit": self._commit,
             "step": self.step,
         }

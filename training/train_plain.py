@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.command import Pictures, training_parser
+from training.command import Pictures, run_command, training_parser
 from training.data.samples import InPhases, Sizes, Views
 from training.dense import basis_of, pyramid_losses
 from training.losses import Counts, tracking_losses
@@ -97,4 +97,4 @@ def in_phases(recipe: Recipe, pictures: Pictures, world: int) -> InPhases:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("training.train_plain", main)

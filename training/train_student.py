@@ -1,7 +1,7 @@
 """Train a student beside a frozen teacher: with its heatmap as prior (AttTrack sections 4.2, 4.3), or layerwise.
 
 python -m training.train_student training/recipes/yolo-student.toml --data /path/to/data \\
-    --teacher runs/yolo-teacher-longer/weights.pt --start runs/yolo-small-longer/weights.pt --out runs/yolo-student
+    --teacher runs/yolo-teacher/weights.pt --start runs/yolo-small/weights.pt --out runs/yolo-student
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.command import Pictures, training_parser
+from training.command import Pictures, run_command, training_parser
 from training.data.samples import Pairs, Sizes
 from training.models.heads import TrackingNetwork, with_prior
 from training.models.networks import build_network
@@ -21,7 +21,7 @@ from training.models.pyramid import PyramidStudent, PyramidTeacher
 from training.placement import placed
 from training.recipe import Recipe
 from training.run import Run
-from training.transfer import DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
+from training.transfer import BodyTransfer, DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
 from training.weights import classifier_of, load_network, load_start
 
 
@@ -65,6 +65,8 @@ def start_of(recipe: Recipe, start: Path | None, teacher: TrackingNetwork) -> tu
 
 def transfer_of(recipe: Recipe) -> Callable[[TrackingNetwork, torch.device], Transfer]:
     """The way that a recipe asks for."""
+    if recipe.transfer == "body":
+        return BodyTransfer
     if recipe.losses == "pyramid":
         return DenseTransfer
     return PriorTransfer if recipe.transfer == "prior" else LayerwiseTransfer
@@ -103,4 +105,4 @@ def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
 
 
 if __name__ == "__main__":
-    main()
+    run_command("training.train_student", main)

@@ -73,15 +73,37 @@ class DenseTransfer:
             with features_of(run.network) as ours:
                 maps = run.network(image, prior)
         losses = distil_losses(maps, example, batch, counts)
-        pairs = [(a.float(), b.float()) for a, b in zip(ours, theirs, strict=True)]
-        losses["seen"] = torch.stack([(a - b).square().mean() / b.square().mean() for a, b in pairs]).sum()
+        losses["seen"] = likeness_loss(ours, theirs)
         losses["total"] = losses["total"] + losses["seen"]
         return losses
 
 
+class BodyTransfer:
+    """What the pyramid pair's bodies see alike, and nothing else: how a student's fresh stem begins."""
+
+    def __init__(self, teacher: TrackingNetwork, device: torch.device) -> None:
+        self._teacher = teacher.requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def losses(self, run: Run, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """See `Transfer.losses`."""
+        image = pixels(batch["image"]) / 255
+        with run.place.autocast():
+            with torch.no_grad(), features_of(self._teacher) as theirs:
+                self._teacher(image)
+            with features_of(run.network) as ours:
+                run.network(image)
+        return {"total": likeness_loss(ours, theirs)}
+
+
+def likeness_loss(ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+    """Squared distance of features, as a share of the teacher's own square, summed over modules; 0 where alike."""
+    pairs = [(a.float(), b.float()) for a, b in zip(ours, theirs, strict=True)]
+    return torch.stack([(a - b).square().mean() / b.square().mean() for a, b in pairs]).sum()
+
+
 @contextmanager
 def features_of(network: TrackingNetwork) -> Iterator[list[Tensor]]:
-    """What the network's body sees at strides 4 and 8 while the block runs, in that order."""
+    """What the modules that teacher and student have alike give while the block runs, finest first."""
     seen: list[Tensor] = []
     hooks = [module.register_forward_hook(lambda _, __, out: seen.append(out)) for module in network.shared()]
     try:

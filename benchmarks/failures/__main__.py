@@ -25,8 +25,8 @@ from benchmarks.failures.drawings import write_outlines, write_picture
 from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
 from edge.ops.letterbox import Letterbox
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
-from edge.pipeline.config import INPUT_SIZE, LaneSettings, parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings, parse_size
 from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder, sequence_name
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """One sequence after the other, then the files."""
     lane = LaneSettings(k=options.k, threshold=options.threshold)
     folders = sequence_folders(options.data, options.sequences)
-    backend = open_backend(options.models, options.size, options.device, mode_of(options.mode))
+    backend = open_backend(options.models, options.size, options.device, mode_of(options.mode), options.pair)
     variant = Variant(options.mode, options.k if has_period(options.mode) else None)
     pipelines = open_pipelines([variant], backend, lane)
     judged = [judge_folder(folder, pipelines, options) for folder in folders]
@@ -97,7 +97,7 @@ def about(options: argparse.Namespace, variant: Variant, backend: Backend) -> di
     """What was run, and under which conditions."""
     size = f"{options.size[0]}x{options.size[1]}"
     return {
-        "conditions": conditions(options.models.glob(f"*-{size}.onnx"), backend),
+        "conditions": conditions(model_files(options.models, options.pair, options.size), backend),
         "input": size,
         "mode": variant.mode,
         "k": variant.k,
@@ -125,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all that are there")
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames (default second)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="FOLDER", help="default: shipped")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
     parser.add_argument(
         "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
     )

@@ -20,7 +20,8 @@ from typing import Any
 from benchmarks.command import command
 from benchmarks.gpu.process import Entry, environment, fingerprint, run, say, work_folder
 from benchmarks.gpu.verdicts import verdicts
-from edge.pipeline.backend import SHIPPED_MODELS
+from edge.pipeline.backend import SHIPPED_MODELS, model_files
+from edge.pipeline.config import SHIPPED_PAIR, parse_size
 
 RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work = work_folder()
     path = options.out / RESULT
     asked = {name: str(getattr(options, name)) for name in ("device", "pair", "size", "quick")}
-    models = sorted(options.models.glob(f"{options.pair}-*-{options.size}.onnx"))
+    models = model_files(options.models, options.pair, parse_size(options.size))
     print_of = fingerprint(asked, models)
     results = _read(path)
     for step in to_do(results, print_of, options.again):
@@ -154,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default cuda")
     parser.add_argument("--quick", action="store_true", help="tiny settings, for a rehearsal")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="default: the shipped ones")
-    parser.add_argument("--pair", default="yolo", help="default yolo")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="default %(default)s")
     parser.add_argument("--size", default="1088x608", metavar="WxH", help="default 1088x608")
     parser.add_argument(
         "--budget", type=float, default=BUDGET_S, metavar="S", help="seconds for all (default %(default)s)"

@@ -11,7 +11,8 @@ from typing import Any, Literal, cast
 
 from benchmarks.gpu.process import say
 from benchmarks.gpu.verdicts import fastest
-from edge.pipeline.backend import FILE_ROLES, SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.backend import FILE_ROLES, SHIPPED_MODELS, Backend, model_file, open_backend
+from edge.pipeline.config import SHIPPED_PAIR
 from edge.sources import open_source
 from edge.sources.base import Frame
 from engines.device import Device, GpuDevice
@@ -44,15 +45,16 @@ class Check:
     work: Path
     """Folder for what is large and can be made again."""
     models: Path = SHIPPED_MODELS
-    pair: str = "yolo"
+    pair: str = SHIPPED_PAIR
     size: tuple[int, int] = (1088, 608)
     quick: bool = False
     """Tiny settings, for rehearsals."""
 
     def model(self, role: str, files: ModelFiles = "served") -> Path:
         """Path of a model file; role: teacher, student or student-plain."""
-        folder = self.halves if files == "halved" else self.models
-        return folder / f"{self.pair}-{role}-{self.size[0]}x{self.size[1]}.onnx"
+        if files == "halved":
+            return self.halves / f"{self.pair}-{role}-{self.size[0]}x{self.size[1]}.onnx"
+        return model_file(self.models, self.pair, role, self.size)
 
     @property
     def plans(self) -> Path:

@@ -29,8 +29,8 @@ from websockets.asyncio.client import connect
 
 from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save
-from edge.pipeline.backend import SHIPPED_MODELS
-from edge.pipeline.config import INPUT_SIZE, parse_size
+from edge.pipeline.backend import SHIPPED_MODELS, model_files
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Search, print, save."""
     options = _options(arguments)
     width, height = options.size
-    result: dict[str, Any] = {"conditions": conditions(options.models.glob(f"{options.pair}-*-{width}x{height}.onnx"))}
+    result: dict[str, Any] = {"conditions": conditions(model_files(options.models, options.pair, (width, height)))}
     result |= {name: getattr(options, name) for name in ("video", "fps", "k", "device", "warm_up", "seconds", "most")}
     result["size"] = f"{width}x{height}"
     carried, probes = measure(options)
@@ -228,7 +228,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=15.0, help="of counting, per probe (default 15)")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before (default 5)")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
-    parser.add_argument("--pair", default="yolo", help="name of the model pair")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result")
     parser.add_argument("--name", help="of the result (default streams-WxH)")

@@ -83,12 +83,13 @@ def run(
 ) -> dict[str, tuple[MotScores, Counter[str]]]:
     """Scores and frames by kind of each schedule; every picture is decoded once."""
     source, truth = open_half(folder, half)
-    pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(chosen)), costs)
+    pipelines = {}  # one each: lanes of one pipeline stagger their keyframes
     for name, settings in chosen.items():
-        pipeline.add_lane(name, settings)
+        pipelines[name] = TrackingPipeline(backend, PipelineSettings(settings, max_lanes=1), costs)
+        pipelines[name].add_lane(name)
     tracked: dict[str, list[TrackedFrame]] = {name: [] for name in chosen}
     for frame in tqdm(source, total=source.frame_count, desc=source.path.name, unit="frame", disable=None):
-        for name in chosen:
+        for name, pipeline in pipelines.items():
             tracked[name] += pipeline.collect(pipeline.submit({name: frame}))
     return {
         name: (

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
-from edge.pipeline.config import INPUT_SIZE
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from engines.cuda import CudaDevice
 from engines.device import Device
@@ -59,7 +59,7 @@ def open_backend(
     size: tuple[int, int] = INPUT_SIZE,
     device: str = "auto",
     mode: Mode = "atttrack",
-    pair: str = "yolo",
+    pair: str = SHIPPED_PAIR,
     threads: int | None = None,
     plans: Path | None = None,
     builds: PlanBuilds | None = None,
@@ -82,7 +82,7 @@ def open_backend(
     for network, role in FILE_ROLES.items():
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _exists(folder, pair, role, size)):
-            path = _find(folder, pair, role, size)
+            path = model_file(folder, pair, role, size)
             try:
                 engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch, size)
             except DeviceError as error:  # on a Jetson, say, where a network runs as a plan or not at all
@@ -112,6 +112,12 @@ def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
         )
 
 
+def model_files(folder: Path, pair: str, size: tuple[int, int]) -> list[Path]:
+    """The files that `open_backend` takes for a pair at a size, of all networks that are there."""
+    found = ([path for path in _paths(folder, pair, role, size) if path.is_file()][:1] for role in FILE_ROLES.values())
+    return [path for paths in found for path in paths]
+
+
 def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:
     """Where a network's file is: of one size, or of all."""
     return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx", folder / f"{pair}-{role}.onnx"
@@ -121,7 +127,7 @@ def _exists(folder: Path, pair: str, role: str, size: tuple[int, int]) -> bool:
     return any(path.is_file() for path in _paths(folder, pair, role, size))
 
 
-def _find(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
+def model_file(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Path:
     """The model file, or a ModelFileError that says what there is instead."""
     for path in _paths(folder, pair, role, size):
         if path.is_file():

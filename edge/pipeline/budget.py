@@ -11,6 +11,9 @@ BUSY = 0.9
 SAVED_S = 0.06
 """Time that was not used is good for so much later: a longer tick would let frames grow old."""
 
+DEBT_S = 0.5
+"""A debt grows no larger: when what kept the ticks busy is gone, looks are to be had again soon."""
+
 
 class Allowance:
     """How long the looks of the next tick may take, so that ticks keep up with the cameras. Seconds of one clock.
@@ -30,7 +33,7 @@ class Allowance:
 
     def spend(self, seconds: float) -> None:
         """A tick took so long, all its work included."""
-        self._saved_s -= seconds
+        self._saved_s = max(self._saved_s - seconds, -DEBT_S)
 
 
 def grant(wishes: Mapping[str, Wish], costs: LookCosts, budget_ms: float | None) -> dict[str, Kind]:

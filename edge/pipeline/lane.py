@@ -35,6 +35,7 @@ class Lane:
     _look_time_s: float | None = None  # of the frame that a network saw last
     _fitted_session: int = 0
     _tracked_session: int = 0
+    _tracked_size: tuple[int, int] | None = None
 
     def fit(self, frame: Frame) -> None:
         """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
@@ -86,6 +87,9 @@ class Lane:
         if self.discontinuity:
             self._start_anew(dt_s)
             self.attention = Attention()
+        before, self._tracked_size = self._tracked_size or frame.size, frame.size
+        if before != frame.size:  # a camera's night mode, or a viewer's wish: the same scene, in other pixels
+            self.tracker.rescale(frame.size[0] / before[0], frame.size[1] / before[1])
         tracks = self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
         if settings.schedule == "adaptive":
             self.attention.learn(not between_keyframes, tracks.ids, self.tracker, frame.time_s)

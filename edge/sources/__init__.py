@@ -7,12 +7,11 @@ from urllib.parse import unquote, urlsplit
 from edge.sources.base import Source, SourceError, StateObserver
 from edge.sources.camera import CameraSource
 from edge.sources.decoding import ON_CPU, Decoding
-from edge.sources.real_time import RealTime
-from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.rtsp.camera_url import SCHEMES, CameraUrl
 from edge.sources.sequence import SequenceSource
 from edge.sources.settings import SourceSettings
 from edge.sources.synthetic import SyntheticSource
-from edge.sources.video import VideoFile
+from edge.sources.video import RealTime, VideoFile
 
 Opener = Callable[[str, SourceSettings, StateObserver | None, Decoding], Source]
 
@@ -27,7 +26,8 @@ def open_source(
     on_state: StateObserver | None = None,
     decoding: Decoding = ON_CPU,
 ) -> Source:
-    """The source behind `url`: rtsp(s)://, a video file or sequence folder (path or file://), or synthetic://.
+    """The source behind `url`: rtsp(s)://, http(s):// for Motion JPEG, synthetic://, or a path (or file://) to a video
+    or a sequence folder.
 
     Cameras connect when they are iterated; files are opened here. `real_time` plays files and scenes at their own pace.
     `decoding`: from `choose_decoding`; sequence folders are decoded on the CPU.
@@ -35,12 +35,12 @@ def open_source(
     """
     settings = settings or SourceSettings()
     scheme = "" if isinstance(url, Path) else str(url).partition("://")[0].lower() if "://" in str(url) else ""
-    if scheme in ("rtsp", "rtsps"):
+    if scheme in SCHEMES:
         camera = CameraUrl.parse(str(url), username, password)
         return CameraSource(camera, settings, on_state, connect=decoding.connect)
     opener = OPENERS.get(scheme)
     if opener is None:
-        allowed = "rtsp://, rtsps://, file://, synthetic:// or a path"
+        allowed = "rtsp://, rtsps://, http:// (MJPEG), https://, file://, synthetic:// or a path"
         raise SourceError("scheme_not_allowed", f"{scheme}:// is no source; give {allowed}")
     source = opener(str(url), settings, on_state, decoding)
     return RealTime(source, isinstance(source, SyntheticSource) and source.patient) if real_time else source

@@ -99,12 +99,14 @@ class Source(Protocol):
 class SourceError(Exception):
     """A source that cannot be used. `code` is stable and machine-readable; the message has no secret in it."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, unreachable: bool = False) -> None:
         super().__init__(message)
+        self.unreachable = unreachable
+        """Whether no connection came about: nobody there, or the port is closed."""
         self.code = code
         """connection_failed, auth_failed, tls_certificate, tls_handshake, transport_refused, timeout, not_found,
-        codec_unsupported, decoder_crashed, resolution_too_high, invalid_url, scheme_not_allowed, no_video or
-        internal."""
+        codec_unsupported, corrupt_video, decoder_crashed, resolution_too_high, invalid_url, scheme_not_allowed,
+        no_video or internal."""
 
 
 class StateCell:

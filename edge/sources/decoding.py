@@ -19,8 +19,8 @@ from typing import Literal, get_args
 
 from av.codec.hwaccel import HWAccel
 
-from edge.sources import surfaces
-from edge.sources.gpu import hardware, jetson
+from edge.sources import hardware, surfaces
+from edge.sources.decoder import gstreamer as jetson
 from edge.sources.session import CameraSession, Connect, on_cpu
 from engines.cuda import CudaDevice
 from engines.errors import DeviceError

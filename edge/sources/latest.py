@@ -79,7 +79,7 @@ class FrameReader:
 
     @property
     def state(self) -> SourceState:
-        """What the source is doing now; failed where its thread died of something else than the source says."""
+        """What the source is doing now."""
         state = self.source.state
         if self.error is not None and state.phase == "ended":
             return SourceState("failed", state.since_s, self.error.code, str(self.error))
@@ -114,11 +114,9 @@ class FrameReader:
                     return
         except SourceError as error:
             self.error = error
-        except Exception as error:  # a bug must not leave a lane waiting in silence
+        except Exception:  # a bug must not leave a lane waiting in silence
             logger.exception("%s: the source broke", self._thread.name)
-            short = isinstance(error, MemoryError)
-            why = "the machine has no memory left" if short else "the service's log has the reason"
-            self.error = SourceError("internal", f"the source broke; {why}")
+            self.error = SourceError("internal", "the source broke; the log has the reason")
         finally:
             self.source.close()
             self.door.close()

@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 
 from edge.ops.pixels import Pixels
 from edge.sources.base import SourceError
-from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Message, Note, Packet, Picture, Task
+from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Message, Note, Packet, Picture, Task, Waiting
 from edge.sources.decoder.process import DecoderProcess, DecoderServer
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
@@ -32,8 +32,8 @@ class Session(Protocol):
         """Process id of the decoder."""
         ...
 
-    def next(self, timeout_s: float) -> Arrival | None:
-        """The next picture, or None when none came in time.
+    def next(self, timeout_s: float) -> Arrival | Waiting | None:
+        """The next picture, a sign that packets flow, or None when neither came in time.
 
         Raises SourceError when the session is over, DecodingRefused when another kind of session would do better.
         """
@@ -116,10 +116,10 @@ class CameraSession:
     def decoder_pid(self) -> int:
         return self._link.pid
 
-    def next(self, timeout_s: float) -> Arrival | None:
+    def next(self, timeout_s: float) -> Arrival | Waiting | None:
         message = self._link.receive(timeout_s)
-        if message is None:
-            return None
+        if message is None or isinstance(message, Waiting):
+            return message
         if not isinstance(message, Picture):
             self._link.crashed("sends nonsense")
         return Arrival(self._link.pixels(message), message)

@@ -1,12 +1,27 @@
 """How sources behave: time-outs, backoff, threads. One frozen place, checked on construction."""
 
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.sources.resolve import Resolve, resolve_any
+from edge.sources.base import SourceError
 
 LARGEST_PICTURE = 16384 * 16384
 """Pixels; no codec at hand has larger ones."""
+
+Resolve = Callable[[str, int], list[str]]
+"""Host (IPv6 without brackets) and port to addresses, best first; at least one. Asked anew at every connection, and
+nothing else is connected to. Raises SourceError: connection_failed, or what a policy says."""
+
+
+def resolve_any(host: str, port: int) -> list[str]:
+    """Every address that the system knows for `host`."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise SourceError("connection_failed", f"the name {host} has no address; check it, or the DNS server") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +39,7 @@ class SourceSettings:
     good_after_s: float = 10.0
     """A connection that held for this long was a good one: the waits start at the shortest again."""
     frozen_after_s: float = 10.0
-    """A camera whose picture stays the same for this long is called frozen, see edge.sources.decoder.frozen."""
+    """A camera whose picture stays the same for this long is called frozen, see edge.sources.decoder.health."""
     max_pixels: int = 4096 * 2304
     """Largest picture that a camera may send: width times height."""
     decoder_memory_mb: int = 1024

@@ -26,9 +26,9 @@ from av.error import FFmpegError, InvalidDataError
 from edge.arrays import U8
 from edge.ops.pixels import Surface
 from edge.sources.decoder.connection import check_size
-from edge.sources.decoder.messages import Format, Packet, Picture
+from edge.sources.decoder.messages import Format, Packet, Picture, Waiting
 from edge.sources.decoder.process import DecoderServer
-from edge.sources.gpu.hardware import clip_packets, open_decoder
+from edge.sources.hardware import clip_packets, open_decoder
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, DecodingRefused, Link
 from edge.sources.settings import SourceSettings
@@ -101,18 +101,22 @@ class SurfaceSession:
     def decoder_pid(self) -> int:
         return self._link.pid
 
-    def next(self, timeout_s: float) -> Arrival | None:
+    def next(self, timeout_s: float) -> Arrival | Waiting | None:
+        flowed = False
         if not self._waiting:
             match self._link.receive(timeout_s):
                 case Format(codec, extradata):
                     self._decoder = SurfaceDecoder(codec, extradata, self._device)
                 case Packet() as packet if self._decoder is not None:
                     self._waiting.extend(self._decoded(self._decoder, packet))
+                    flowed = True
                 case None:
                     pass
                 case _:
                     self._link.crashed("sends nonsense")
-        return self._waiting.popleft() if self._waiting else None
+        if self._waiting:
+            return self._waiting.popleft()
+        return Waiting() if flowed else None
 
     def close(self, patience_s: float = 0.0) -> None:
         self._waiting.clear()

@@ -13,10 +13,8 @@ import numpy as np
 
 from edge.arrays import F32, I64, U8
 from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
-from edge.sources.scene.backdrop import draw_backdrop
-from edge.sources.scene.camera import VIEWS, SceneCamera
-from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure
-from edge.sources.scene.shadow import Shadow
+from edge.sources.scene.backdrop import VIEWS, SceneCamera, draw_backdrop
+from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure, Shadow
 from edge.sources.scene.walk import Crowd, Walk
 
 _OPTIONS: dict[str, Callable[[str], int | float | str | bool]] = {
@@ -60,7 +58,7 @@ class SyntheticSource:
         patient: bool = False,
         on_state: StateObserver | None = None,
     ) -> None:
-        """`view`: one of `VIEWS`; `patient`: see `edge.sources.real_time`. Raises SourceError invalid_url."""
+        """`view`: one of `VIEWS`; `patient`: see `edge.sources.video`. Raises SourceError invalid_url."""
         _check(width, height, frame_rate, people, frames, seed)
         if view not in VIEWS:
             raise SourceError("invalid_url", f"synthetic://: view must be {', '.join(VIEWS)}, got {view!r}")

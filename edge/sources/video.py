@@ -1,14 +1,16 @@
-"""`VideoFile`: every frame of a video file, in order, and whether that was all that the file promises."""
+"""`VideoFile`: all that a file holds, and whether that is all that it promises. `RealTime`: at its own pace."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
 from av.codec.hwaccel import HWAccel
 
-from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
+from edge.sources.base import Frame, Source, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.clock import SourceClock
 from edge.sources.picture import BgrConverter, Nv12Converter, film_of
 from edge.sources.settings import SourceSettings
@@ -168,3 +170,35 @@ def _error(error: Exception, path: Path) -> SourceError:
     if isinstance(error, av.error.DecoderNotFoundError):
         return SourceError("codec_unsupported", f"{path} holds a codec that cannot be decoded")
     return SourceError("no_video", f"{path} is no video that can be read: cut off, damaged or of another kind")
+
+
+class RealTime:
+    """The frames of `source`, each given out when its time has come.
+
+    A `patient` one waits for whoever is too slow and plays slower; any other drops frames like a camera.
+    """
+
+    def __init__(self, source: Source, patient: bool = False) -> None:
+        self.live = not patient
+        self.frame_rate, self.frame_count = source.frame_rate, source.frame_count
+        self._source = source
+        self._closed = threading.Event()
+
+    @property
+    def state(self) -> SourceState:
+        return self._source.state
+
+    def __iter__(self) -> Iterator[Frame]:
+        begin_s: float | None = None
+        for frame in self._source:
+            now_s = time.monotonic()
+            begin_s = now_s - frame.time_s if begin_s is None else begin_s
+            if not self.live:  # what was lost by waiting is not caught up
+                begin_s = max(begin_s, now_s - frame.time_s)
+            if self._closed.wait(max(0.0, begin_s + frame.time_s - now_s)):
+                return
+            yield replace(frame, captured_at_s=time.time())
+
+    def close(self) -> None:
+        self._closed.set()
+        self._source.close()

@@ -21,7 +21,7 @@ from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
 from edge.tracking.detections import Detections, Gone, Tracks, TrackState, Why
 from edge.tracking.drift import OWN_FADING, Drift, harm
-from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VELOCITY, KalmanFilter
+from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VAR_POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
 from edge.tracking.tracklets import Tracklets
 
@@ -144,6 +144,18 @@ class Tracker:
             self._absent.append(self._tracklets)
         self._tracklets = Tracklets.empty()
         self._first_frame = True
+
+    def rescale(self, x: float, y: float) -> None:
+        """The picture's sides were multiplied by `x` and `y`, and so is all that is known of where people are.
+
+        Raises ValueError unless both are finite and above 0.
+        """
+        if not (0 < x < np.inf and 0 < y < np.inf):
+            raise ValueError(f"a picture's sides are multiplied by finite numbers above 0, got {x} and {y}")
+        factors = np.array((x, y, x / y, y))  # of x, y, aspect ratio and height
+        for tracklets in (self._tracklets, self._absent):
+            tracklets.motion[:VAR_POSITION] *= factors
+            tracklets.motion[VAR_POSITION:] *= np.square(factors)
 
     def lost(self) -> Tracks:
         """The people not seen in the last frame but remembered, where the motion model expects them."""

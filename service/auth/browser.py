@@ -29,6 +29,8 @@ DOCS_PAGE = (
 )
 """/docs begins with a script of its own; it shows nothing but the interface's description."""
 
+_PORTS = {"http": 80, "https": 443}
+
 
 class BrowserGuard:
     """ASGI middleware."""
@@ -55,7 +57,7 @@ class BrowserGuard:
             detail = "a service without keys answers to localhost, 127.0.0.1 and [::1] alone; make a key to open it up"
             raise Misdirected("host_not_allowed", detail)
         origins = headers.getlist("origin")
-        foreign = any(one not in self._origins and _authority(one) != host.lower() for one in origins)
+        foreign = any(one not in self._origins and not _is_own(one, host) for one in origins)
         if foreign or (not origins and _embedded_elsewhere(headers)):
             raise Forbidden("origin_not_allowed", "pages of another origin may not call this service; see --origins")
 
@@ -84,12 +86,18 @@ def _embedded_elsewhere(headers: Headers) -> bool:
     return headers.get("sec-fetch-site") in ("cross-site", "same-site") and not followed
 
 
-def _authority(origin: str) -> str | None:
-    """Host and port of an origin; None for what is none."""
+def _is_own(origin: str, host: str) -> bool:
+    """Whether an origin is that of the Host header: browsers leave a scheme's own port out, proxies may put it in."""
     try:
-        return urlsplit(origin).netloc.lower() or None
+        page, here = urlsplit(origin), urlsplit(f"//{host}")
+        own_port = _PORTS.get(page.scheme)
+        port = page.port or own_port
+        if own_port is None or page.path or page.username is not None or not page.hostname:
+            return False
+        same_port = here.port == port if here.port is not None else page.port in (None, own_port)
+        return page.hostname == here.hostname and same_port
     except ValueError:
-        return None
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,13 +7,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edge.sources.base import SourceError
-from edge.sources.resolve import Resolve
 from edge.sources.rtsp.camera_url import CameraUrl
+from edge.sources.settings import Resolve
 from service.cameras.addresses import AddressPolicy, literal
 from service.errors import Refused
 
 MAX_URL_LENGTH = 2048
-CAMERA_SCHEMES = frozenset({"rtsp", "rtsps"})
+CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "http", "https"})
 FILE_SCHEMES = frozenset({"", "file"})
 LOCALHOST = ipaddress.IPv4Address("127.0.0.1")
 
@@ -44,7 +44,7 @@ class UrlPolicy:
     """What may be opened. Raises `Refused` with a stable code on everything else."""
 
     schemes: Collection[str]
-    """Subset of rtsp, rtsps, synthetic."""
+    """Subset of rtsp, rtsps, http, https, synthetic."""
     media_dir: Path | None = None
     """Files and sequence folders below this directory may be opened; None: no files at all."""
     addresses: AddressPolicy = field(default_factory=AddressPolicy)

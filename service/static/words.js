@@ -13,7 +13,11 @@ export const PHASES = {
 
 const CAUSES = {
   connection_failed: "The camera cannot be reached.",
-  auth_failed: "The camera refuses this user name and password.",
+  auth_failed: "The camera asks for a user name and a password, and was given none or wrong ones.",
+  transport_refused: "The camera does not send its video over TCP.",
+  waiting_for_key_picture: "Waiting for the camera's next key picture.",
+  corrupt_video: "The camera's video arrives broken.",
+  ends_early: "The recording ends early, as if cut off.",
   tls_certificate: "The camera's certificate is not trusted.",
   tls_handshake: "The secure connection to the camera cannot be set up.",
   timeout: "The camera stopped sending pictures.",

@@ -81,7 +81,8 @@ class StateView(BaseModel):
     cause: str | None = Field(
         default=None,
         description="Stable code: connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, "
-        "codec_unsupported, no_video, frozen_picture, overloaded, ended, pipeline_error, and those of POST /streams.",
+        "codec_unsupported, no_video, frozen_picture, corrupt_video, overloaded, ended, "
+        "ends_early, transport_refused, waiting_for_key_picture, pipeline_error, and those of POST /streams.",
     )
     message: str | None = Field(default=None, description="The cause for people.")
     attempts: int = Field(default=0, description="Connections that failed since the last frame.")

@@ -162,7 +162,8 @@ class Stream:
         state = self._failure or (self._reader.state if self._reader else SourceState("pending", self.created_at))
         overload = self._overload.now
         if state.phase == "running" and overload is not None:
-            return StateView(phase="degraded", since=overload.since, cause="overloaded", message=overload.message)
+            since = max(overload.since, state.since_s)  # a reconnect since then began anew
+            return StateView(phase="degraded", since=since, cause="overloaded", message=overload.message)
         return _state_view(state)
 
     def view(self) -> StreamView:
@@ -218,8 +219,8 @@ def _state_view(state: SourceState) -> StateView:
     return StateView(
         phase="stopped" if state.phase == "ended" else state.phase,
         since=state.since_s,
-        cause="ended" if state.phase == "ended" else state.code,
-        message="the source came to its end" if state.phase == "ended" else state.message,
+        cause=state.code or "ended" if state.phase == "ended" else state.code,
+        message=state.message or "the source came to its end" if state.phase == "ended" else state.message,
         attempts=state.attempts,
         next_retry=state.retry_at_s,
     )
@@ -227,6 +228,7 @@ def _state_view(state: SourceState) -> StateView:
 
 def _bare(url: str) -> str:
     """A URL without all that may be secret, for one that the policy does not let through."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if parts.scheme else parts.path
+    scheme, _, rest = url.rpartition("://")
+    if scheme:
+        return f"{scheme.rpartition('/')[2]}://{rest.rpartition('@')[2].partition('?')[0].partition('#')[0]}"
+    return urlsplit(url).path

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from edge.pipeline.config import SHIPPED_PAIR
 from service.__main__ import read_settings, serve
 from service.runtime import Runtime
 from service.settings import Settings
@@ -69,7 +70,7 @@ def test_bad_setting_is_told_in_one_line(flags: list[str], told: str, capsys: py
 
 
 def test_models_that_are_not_there_are_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "yolo-teacher-576x320.onnx" in startup_error(Settings(models=tmp_path), capsys)
+    assert f"{SHIPPED_PAIR}-teacher-576x320.onnx" in startup_error(Settings(models=tmp_path), capsys)
 
 
 def test_models_that_do_not_fit_are_told_in_one_line(

@@ -300,9 +300,9 @@ def test_stream_that_is_too_much_is_degraded(client: httpx.Client, service: Runn
     client.post("/streams", json={"url": SCENE, "id": "scene"})
     wait_for_phase(client, "scene", "running")
     # as its watch would find on a machine slow enough; it takes that back after seconds without a drop
-    service.runtime.registry.get("scene")._overload.now = Overload(1e9, "9 of 10 frames were dropped")
+    service.runtime.registry.get("scene")._overload.now = Overload(2e9, "9 of 10 frames were dropped")
     state = client.get("/streams/scene").json()["state"]
-    assert (state["phase"], state["cause"], state["since"]) == ("degraded", "overloaded", 1e9)
+    assert (state["phase"], state["cause"], state["since"]) == ("degraded", "overloaded", 2e9)
     assert state["message"] == "9 of 10 frames were dropped"
 
 

@@ -68,6 +68,36 @@ def test_camera_gives_a_message_per_frame_in_the_rhythm_of_k(
             assert (track.since_teacher == 0) == (one.kind == "teacher")
 
 
+def test_predicted_frames_tell_of_the_same_people_and_for_how_long_nobody_saw_them(
+    client: httpx.Client, service: RunningService, camera: RtspServer
+) -> None:
+    client.post("/streams", json={"url": camera.url(), "id": "door", "k": 6, "student_every": 3})
+    with connect(service.ws_url("door")) as socket:
+        messages = receive(socket, 40)
+    assert {one.kind for one in messages} == {"teacher", "student", "predicted"}
+    for before, one in pairwise(messages):
+        if one.kind == "predicted":
+            assert {track.id for track in one.tracks} == {track.id for track in before.tracks}
+            assert all(track.origin == "predicted" and track.unseen > 0 for track in one.tracks)
+            assert not [event for event in one.events if event.type in ("new", "end")]
+
+
+def test_a_stream_may_become_adaptive_while_it_runs(
+    client: httpx.Client, service: RunningService, camera: RtspServer
+) -> None:
+    client.post("/streams", json={"url": camera.url(), "id": "door", "k": 1})
+    with connect(service.ws_url("door")) as socket:
+        assert {one.kind for one in receive(socket, 5)} == {"teacher"}
+        changed = {"schedule": "adaptive", "quality": 0.3, "longest_s": 0.8}
+        assert client.patch("/streams/door", json=changed).json()["quality"] == 0.3
+        messages = receive(socket, 60)
+    adaptive = [one for one in messages if one.schedule == "adaptive"]
+    kinds = [one.kind for one in adaptive]
+    assert kinds.count("predicted") > len(kinds) / 2
+    looks = [one.ts_capture for one in adaptive if one.kind == "teacher"]
+    assert all(later - one < 0.8 + 0.5 for one, later in pairwise(looks)), "never long without a teacher"
+
+
 def test_tracks_stand_where_people_are(client: httpx.Client, service: RunningService, camera: RtspServer) -> None:
     client.post("/streams", json={"url": camera.url(), "id": "door"})
     with connect(service.ws_url("door")) as socket:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from edge.sources.base import SourceError
-from edge.sources.decoder import child, server
+from edge.sources.decoder import server
 from edge.sources.decoder.connection import relayed
 from edge.sources.decoder.messages import Job
-from edge.sources.decoder.outlet import Outlet
+from edge.sources.decoder.ring import Outlet
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -134,6 +134,6 @@ def outcome(try_it: Callable[[], object]) -> str:
 
 
 if __name__ == "__main__":
-    child.TASKS = dict.fromkeys(child.TASKS, attack)  # type: ignore[misc]
+    server.TASKS = dict.fromkeys(server.TASKS, attack)
     sys.argv = [sys.argv[0], sys.argv[-1]]
     server.main()

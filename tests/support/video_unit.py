@@ -11,7 +11,7 @@ import av
 import numpy as np
 from av.codec.hwaccel import HWAccel
 
-from edge.sources.gpu import hardware
+from edge.sources import hardware
 
 PITCH = 512
 open_on_cpu = hardware.open_decoder

@@ -7,12 +7,15 @@ import pytest
 from training.recipe import Recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "training" / "recipes").rglob("*.toml"))
+RECIPES = [path for path in RECIPES if not path.stem.startswith("_")]
 
 SHARES = ("image_share", "drop", "still", "spurious", "fade", "blank")
 
 
 def test_there_are_recipes() -> None:
-    assert {path.stem for path in RECIPES} >= {"yolo-teacher", "yolo-small", "yolo-student"}
+    assert {path.stem for path in RECIPES} >= {
+        f"{pair}-{kind}" for pair in ("open", "mot") for kind in ("teacher", "student", "plain")
+    }
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -80,3 +83,31 @@ def test_a_share_of_a_run_has_its_share_of_every_phase() -> None:
     assert (half.steps, half.warmup, half.pretrain_steps) == (500, 100, 150)
     assert (tiny.steps, tiny.warmup, tiny.pretrain_steps) == (1, 0, 0)
     assert recipe.scaled(1) == recipe
+
+
+def test_a_recipe_has_the_entries_of_its_bases_unless_it_has_others(tmp_path: Path) -> None:
+    (tmp_path / "_one.toml").write_text('pair = "p"\nnetwork = "n"\nsteps = 300\nbatch = 4\n')
+    (tmp_path / "_two.toml").write_text("batch = 5\nseed = 9\n")
+    (tmp_path / "deeper").mkdir()
+    path = tmp_path / "deeper" / "recipe.toml"
+    path.write_text('base = ["../_one", "../_two"]\nseed = 2\n')
+    assert Recipe.read(path) == Recipe("p", "n", 300, batch=5, seed=2)
+    path.write_text('base = "../_one"\n')
+    assert Recipe.read(path) == Recipe("p", "n", 300, batch=4)
+
+
+@pytest.mark.parametrize(
+    ("base", "says"),
+    [('"b"', "a -> b -> a"), ('"nowhere"', r"nowhere\.toml"), ("3", "base must be a text or a list of texts, got 3")],
+)
+def test_a_base_that_cannot_be_is_named(tmp_path: Path, base: str, says: str) -> None:
+    (tmp_path / "b.toml").write_text('base = "a"\n')
+    (tmp_path / "a.toml").write_text(f"base = {base}\n")
+    with pytest.raises((ValueError, FileNotFoundError), match=says):
+        Recipe.read(tmp_path / "a.toml")
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("pair = \n")
+    with pytest.raises(ValueError, match=r"a\.toml is no TOML"):
+        Recipe.read(tmp_path / "a.toml")

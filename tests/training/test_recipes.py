@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from training import chain
 from training.checkpoint import load_checkpoint
 from training.models import networks
 from training.models.dla import DlaFairMot
-from training.recipe import Recipe
+from training.recipe import Recipe, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "training" / "recipes" / "paper"
-RECIPES = sorted(PAPER.glob("*/*.toml"))
+RECIPES = sorted(PAPER.glob("*/[!_]*.toml"))
 KEYS = ("table", "teacher", "student", "k", "method", "mapping", "dataset")
 TINY = {"steps": 2, "batch": 2, "warmup": 1, "input_width": WIDTH, "input_height": HEIGHT, "sequences": ["seq"]}
 
@@ -90,7 +89,7 @@ def test_a_recipe_learns_for_the_papers_35_epochs_from_a_start_of_its_own_shape(
         assert Recipe.read(path.with_name(f"{ours.teacher}.toml")).pair == ours.pair
 
 
-@pytest.mark.parametrize("path", sorted((PAPER / "mot15").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((PAPER / "mot15").glob("[!_]*.toml")), ids=lambda path: path.stem)
 def test_the_trainings_on_mot15_are_those_on_mot17_with_other_data(path: Path) -> None:
     data = {"pair": "", "steps": 1, "sequences": ()}
     ours, theirs = (dataclasses.replace(Recipe.read(PAPER / name / path.name), **data) for name in ("mot15", "mot17"))
@@ -107,8 +106,8 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[s
     data = write_data(folder)
     recipes, runs = folder / "recipes", folder / "runs"
     recipes.mkdir()
-    for path in (PAPER / "mot17").glob("*.toml"):
-        entries: dict[str, Any] = tomllib.loads(path.read_text()) | TINY
+    for path in (PAPER / "mot17").glob("[!_]*.toml"):
+        entries: dict[str, Any] = resolve(path) | TINY
         lines = [f"{name} = {json.dumps(value)}" for name, value in entries.items()]
         (recipes / path.name).write_text("\n".join(lines))
     narrow = {
@@ -122,7 +121,7 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[s
         yield ["--data", str(data), "--runs", str(runs), "--device", "cpu"], recipes, runs
 
 
-@pytest.mark.parametrize("stem", sorted(path.stem for path in (PAPER / "mot17").glob("*.toml")))
+@pytest.mark.parametrize("stem", sorted(path.stem for path in (PAPER / "mot17").glob("[!_]*.toml")))
 def test_every_training_of_the_paper_runs_for_two_steps(tiny_runs: tuple[list[str], Path, Path], stem: str) -> None:
     options, recipes, runs = tiny_runs
     chain.main([str(recipes / f"{stem}.toml"), *options])

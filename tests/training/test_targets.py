@@ -66,3 +66,18 @@ def test_boxes_without_area_and_beyond_the_limit_are_left_out() -> None:
     assert make_targets(flat, np.array([1]), NOTHING, (20, 30)).mask.sum() == 0
     many = np.tile(np.array([[4, 4, 8, 12]], np.float32), (MAX_OBJECTS + 3, 1))
     assert make_targets(many, np.zeros(len(many), np.int64), NOTHING, (20, 30)).mask.sum() == MAX_OBJECTS
+
+
+def test_a_peak_is_as_high_as_its_person_is_sure() -> None:
+    box = np.array([[4.5, 2.0, 10.0, 16.0]], np.float32)
+    targets = make_targets(box, np.array([7]), NOTHING, (20, 30), np.array([0.6], np.float32))
+    assert targets.heatmap.max() == targets.heatmap[0, 9, 7] == np.float32(0.6)
+
+
+def test_cells_belong_to_the_smaller_of_two_boxes_and_every_centre_to_its_own() -> None:
+    boxes = np.array([[0, 0, 20, 20], [8, 8, 14, 14]], np.float32)
+    targets = make_targets(boxes, np.array([1, 2]), NOTHING, (24, 24))
+    assert targets.owners[0, 7, 7] == 0
+    assert targets.owners[0, 12, 12] == 1
+    assert targets.owners[0].flat[targets.cells[0]] == 0
+    assert targets.owners[0, 0, 0] == -1

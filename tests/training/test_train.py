@@ -234,3 +234,39 @@ def test_training_begins_with_the_same_weights_each_time(tmp_path: Path, data: P
     """So that several processes agree, and a run that was killed before its first checkpoint loses nothing."""
     one, two = (train(arguments(tmp_path, data, name, 1))["losses"] for name in ("one", "two"))
     assert one == two
+
+
+def test_a_recipe_that_names_no_data_learns_from_all_there_is(tmp_path: Path, data: Path) -> None:
+    recipe = tmp_path / "any.toml"
+    write_recipe(recipe, 1)
+    recipe.write_text(recipe.read_text().replace('sequences = ["seq"]\n', ""))
+    words = [str(recipe), "--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    found = train(words)["data"]
+    assert (list(found["sequences"]), found["images"]) == (["seq"], {"photos": 2})
+
+
+def test_all_that_a_folder_has_is_learnt_from_whatever_the_recipe_names(tmp_path: Path, data: Path) -> None:
+    words = arguments(tmp_path, data, "run", 1, more="images = ['nowhere']")
+    found = train([*words, "--all"])["data"]
+    assert (list(found["sequences"]), found["images"]) == (["seq"], {"photos": 2})
+
+
+def test_a_wrong_folder_is_one_sentence(tmp_path: Path, data: Path) -> None:
+    words = arguments(tmp_path, tmp_path / "nowhere", "run", 1)
+    done = subprocess.run(
+        [sys.executable, "-m", "training.train_plain", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"python -m training.train_plain: there is no folder {tmp_path / 'nowhere'}; DATA holds sequences/ or images/,"
+        " or both\n"
+    )
+
+
+def test_weights_hold_the_resolved_recipe(tmp_path: Path, data: Path) -> None:
+    words = arguments(tmp_path, data, "run", 1)
+    recipe = json.loads(json.dumps(train(words)["recipe"]))
+    saved = load_checkpoint(tmp_path / "run" / "weights.pt")
+    assert saved is not None
+    assert saved["recipe"] == recipe
+    assert recipe["sequences"] == ["seq"] and recipe["ema"] == 0.99

@@ -10,6 +10,7 @@ are replaced by what they do on average (see `training.pretrained`) and folded a
 are only convolutions with bias and ReLU, which train well at small learning rates, quantise, and fuse in every runtime.
 """
 
+from collections.abc import Callable
 from typing import Self
 
 import torch
@@ -198,16 +199,11 @@ class PyramidTeacher(TrackingNetwork):
 
     def shared(self) -> list[nn.Module]:
         """See `TrackingNetwork.shared`."""
-        return [self.backbone.blocks[TAPS[0] - 1], self.backbone.blocks[TAPS[1] - 1]]
+        return [self.backbone.blocks[0], self.backbone.blocks[TAPS[1] - 1]]
 
     def begun_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `TrackingNetwork.begun_and_new`."""
-        named = dict(self.named_parameters())
-        for name, parameter in named.items():
-            parameter.requires_grad_(not name.startswith(self.FROZEN))
-        trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
-        new = [parameter for name, parameter in trained.items() if name.startswith(self.NEW)]
-        return [parameter for name, parameter in trained.items() if not name.startswith(self.NEW)], new
+        return split(self, self.FROZEN, lambda name: name.startswith(self.NEW))
 
     @property
     def first(self) -> nn.Conv2d:
@@ -220,11 +216,16 @@ class PyramidTeacher(TrackingNetwork):
 
 
 class PyramidStudent(TrackingNetwork):
-    """The light network beside it: a cheap stem that learns to see what the teacher's first blocks see, then four of
-    its blocks, then one stride-4 feature for score and sides and one of stride 8 for the embedding.
+    """The light network beside it: a cheap stem that learns to see what the teacher's first block sees, then four of
+    the teacher's blocks, then one stride-4 feature for score and sides and one of stride 8 for the embedding.
+
+    The teacher's own stem would cost as much again as all the rest.
 
     The prior joins by a convolution of its own, which is the same as one more channel before the heads.
     """
+
+    SHARED = (2, 3, 5, 6)
+    """Blocks of the teacher's that it begins with."""
 
     def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 24) -> None:
         super().__init__(embedding, prior)
@@ -261,13 +262,14 @@ class PyramidStudent(TrackingNetwork):
         look = self.look(torch.cat((at8, mid), 1))
         return {"hm": self.score(mixed).float(), "id": look, **centred(functional.softplus(self.sides(mixed).float()))}
 
-    SHARED = (2, 3, 5, 6)
-    """Blocks of the teacher's that it begins with."""
-
     def begin(self, teacher: PyramidTeacher) -> None:
         """Take over the teacher's blocks."""
         for block, number in zip(self.blocks, self.SHARED, strict=True):
             block.load_state_dict(teacher.backbone.blocks[number].state_dict())
+
+    def begun_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """See `TrackingNetwork.begun_and_new`."""
+        return split(self, (), lambda name: not name.startswith("blocks."))
 
     def shared(self) -> list[nn.Module]:
         """See `TrackingNetwork.shared`."""
@@ -281,6 +283,18 @@ class PyramidStudent(TrackingNetwork):
     def twin(self, prior: bool) -> Self:
         """See `TrackingNetwork.twin`."""
         return type(self)(prior, self.embedding)
+
+
+def split(
+    network: nn.Module, frozen: tuple[str, ...], is_new: Callable[[str], bool]
+) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters by name: those begun with, and the new ones; names that begin like `frozen` are not trained."""
+    named = dict(network.named_parameters())
+    for name, parameter in named.items():
+        parameter.requires_grad_(not name.startswith(frozen))
+    trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+    begun = [parameter for name, parameter in trained.items() if not is_new(name)]
+    return begun, [parameter for name, parameter in trained.items() if is_new(name)]
 
 
 def both(a: Tensor, b: Tensor) -> Tensor:

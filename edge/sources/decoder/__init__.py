@@ -3,7 +3,7 @@
     edge.sources.session.CameraSession            this process: one reader thread per camera
         |  job: address, settings                     ^  header of each picture, failure, exit status
         v  slot that is free again                    |  (a Unix socket of messages; pixels lie in the shared ring)
-    decoder.child, one process per camera         demultiplexes, decodes, converts to BGR, writes into the ring
+    a decoder, one process per camera             demultiplexes, decodes, converts to BGR, writes into the ring
         ^ forked by
     decoder.server, one process                   has imported FFmpeg once, so that a child starts in milliseconds
 

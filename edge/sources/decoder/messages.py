@@ -136,6 +136,17 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Packets flow, and no picture can be made of them yet: a sign of life."""
+
+    for_key: bool = False
+    """Whether that is for want of a key picture, from which on video can be decoded."""
+
+    def pack(self) -> bytes:
+        return b"W" + (b"k" if self.for_key else b"")
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """How the packets that follow are coded."""
 
@@ -167,12 +178,12 @@ class Packet:
         return _PACKET.pack(b"V", self.slot, self.nbytes, pts, *self.time_base, *times)
 
 
-Message = Picture | Packet | Format | Note | Started | Exited | SourceError
+Message = Picture | Packet | Format | Note | Waiting | Started | Exited | SourceError
 
 
 def pack_error(error: SourceError) -> bytes:
     """Why the session is over."""
-    return b"F" + json.dumps([error.code, str(error)[:_LONGEST_TEXT]]).encode()
+    return b"F" + json.dumps([error.code, str(error)[:_LONGEST_TEXT], error.unreachable]).encode()
 
 
 def unpack(message: bytes) -> Message:
@@ -184,6 +195,8 @@ def unpack(message: bytes) -> Message:
         return Started(int(body)) if kind == b"S" else Exited(int(body))
     if kind == b"N" and body.isascii() and body.decode().isprintable():
         return Note(body[:_LONGEST_TEXT].decode())
+    if kind == b"W" and body in (b"", b"k"):
+        return Waiting(bool(body))
     if kind == b"T":
         codec, end, extradata = body.partition(b"\0")
         if end and codec.isalnum():
@@ -192,8 +205,8 @@ def unpack(message: bytes) -> Message:
         return _unpack_packet(message)
     if kind == b"F":
         match json.loads(body):
-            case [str(code), str(text)] if code.isidentifier():
-                return SourceError(code[:_LONGEST_TEXT], text[:_LONGEST_TEXT])
+            case [str(code), str(text), bool(unreachable)] if code.isidentifier():
+                return SourceError(code[:_LONGEST_TEXT], text[:_LONGEST_TEXT], unreachable=unreachable)
     raise ValueError(f"a decoder sent a message of an unknown kind {kind!r}")
 
 

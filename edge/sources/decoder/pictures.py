@@ -1,22 +1,28 @@
-"""The decoder process's work where it decodes: each picture of the camera into the ring."""
+"""The decoder process's work by FFmpeg: each picture into the ring, or, where another decodes, each packet."""
 
 import time
 from collections.abc import Callable
 from fractions import Fraction
 
 import av
+import numpy as np
 
 from edge.arrays import U8
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import CameraVideo, CodedPicture, camera_video, check_size
-from edge.sources.decoder.damage import Damage
-from edge.sources.decoder.frozen import FrozenPicture
-from edge.sources.decoder.messages import Job, Note, Picture
-from edge.sources.decoder.outlet import Outlet
-from edge.sources.gpu.hardware import decoded_on_gpu, gpu_decoding
+from edge.sources.decoder.health import Damage, FrozenPicture
+from edge.sources.decoder.messages import Format, Job, Note, Packet, Picture, Waiting
+from edge.sources.decoder.ring import Outlet
+from edge.sources.hardware import decoded_on_gpu, gpu_decoding
 from edge.sources.picture import BgrConverter, Nv12Converter
 
 Converter = Callable[[av.VideoFrame], U8]
+KEY_PATIENCE_S = 180.0
+"""How long a key picture is waited for: smart codecs and restreamers have them a minute apart and more."""
+TELL_EVERY_S = 0.5
+"""How often the reader is told that packets flow, while no picture comes of them."""
+FRUITLESS = 10
+"""Coded pictures behind a key picture of which none can be decoded, at least, before a camera is said to send noise."""
 
 
 def decode_on_cpu(outlet: Outlet, job: Job) -> None:
@@ -50,20 +56,34 @@ class _Decoder:
         """Every picture until the camera hangs up; broken packets are skipped, unless nothing else comes."""
         video.stream.thread_type = "SLICE"
         video.stream.codec_context.thread_count = self._settings.decoder_threads
-        fruitful_s = time.monotonic()
+        began_s = told_s = fruitful_s = time.monotonic()
+        keyed, fruitless = False, 0
         for coded in video.pictures():
+            if coded.key and not keyed:
+                keyed, fruitful_s = True, coded.monotonic_s
             try:
                 pictures = coded.packet.decode()
             except av.error.InvalidDataError:
                 pictures = []
-                self._damage.count(broken=True)
+                if keyed:  # before, there is nothing that it could be decoded from
+                    self._damage.count(broken=True)
             for picture in pictures:
                 self._note_refusal(picture, video)
                 self._hand_over(picture, coded, video.frame_rate)
                 fruitful_s = coded.monotonic_s
+            fruitless = 0 if pictures else fruitless + keyed
             self._outlet.listen()
-            if coded.monotonic_s > fruitful_s + self._settings.stall_timeout_s:
-                raise SourceError("timeout", f"{self._url} sends video that cannot be decoded")
+            if pictures:
+                continue
+            now_s = coded.monotonic_s
+            if keyed and fruitless >= FRUITLESS and now_s > fruitful_s + self._settings.stall_timeout_s:
+                raise SourceError("corrupt_video", f"{self._url} sends video that cannot be decoded")
+            if not keyed and now_s > began_s + KEY_PATIENCE_S:
+                what = f"sent no key picture for {KEY_PATIENCE_S:g} s; set a shorter key picture interval in the camera"
+                raise SourceError("timeout", f"{self._url} {what}")
+            if now_s - told_s >= TELL_EVERY_S:
+                self._outlet.send(Waiting(for_key=not keyed))
+                told_s = now_s
 
     def _hand_over(self, picture: av.VideoFrame, coded: CodedPicture, rate: float | None) -> None:
         """Leave a picture in a free slot; drop it where the reader is late."""
@@ -105,3 +125,16 @@ class _Decoder:
 def ratio(time_base: Fraction | None) -> tuple[int, int]:
     """Numerator and denominator; 0, 0 where there is none."""
     return (0, 0) if time_base is None else (time_base.numerator, time_base.denominator)
+
+
+def hand_packets_over(outlet: Outlet, job: Job) -> None:
+    """Packets until the reader or the camera is gone. A reader that is late keeps the camera waiting."""
+    with camera_video(job) as video:
+        codec = video.stream.codec_context
+        outlet.send(Format(codec.codec.canonical_name, codec.extradata or b""))  # av1, not one of its decoders
+        for picture in video.pictures():
+            packet = picture.packet
+            slot = outlet.slot_for_packet()
+            outlet.fill(slot, np.frombuffer(bytes(packet), np.uint8))
+            times = (ratio(packet.time_base), picture.monotonic_s, picture.unix_s, video.frame_rate)
+            outlet.send(Packet(slot, packet.size, packet.pts, *times))

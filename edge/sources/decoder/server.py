@@ -1,7 +1,8 @@
 """The process that decoders are forked from: `python -m edge.sources.decoder.server FD`.
 
 It has one thread and imports all that a decoder needs once, so that a new decoder costs one fork. It ends, and its
-decoders with it, when the other end of the socket FD is closed, by whatever death of its owner.
+decoders with it, when the other end of the socket FD is closed, by whatever death of its owner. A decoder gives up
+what it needs not, then does its job, or says why that is not possible.
 """
 
 import contextlib
@@ -12,14 +13,51 @@ import selectors
 import signal
 import socket
 import sys
+import time
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 
 import av
 
 from edge.sources.base import SourceError
-from edge.sources.decoder import child
-from edge.sources.decoder.limits import end_with
-from edge.sources.decoder.messages import Exited, Started, pack_error
+from edge.sources.decoder.connection import NeedsParser, camera_error
+from edge.sources.decoder.gstreamer import decode_with_gstreamer
+from edge.sources.decoder.limits import confine, end_with
+from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Started, Task, pack_error
+from edge.sources.decoder.pictures import decode_on_cpu, decode_on_gpu, hand_packets_over
+from edge.sources.decoder.ring import Outlet, PictureRing, Stop
+
+LONGEST_JOB = 16384
+TASKS: Mapping[Task, Callable[[Outlet, Job], None]] = {
+    "cpu": decode_on_cpu,
+    "gpu": decode_on_gpu,
+    "packets": hand_packets_over,
+    "gstreamer": decode_with_gstreamer,
+}
+
+
+def run(channel: socket.socket) -> None:
+    """Do the job that comes over `channel` until its other end is closed, or say why that is not possible."""
+    message, descriptors, _, _ = socket.recv_fds(channel, LONGEST_JOB, 1)
+    if not message:
+        return
+    job = Job.unpack(message)
+    outlet = Outlet(channel, PictureRing(descriptors[0], job.settings.max_pixels))
+    os.close(descriptors[0])
+    ca_file = job.settings.ca_file
+    confine(None if job.with_driver else job.settings.decoder_memory_mb, () if ca_file is None else (Path(ca_file),))
+    began_s = time.monotonic()
+    try:
+        TASKS[job.task](outlet, job)
+    except Stop:
+        return
+    except NeedsParser:
+        os._exit(NEEDS_PARSER)
+    except Exception as error:  # FFmpeg's, ours or a bug: the reader is told before this process ends
+        failure = camera_error(error, job.url, job.settings, time.monotonic() - began_s)
+        with contextlib.suppress(OSError):
+            channel.send(pack_error(failure))
 
 
 def main() -> None:
@@ -88,7 +126,7 @@ def _fork(channel: socket.socket) -> tuple[int, int]:
         end_with(server_pid)
         _close_all_but(channel.fileno())
         os.dup2(0, 2)  # stdin is /dev/null: a decoder has nothing to say but to its reader
-        child.run(channel)
+        run(channel)
         code = 0
     finally:
         os._exit(code)

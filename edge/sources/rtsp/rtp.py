@@ -4,18 +4,23 @@ RTP sets the marker bit of a picture's last packet (RFC 6184 section 5.1, RFC 77
 demultiplexer drops it. So a packet of our own follows each one that is marked: filler data, which every decoder skips
 and which the reader behind FFmpeg knows by its content. It repeats the sequence number of the packet before it, as a
 network may repeat packets, so that no other number changes.
+
+One more goes ahead of all: FFmpeg looks into the first packet for what the video is like, and would otherwise wait for
+a camera that sends seldom, or refuse half a picture. And pieces of one picture get one time stamp: some cameras stamp
+each packet anew.
 """
 
 import re
 import secrets
+from collections.abc import Mapping
 
-from edge.sources.rtsp.reply_gate import HEAD_END, LENGTH, LONGEST_BODY, LONGEST_HEAD
-
-_RTP_HEAD = 12
+RTP_HEAD = 12
 _MARKER = 0x80
-_CODED = re.compile(rb"(?im)^a=rtpmap:\s*(\d{1,3})\s+H26[45]/")
+_CODED = re.compile(rb"(?im)^a=rtpmap:\s*(\d{1,3})\s+(H26[45])/")
 _FILLER = b"\x4c\x01"
 """The head of a NAL unit of filler data: of type 12 as H.264 reads it, of type 38 in layer 0 as H.265 does."""
+_LARGEST_GAP = 1000
+"""Packets that may be missing; a larger step of the sequence number is another sequence, which FFmpeg would refuse."""
 
 
 def new_mark() -> bytes:
@@ -23,94 +28,77 @@ def new_mark() -> bytes:
     return _FILLER + secrets.token_hex(16).encode()  # digits: nothing in it looks like a start code
 
 
-def payload_types(description: bytes) -> frozenset[int]:
-    """RTP's numbers for H.264 and H.265 in a session description (SDP)."""
-    return frozenset(int(number) for number in _CODED.findall(description))
+def payload_types(description: bytes) -> dict[int, str]:
+    """RTP's numbers for H.264 and H.265 in a session description (SDP), with the codec's name."""
+    return {int(number): name.decode().upper() for number, name in _CODED.findall(description)}
 
 
 class EndMarks:
-    """What a camera sends once it plays: RTP packets between RTSP messages (RFC 2326 section 10.12).
+    """What of a camera's frames is video, with marks. Takes whole interleaved frames (RFC 2326 section 10.12)."""
 
-    Holds back what is not whole, 64 kB of media or 272 kB of text at most. Where the bytes make no sense, everything
-    passes as it comes from there on, and nothing is marked any more.
-    """
-
-    def __init__(self, coded: frozenset[int], mark: bytes) -> None:
+    def __init__(self, coded: Mapping[int, str], mark: bytes) -> None:
         """`coded`: payload types whose pictures are to be marked."""
-        self._coded, self._mark = coded, mark
-        self._held = b""
-        self._begun = self._lost = False
+        self._coded, self._mark = dict(coded), mark
+        self._shift: int | None = None  # what sequence numbers are moved by, once one is known
+        self._number = 0  # the last one that FFmpeg got
+        self._stamp = b""  # of the packet before
+        self._open = False  # whether the picture at hand goes on
 
-    def passes(self, received: bytes) -> bytes:
-        """The bytes that FFmpeg may have by now."""
-        if self._lost:
-            return received
-        self._held += received
-        out, start = [], 0
-        while (end := self._end_of_next(start)) is not None:
-            part = self._held[start:end]
-            out.append(self._marked(part) if part.startswith(b"$") else part)
-            start = end
-        self._held = self._held[start:]
-        return b"".join(out) + self._given_up()
-
-    def _marked(self, packet: bytes) -> bytes:
-        """An interleaved packet with its mark; the very first one has a mark before it, too.
-
-        FFmpeg looks into the first packet of all for what the video is like and would refuse half a picture.
-        """
-        if packet[4] >> 6 != 2 or len(packet) < 4 + _RTP_HEAD or packet[5] & ~_MARKER not in self._coded:
-            return packet
-        length = (_RTP_HEAD + len(self._mark)).to_bytes(2, "big")
-        mark = packet[:2] + length + b"\x80" + packet[5 : 4 + _RTP_HEAD] + self._mark
-        before, self._begun = b"" if self._begun else mark, True
-        return before + packet + mark if packet[5] & _MARKER else before + packet
-
-    def _given_up(self) -> bytes:
-        """What is held, once it makes no sense."""
-        if not self._lost:
+    def first(self, channel: int) -> bytes:
+        """What goes ahead of all packets; empty where no codec is known that is marked."""
+        if not self._coded:
             return b""
-        rest, self._held = self._held, b""
-        return rest
+        return self._mark_behind(bytes((0x80, min(self._coded))) + bytes(RTP_HEAD - 2), channel)
 
-    def _end_of_next(self, start: int) -> int | None:
-        """Where the packet or message that begins at `start` ends; None: wait for more, or lost."""
-        left = len(self._held) - start
-        if not left or self._lost:
-            return None
-        if self._held.startswith((b"\r", b"\n"), start):
-            return start + 1
-        if not self._held.startswith(b"$", start):
-            return self._end_of_text(start)
-        if left < 4:
-            return None
-        length = int.from_bytes(self._held[start + 2 : start + 4], "big")
-        self._lost = length < 8  # FFmpeg takes the rest of such a one for text
-        return start + 4 + length if left >= 4 + length and not self._lost else None
+    def marked(self, frame: bytes) -> bytes:
+        """A frame with at least an RTP packet's head in it, and its mark."""
+        head = bytearray(frame[4 : 4 + RTP_HEAD])
+        if not self._coded:
+            return frame
+        in_order = self._renumber(head)
+        codec = self._coded.get(head[1] & ~_MARKER)
+        if codec is None:
+            return frame[:4] + head + frame[4 + RTP_HEAD :]
+        if in_order and self._open and _continues(codec, _payload(frame)):
+            head[4:8] = self._stamp
+        self._stamp, self._open = bytes(head[4:8]), not head[1] & _MARKER
+        packet = frame[:4] + head + frame[4 + RTP_HEAD :]
+        return packet if self._open else packet + self._mark_behind(bytes(head), frame[1])
 
-    def _end_of_text(self, start: int) -> int | None:
-        end = HEAD_END.search(self._held, start)
-        head = self._held[start : end.start() if end else None]
-        if not head[:1].isalpha() or len(head) > LONGEST_HEAD or b"\n$" in head:
-            self._lost = True
-            return None
-        if end is None:
-            return None
-        length = _body_length(head)
-        self._lost = length is None
-        return None if length is None or len(self._held) < end.end() + length else end.end() + length
+    def _mark_behind(self, head: bytes, channel: int) -> bytes:
+        length = (RTP_HEAD + len(self._mark)).to_bytes(2, "big")
+        return b"$" + bytes((channel,)) + length + b"\x80" + head[1:] + self._mark
+
+    def _renumber(self, head: bytearray) -> bool:
+        """Go on from the mark that went ahead; whether this packet follows the last one."""
+        number = int.from_bytes(head[2:4], "big")
+        step = (number - (self._shift or 0) - self._number) & 0xFFFF
+        if self._shift is None or _LARGEST_GAP < step < 0x10000 - _LARGEST_GAP:
+            self._shift, step = (number - self._number - 1) & 0xFFFF, 1
+        if step < 0x8000:
+            self._number = (self._number + step) & 0xFFFF
+        head[2:4] = ((number - self._shift) & 0xFFFF).to_bytes(2, "big")
+        return step == 1
 
 
-def _body_length(head: bytes) -> int | None:
-    """Bytes that follow the head of an RTSP message; None where it is none."""
-    first, *headers = head.replace(b"\r", b"").split(b"\n")
-    given = [line for line in headers if line.lower().startswith(b"content-length")]
-    lengths = [int(match[1]) for line in given if (match := LENGTH.match(line))]
-    if (
-        b"RTSP/1." not in first
-        or len(lengths) != len(given)
-        or len(lengths) > 1
-        or max(lengths, default=0) > LONGEST_BODY
-    ):
-        return None
-    return lengths[0] if lengths else 0
+def _payload(frame: bytes) -> bytes:
+    """What a packet carries, behind its head, contributing sources and extension."""
+    begin = 4 + RTP_HEAD + 4 * (frame[4] & 15)
+    if frame[4] & 0x10:
+        begin += 4 + 4 * int.from_bytes(frame[begin + 2 : begin + 4], "big")
+    return frame[begin:]
+
+
+def _continues(codec: str, payload: bytes) -> bool:
+    """Whether a payload can only be a later piece of a picture: a fragment's rest, or a slice that is not the first."""
+    if len(payload) < 4:
+        return False
+    if codec == "H264":
+        kind = payload[0] & 31
+        if kind in (28, 29):  # a fragment; its second byte has start, end and the slice's kind
+            return not payload[1] & 0x80 or (1 <= payload[1] & 31 <= 5 and not payload[2] & 0x80)
+        return 1 <= kind <= 5 and not payload[1] & 0x80
+    kind = payload[0] >> 1 & 63
+    if kind == 49:
+        return not payload[2] & 0x80 or (payload[2] & 63 < 32 and not payload[3] & 0x80)
+    return kind < 32 and not payload[2] & 0x80

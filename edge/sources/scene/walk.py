@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge.sources.scene.camera import SceneCamera
+from edge.sources.scene.backdrop import SceneCamera
 
 SLOWEST_M_S, FASTEST_M_S = 1.05, 1.5
 MARGIN_M = 0.7

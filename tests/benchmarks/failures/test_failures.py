@@ -19,6 +19,7 @@ from benchmarks.failures.judge import JudgedFrame, JudgedSequence, Switch, Verdi
 from benchmarks.failures.plot import WIDTH_PX, plot
 from benchmarks.metrics.scores import POOLED, compare
 from edge.pipeline.backend import open_backend
+from edge.pipeline.config import SHIPPED_PAIR
 from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from tests.support.tiny_pair import write_tiny_pair
 
@@ -259,7 +260,7 @@ def test_outlines_contain_no_picture(scene: JudgedSequence, tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    write_tiny_pair(folder, pair="yolo")
+    write_tiny_pair(folder, pair=SHIPPED_PAIR)
     return folder
 
 

@@ -4,6 +4,7 @@ import onnx
 import pytest
 
 from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.config import SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode
 from engines.errors import DeviceError, ModelFileError, SignatureError
 from engines.onnx_engine import OnnxEngine
@@ -21,7 +22,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"no model file yolo-teacher-576x320\.onnx in .*; it has no \.onnx file"):
+    with pytest.raises(
+        ModelFileError, match=rf"no model file {SHIPPED_PAIR}-teacher-576x320\.onnx in .*; it has no \.onnx file"
+    ):
         open_backend(tmp_path)
 
 

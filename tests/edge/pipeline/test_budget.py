@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.pipeline.budget import BUSY, SAVED_S, Allowance, grant
+from edge.pipeline.budget import BUSY, DEBT_S, SAVED_S, Allowance, grant
 from edge.pipeline.look_costs import LookCosts
 from edge.pipeline.schedule import Kind, Wish
 
@@ -60,6 +60,16 @@ def test_time_that_passes_is_allowed_up_to_what_can_be_saved_and_a_long_tick_lea
     assert allowance.budget_ms(99.0) < 0
     assert allowance.budget_ms(99.1) == pytest.approx(1e3 * (SAVED_S - 0.2 + BUSY * 0.1))
     assert allowance.budget_ms(98.0) < 0, "a clock that jumps back gives nothing"
+
+
+def test_a_debt_of_hours_is_forgiven_within_a_second() -> None:
+    allowance, now_s = Allowance(0.0), 0.0
+    for _ in range(10_000):  # lanes with a fixed schedule take more than there is
+        now_s += 0.4
+        allowance.budget_ms(now_s)
+        allowance.spend(0.4)
+    assert allowance.budget_ms(now_s) >= -1e3 * DEBT_S
+    assert allowance.budget_ms(now_s + 1) > 0
 
 
 def test_in_the_long_run_ticks_take_no_more_than_their_share_of_the_time() -> None:

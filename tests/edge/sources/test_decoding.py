@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
-from edge.sources import decoding, open_source, surfaces
+from edge.sources import decoding, hardware, open_source, surfaces
 from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
+from edge.sources.decoder import gstreamer as jetson
 from edge.sources.decoding import ON_CPU, choose_decoding, survey
-from edge.sources.gpu import hardware, jetson
 from edge.sources.session import CameraSession, on_cpu
 from engines.cuda import CudaDevice
 from engines.errors import DeviceError

@@ -16,9 +16,8 @@ import pytest
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
-from edge.sources.decoder.outlet import SLOT_WAIT_S
 from edge.sources.decoder.process import DECODERS, DecoderServer
-from edge.sources.decoder.ring import SLOTS
+from edge.sources.decoder.ring import SLOT_WAIT_S, SLOTS
 from edge.sources.settings import SourceSettings
 from testbed.clips import numbered_image, read_clip, read_number
 from testbed.rtsp_server import RtspServer

@@ -7,12 +7,11 @@ import pytest
 
 from edge.sources import SourceError, open_source
 from edge.sources.camera import CameraSource
-from edge.sources.real_time import RealTime
 from edge.sources.synthetic import SyntheticSource
-from edge.sources.video import VideoFile
+from edge.sources.video import RealTime, VideoFile
 
 
-@pytest.mark.parametrize("url", ["http://camera/x", "exec:///bin/sh", "concat://a|b", "udp://1.2.3.4:5"])
+@pytest.mark.parametrize("url", ["ftp://camera/x", "exec:///bin/sh", "concat://a|b", "udp://1.2.3.4:5"])
 def test_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(SourceError, match="synthetic") as caught:
         open_source(url)

@@ -14,12 +14,11 @@ from edge.ops.cuda import CudaOps
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import Surface, as_bgr
-from edge.sources import surfaces
+from edge.sources import hardware, surfaces
 from edge.sources.base import Frame
 from edge.sources.camera import CameraSource
 from edge.sources.decoder.process import DECODERS
-from edge.sources.gpu import hardware
-from edge.sources.gpu.hardware import clip_pictures, difference
+from edge.sources.hardware import clip_pictures, difference
 from edge.sources.picture import Nv12Converter
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import CameraSession, Connect, DecodingRefused

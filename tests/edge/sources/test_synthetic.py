@@ -39,7 +39,7 @@ def test_scene_is_the_same_in_any_order_and_differs_between_seeds() -> None:
 
 def test_truth_boxes_hold_exactly_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: a picture minus the empty square. What differs lies in a box, and fills it."""
-    monkeypatch.setattr("edge.sources.scene.shadow.DARKNESS", 0.0)
+    monkeypatch.setattr("edge.sources.scene.figure.DARKNESS", 0.0)
     source, empty = scene(), scene(people=0).image(0).astype(int)
     errors = []
     for index in (100, 400, 900):

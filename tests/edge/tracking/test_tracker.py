@@ -399,6 +399,29 @@ def test_settings_out_of_range_are_refused_by_name(name: str, value: float) -> N
         TrackerSettings(**{name: value})
 
 
+@pytest.mark.parametrize("factors", [(0.5, 0.5), (2.0, 2.0), (0.5, 2 / 3), (1.5, 1.0)])
+def test_a_picture_of_another_size_changes_pixels_and_nobody(factors: tuple[float, float]) -> None:
+    """Oracle: the same walk without a change, its boxes multiplied afterwards."""
+    stays, changes = Tracker(), Tracker()
+    scale = np.tile(np.array(factors, np.float32), 2)
+    for frame in range(30):
+        boxes = persons(at(100 + 4 * frame), at(500 - 3 * frame, 200), at(300, 300 + 2 * frame))
+        expected = stays.update(boxes, FRAME_S)
+        if frame == 12:
+            changes.rescale(*factors)
+        found = changes.update(replace(boxes, xyxy=boxes.xyxy * scale) if frame >= 12 else boxes, FRAME_S)
+        assert ids(found) == ids(expected)
+        factor = scale if frame >= 12 else np.ones(4, np.float32)
+        np.testing.assert_allclose(found.xyxy, expected.xyxy * factor, atol=1.5)
+        np.testing.assert_allclose(found.velocities, expected.velocities * factor[:2], atol=6)
+
+
+@pytest.mark.parametrize("factors", [(0.0, 1.0), (1.0, -1.0), (np.inf, 1.0), (1.0, np.nan)])
+def test_a_factor_that_is_none_is_refused(factors: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Tracker().rescale(*factors)
+
+
 # --- who is gone
 
 

@@ -6,9 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from training.data.labelled import LabelledImage
-from training.data.samples import InPhases, Pairs, Sizes, Views
+from engines.signature import STRIDE
+from training.data.labelled import LabelledImage, single_image
+from training.data.samples import CLEAR, InPhases, Pairs, Sizes, View, Views, doubt, render
+from training.data.warp import Warp
 
 SIZES = Sizes(((96, 64),), (1.0,), batch=2, seed=0)
 
@@ -80,3 +84,61 @@ def test_phases_follow_each_other(tmp_path: Path) -> None:
     assert torch.equal(phases[3]["image"], second[1]["image"])
     with pytest.raises(IndexError):
         phases[5]
+
+
+@given(st.floats(0, 1), st.floats(1, 600))
+def test_doubt_lowers_scores_of_few_pixels_alone(score: float, height: float) -> None:
+    found = float(doubt(np.array([score], np.float32), np.array([height], np.float32))[0])
+    sure = min(max(score, 0.02), 0.98)
+    odds = sure / (1 - sure) * min(1.0, height / CLEAR) ** 2
+    assert found == pytest.approx(odds / (1 + odds), abs=1e-5)
+
+
+def still(path: Path, colour: int) -> LabelledImage:
+    """A grey picture with one white person."""
+    picture = np.full((64, 96, 3), colour, np.uint8)
+    cv2.rectangle(picture, (40, 16), (55, 51), (255, 255, 255), -1)
+    cv2.imwrite(str(path), picture)
+    return single_image(path, np.array([[40, 16, 56, 52]], np.float32), np.zeros((0, 4), np.float32))
+
+
+def test_in_a_mosaic_boxes_land_where_the_pixels_are(tmp_path: Path) -> None:
+    images = [still(tmp_path / f"{number}.png", 60) for number in range(2)]
+    views = [View(images[number % 2], Warp(flip=number > 1)) for number in range(4)]
+    pixels, targets = render(views, (192, 128))
+    assert targets.mask.sum() == 4
+    white = pixels.numpy().min(0) > 200
+    columns = 192 // STRIDE
+    for row in range(4):
+        cell, offset, sides = targets.cells[row], targets.offsets[row], targets.sides[row]
+        centre = np.array([cell % columns, cell // columns]) + offset
+        left, top, right, bottom = np.round(np.concatenate((centre - sides[:2], centre + sides[2:])) * STRIDE).astype(
+            int
+        )
+        assert white[top + 1 : bottom - 1, left + 1 : right - 1].all()
+        around = white[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3]
+        assert around.sum() == pytest.approx((bottom - top) * (right - left), rel=0.15)
+
+
+def test_a_still_is_its_own_keyframe_and_its_velocity_is_the_true_displacement(tmp_path: Path) -> None:
+    image = still(tmp_path / "still.png", 60)
+    pairs = Pairs([image], np.ones(1), SIZES, 30, seed=4, scale=(0.8, 1.2), zoom=1.5, max_gap=5)
+    moved = 0
+    for index in range(30):
+        view, key_view, gap = pairs.draw(index)
+        sample = pairs[index]
+        assert sample["gap"] == gap and 1 <= gap <= 5 and sample["key_count"] == 1
+        corners = np.array([[40, 16, 1], [56, 16, 1], [40, 52, 1], [56, 52, 1]], np.float64).T
+        now, then = (one.warp.matrix((96, 64), (96, 64)) @ corners for one in (view, key_view))
+        middle = [(points.min(1) + points.max(1)) / 2 for points in (now, then)]
+        expected = (middle[0] - middle[1]) / STRIDE / gap
+        np.testing.assert_allclose(sample["key_velocity"][0], expected, atol=1e-4)
+        moved += bool(np.abs(expected).max() > 0.01)
+    assert moved > 20, "the camera moves"
+
+
+def test_sizes_are_drawn_per_batch_as_often_as_asked() -> None:
+    sizes = Sizes(((96, 64), (160, 96)), (0.75, 0.25), batch=4, seed=2)
+    drawn = [sizes.of(index) for index in range(4000)]
+    assert all(len(set(drawn[first : first + 4])) == 1 for first in range(0, 4000, 4))
+    assert 0.2 < drawn.count((160, 96)) / 4000 < 0.3

@@ -22,15 +22,17 @@ class Camera:
 
     codec: str
     units: AccessUnits = field(init=False)
-    came: int = 0
-    """Pieces so far: the time of the last one."""
+    came: float = 0.0
+    """The time of the last piece."""
+    every_s: float = 0.01
+    """Between two pieces."""
     found: list[AccessUnit] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.units = AccessUnits(self.codec, MARK)
 
     def piece(self, piece: bytes, pts: int | None) -> None:
-        self.came += 1
+        self.came += self.every_s
         unit = self.units.add(piece, pts, (self.came, 1e9 + self.came))
         if unit is not None:
             self.found.append(unit)
@@ -68,7 +70,29 @@ def test_pictures_come_whole_with_their_time_stamp_and_the_time_of_their_last_pi
     sent = [camera.picture(number, marked=False) for number in range(3)]
     assert [unit.coded for unit in camera.found] == sent[:2]
     assert [unit.pts for unit in camera.found] == [0, 1]
-    assert camera.found[0].came == (5, 1e9 + 5)
+    assert camera.found[0].came == pytest.approx((0.05, 1e9 + 0.05))
+
+
+def test_key_pictures_are_known_by_what_is_in_them(camera: Camera) -> None:
+    key = {"h264": (b"\x65\x88", b"\x06\x06\x84", b"\x25\x88"), "hevc": (b"\x26\x01\xaf", b"\x2a\x01\xaf")}[
+        camera.codec
+    ]
+    for number, begin in enumerate(key):
+        camera.piece(START + begin + b"x", number)
+        if begin[:1] == b"\x06":
+            camera.piece(START + FIRST[camera.codec], number)
+    camera.picture(10)
+    camera.picture(11)
+    assert [unit.key for unit in camera.found] == [*(True for _ in key), False]
+
+
+def test_a_pause_behind_a_mark_proves_more_than_a_mark(camera: Camera) -> None:
+    """A camera that sends a picture in two seconds would be seconds late for many of them."""
+    for number in range(5):
+        camera.picture(number)
+        camera.came += 2
+    assert [unit.pts for unit in camera.found] == list(range(5))
+    assert camera.found[3].came[0] == pytest.approx(camera.found[4].came[0] - 2, abs=0.2)
 
 
 def test_a_picture_comes_at_its_mark_once_marks_were_right(camera: Camera) -> None:

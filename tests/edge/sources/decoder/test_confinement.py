@@ -69,7 +69,7 @@ def taken_over(secret: Path, camera: int) -> Iterator[object]:
             settings = SourceSettings(resolve=Here())
             with DecoderServer("tests.support.taken_over") as decoders:
                 process = DecoderProcess(Job(url, settings, task), decoders)
-                while (message := process.hear(20)) is not None and not isinstance(message, SourceError):
+                while (message := process.receive(20)) is not None and not isinstance(message, SourceError):
                     pass
                 told = process.ring.read_bytes(0, int(str(message)))
                 process.close(1)

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 from edge.sources.base import SourceError
-from edge.sources.decoder import gstreamer, packets, pictures
+from edge.sources.decoder import gstreamer, pictures
 from edge.sources.decoder.connection import CameraVideo
 from edge.sources.decoder.messages import LONGEST, Format, Job, Note, Packet, Picture, unpack
-from edge.sources.decoder.outlet import Outlet, Stop
-from edge.sources.decoder.ring import SLOTS, PictureRing
+from edge.sources.decoder.ring import SLOTS, Outlet, PictureRing, Stop
 from edge.sources.picture import Nv12Converter
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
@@ -67,7 +66,6 @@ def from_file(numbered_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise SourceError("connection_failed", "hung up")
 
     monkeypatch.setattr(pictures, "camera_video", camera_video)
-    monkeypatch.setattr(packets, "camera_video", camera_video)
 
 
 class First:
@@ -125,7 +123,7 @@ def test_what_the_unit_decodes_needs_no_note(ends: Ends, from_file: None, monkey
 def test_packets_come_whole_and_in_order_with_what_stands_ahead_of_them(
     ends: Ends, from_file: None, numbered_clip: Path
 ) -> None:
-    form, *found = run(packets.hand_packets_over, ends)
+    form, *found = run(pictures.hand_packets_over, ends)
     with av.open(str(numbered_clip)) as container:
         stream = container.streams.video[0]
         assert form == Format("h264", stream.codec_context.extradata)
@@ -178,7 +176,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Any:
             return capture
 
         monkeypatch.setattr(gstreamer, "relayed", relayed)
-        monkeypatch.setattr(gstreamer.jetson, "open_capture", open_capture)
+        monkeypatch.setattr(gstreamer, "open_capture", open_capture)
         return capture
 
     return install

@@ -36,13 +36,47 @@ def test_address_is_shown_without_secrets(url: str, shown: str) -> None:
         ("rtsp://camera/\n", "invalid_url"),
         ("rtsp://[::1/x", "invalid_url"),
         ("rtsp://camera/" + "x" * 3000, "invalid_url"),
-        ("http://camera/x", "scheme_not_allowed"),
+        ("ftp://camera/x", "scheme_not_allowed"),
     ],
 )
 def test_bad_address_is_refused_with_a_code(url: str, code: str) -> None:
     with pytest.raises(SourceError) as caught:
         CameraUrl.parse(url)
     assert caught.value.code == code
+
+
+TAIL = "geheim9tail"
+
+
+@pytest.mark.parametrize("between", ["/", "#", "?", "@", "\\", "/?", "##", "%2F/", "@@", "1/", "12#3"])
+@pytest.mark.parametrize("begin", ["admin:ab", "admin:12", "admin:", "ad", "a@b:c", "admin:p%40q"])
+@pytest.mark.parametrize("end", ["10.0.0.7/x", "camera:554/live?channel=1", "[fe80::1]:554/x"])
+def test_a_bare_password_is_refused_with_the_remedy_and_without_a_part_of_it(
+    begin: str, between: str, end: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        CameraUrl.parse(f"rtsp://{begin}{between}{TAIL}@{end}")
+    assert caught.value.code == "invalid_url"
+    for remedy in ("%2F", "%23", "%3F", "%40"):
+        assert remedy in str(caught.value)
+    for secret in (TAIL, "admin", "ab", "12"):
+        assert secret not in str(caught.value).replace("behind", "")
+
+
+@given(password=WORDS)
+def test_no_password_as_it_is_leads_to_another_host_than_was_meant(password: str) -> None:
+    """Either it is refused, or the host is the one behind it."""
+    try:
+        parsed = CameraUrl.parse(f"rtsp://me:{password}@camera/x")
+    except SourceError as error:
+        assert error.code == "invalid_url"
+    else:
+        assert parsed.host == "camera"
+
+
+def test_an_at_sign_in_the_path_is_taken_encoded_or_where_credentials_are_given_apart() -> None:
+    assert CameraUrl.parse("rtsp://camera/live%40main").target == "/live%40main"
+    assert CameraUrl.parse("rtsp://camera/live@main", "me", "s3cret").target == "/live%40main"
 
 
 def test_credentials_given_twice_are_refused_without_repeating_them() -> None:

@@ -1,120 +1,111 @@
-"""Marks in a camera's RTP stream, and a camera that sends anything but one."""
+"""Marks in a camera's RTP stream, numbers that go on, and pieces of one picture that get one time stamp."""
 
 import struct
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources.rtsp.reply_gate import LONGEST_BODY, LONGEST_HEAD
 from edge.sources.rtsp.rtp import EndMarks, new_mark, payload_types
 
 MARK = new_mark()
-REPLY = b"RTSP/1.0 200 OK\r\nCSeq: 7\r\nContent-Length: 6\r\n\r\n$\0\xff\xff\r\n"
-REQUEST = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+CODED = {96: "H264", 98: "H265"}
 
 
 def rtp(
-    payload: bytes, *, last: bool = False, kind: int = 96, number: int = 7, channel: int = 0, flags: int = 0
+    payload: bytes, *, last: bool = False, kind: int = 96, number: int = 7, stamp: int = 90_000, flags: int = 0
 ) -> bytes:
-    """An interleaved packet."""
-    head = struct.pack(">BBHII", 0x80 | flags, kind | (0x80 if last else 0), number, 90_000, 4711)
-    return struct.pack(">cBH", b"$", channel, len(head) + len(payload)) + head + payload
+    """An interleaved packet on channel 0."""
+    head = struct.pack(">BBHII", 0x80 | flags, kind | (0x80 if last else 0), number & 0xFFFF, stamp, 4711)
+    return struct.pack(">cBH", b"$", 0, len(head) + len(payload)) + head + payload
 
 
-def through(stream: bytes, cuts: list[int] | None = None, marks: EndMarks | None = None) -> bytes:
-    marks = marks or EndMarks(frozenset({96}), MARK)
-    edges = [0, *sorted(cuts or []), len(stream)]
-    return b"".join(marks.passes(stream[a:b]) for a, b in pairwise(edges))
+def parsed(stream: bytes) -> list[tuple[int, int, int, bool, bytes]]:
+    """(payload type, number, stamp, marked, payload) of each packet."""
+    found, place = [], 0
+    while place < len(stream):
+        dollar, _, length = struct.unpack_from(">cBH", stream, place)
+        assert dollar == b"$"
+        _, kind, number, stamp, _ = struct.unpack_from(">BBHII", stream, place + 4)
+        found.append((kind & 127, number, stamp, kind > 127, stream[place + 16 : place + 4 + length]))
+        place += 4 + length
+    return found
 
 
-packets = st.builds(
-    rtp,
-    st.binary(max_size=60),
-    last=st.booleans(),
-    kind=st.sampled_from((96, 97, 72)),
-    number=st.integers(0, 65535),
-    channel=st.integers(0, 3),
-)
-streams = st.lists(st.one_of(packets, st.sampled_from((REPLY, REQUEST, b"\r\n"))), max_size=12).map(b"".join)
+def test_without_a_known_codec_nothing_is_changed() -> None:
+    marks, packet = EndMarks({}, MARK), rtp(b"x", last=True)
+    assert marks.first(0) == b"" and marks.marked(packet) == packet
 
 
-def test_nothing_passes_when_nothing_came() -> None:
-    assert through(b"") == b""
-
-
-def test_a_mark_follows_each_marked_packet_and_stands_before_the_first_one() -> None:
-    first, last = rtp(b"\x67begin", number=41), rtp(b"\x65end", last=True, number=42)
-    assert through(first + last + first) == (
-        rtp(MARK, number=41) + first + last + rtp(MARK, last=True, number=42) + first
+def test_a_mark_goes_ahead_and_one_follows_each_marked_packet_with_its_number_and_time() -> None:
+    marks = EndMarks(CODED, MARK)
+    stream = marks.first(0) + b"".join(
+        marks.marked(rtp(b"\x67" + bytes(4), last=number % 3 == 2, number=65_530 + number, stamp=number // 3))
+        for number in range(9)
     )
+    packets = parsed(stream)
+    assert [packet[4] == MARK for packet in packets] == [True, *[False, False, False, True] * 3]
+    assert [packet[1] for packet in packets] == [0, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9]
+    assert [packet[2] for packet in packets[1:]] == [0] * 4 + [1] * 4 + [2] * 4
 
 
-def test_a_mark_has_the_time_of_its_picture_and_neither_padding_nor_extension() -> None:
-    padded = rtp(b"\0\0\0\4", last=True, flags=0x3F)
-    assert through(padded)[-len(rtp(MARK)) :] == rtp(MARK, last=True)
+@pytest.mark.parametrize("jump", [20_000, -20_000, 1500, 40_000])
+def test_a_sequence_that_begins_anew_goes_on(jump: int) -> None:
+    marks = EndMarks(CODED, MARK)
+    numbers = [*range(100, 110), *range(100 + jump, 110 + jump)]
+    out = [parsed(marks.marked(rtp(b"\x67", number=number)))[0][1] for number in numbers]
+    assert out == list(range(1, 21))
 
 
-def test_other_media_and_reports_are_not_marked() -> None:
-    stream = rtp(b"sound", last=True, kind=0) + rtp(b"report", last=True, kind=72, channel=1)
-    assert through(stream) == stream
+def test_lost_and_repeated_packets_keep_their_distance() -> None:
+    marks = EndMarks(CODED, MARK)
+    numbers = [10, 11, 14, 14, 13, 15, 400]
+    assert [parsed(marks.marked(rtp(b"\x67", number=n)))[0][1] for n in numbers] == [1, 2, 5, 5, 4, 6, 391]
 
 
-@given(streams, st.lists(st.floats(0, 1), max_size=8))
-def test_the_same_comes_out_however_the_stream_is_cut(stream: bytes, cuts: list[float]) -> None:
-    assert through(stream, [int(cut * len(stream)) for cut in cuts]) == through(stream)
+FRAGMENTS = {
+    "H264": (96, [b"\x7c\x85\x88a", b"\x7c\x05bcd", b"\x7c\x45ef"]),
+    "H264 slices": (96, [b"\x65\x88aa", b"\x65\x22bb", b"\x7c\x85\x22c", b"\x7c\x45dd"]),
+    "H265": (98, [b"\x62\x01\x93\x80a", b"\x62\x01\x13bcd", b"\x62\x01\x53ef"]),
+    "H265 slices": (98, [b"\x26\x01\x80aa", b"\x26\x01\x20bb", b"\x62\x01\x93\x20c", b"\x62\x01\x53dd"]),
+}
 
 
-def test_the_same_comes_out_byte_by_byte() -> None:
-    stream = rtp(b"begin") + REPLY + REQUEST + b"\r\n" + rtp(b"end", last=True) + REPLY + rtp(b"", last=True)
-    assert through(stream, list(range(len(stream)))) == through(stream)
-    assert through(stream).count(MARK) == 3
+@pytest.mark.parametrize(("kind", "pieces"), FRAGMENTS.values(), ids=FRAGMENTS.keys())
+def test_pieces_of_a_picture_with_stamps_of_their_own_get_the_first_one(kind: int, pieces: list[bytes]) -> None:
+    marks, number, found = EndMarks(CODED, MARK), 0, []
+    for picture in range(3):
+        for place, piece in enumerate(pieces):
+            number += 1
+            packet = rtp(piece, kind=kind, number=number, stamp=1000 * picture + place, last=place == len(pieces) - 1)
+            found.append(parsed(marks.marked(packet))[0][2])
+    assert found == [1000 * picture for picture in range(3) for _ in pieces]
 
 
-@given(streams)
-def test_without_its_marks_the_stream_is_what_the_camera_sent(stream: bytes) -> None:
-    found, rest = b"", through(stream)
-    while MARK in rest:
-        before, _, rest = rest.partition(MARK)
-        found += before[:-16]
-    assert found + rest == stream
+def test_a_new_picture_whose_begin_was_lost_keeps_its_stamp() -> None:
+    marks = EndMarks(CODED, MARK)
+    marks.marked(rtp(b"\x7c\x85\x88a", number=1, stamp=1))
+    assert parsed(marks.marked(rtp(b"\x7c\x05b", number=4, stamp=2)))[0][2] == 2
 
 
-@given(st.one_of(st.binary(max_size=200), streams.map(lambda one: one + b"noise")), st.lists(st.integers(0, 200)))
-def test_nonsense_breaks_nothing(stream: bytes, cuts: list[int]) -> None:
-    through(stream, [min(cut, len(stream)) for cut in cuts])
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [
-        b"\xff\xd8 neither RTP nor RTSP",
-        struct.pack(">cBH", b"$", 0, 7) + b"1234567",  # FFmpeg takes the body of so short a packet for text
-        b"RTSP/1.0 200 OK\r\n$\0\0\x10here FFmpeg sees a packet\r\n\r\n",
-        b"RTSP/1.0 200 OK\r\nContent-Length: 5\r\nContent-Length: 500\r\n\r\nwhich",
-        b"RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n",
-        b"RTSP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % (LONGEST_BODY + 1),
-        b"GET / HTTP/1.1\r\n\r\n",
-    ],
+@given(
+    st.lists(
+        st.builds(
+            rtp,
+            st.binary(max_size=40),
+            last=st.booleans(),
+            kind=st.sampled_from((96, 98, 26)),
+            number=st.integers(0, 65535),
+            stamp=st.integers(0, 2**32 - 1),
+            flags=st.integers(0, 63),
+        ),
+        max_size=12,
+    )
 )
-def test_after_nonsense_all_passes_as_it_comes(nonsense: bytes) -> None:
-    marks = EndMarks(frozenset({96}), MARK)
-    packet = rtp(b"end", last=True)
-    assert marks.passes(nonsense) == nonsense
-    assert marks.passes(packet) == packet
-
-
-def test_what_is_held_back_is_bounded() -> None:
-    marks = EndMarks(frozenset({96}), MARK)
-    came = passed = 0
-    for _ in range(100):
-        came += 1000
-        passed += len(marks.passes(b"A" * 1000))
-        assert came - passed <= LONGEST_HEAD + 1000
-    marks = EndMarks(frozenset({96}), MARK)
-    packet = rtp(bytes(65_000))
-    assert marks.passes(packet[:-1]) == b"" and len(marks.passes(packet[-1:])) > 65_000
+def test_payloads_pass_as_they_are_whatever_comes(packets: list[bytes]) -> None:
+    marks = EndMarks(CODED, MARK)
+    out = parsed(b"".join(map(marks.marked, packets)))
+    assert [packet[4] for packet in out if packet[4] != MARK] == [packet[16:] for packet in packets]
 
 
 def test_a_mark_holds_no_start_code_and_is_unlike_the_last_one() -> None:
@@ -124,8 +115,8 @@ def test_a_mark_holds_no_start_code_and_is_unlike_the_last_one() -> None:
 
 
 def test_payload_types_are_those_of_h264_and_h265() -> None:
-    assert payload_types(b"") == frozenset()
+    assert payload_types(b"") == {}
     description = (
         b"v=0\r\na=rtpmap:96 h264/90000\r\na=rtpmap:98 H265/90000\r\na=rtpmap:26 JPEG/90000\r\na=rtpmap:0 PCMU/8000"
     )
-    assert payload_types(description) == {96, 98}
+    assert payload_types(description) == {96: "H264", 98: "H265"}

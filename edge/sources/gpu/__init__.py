@@ -1,1 +1,0 @@
-"""Decoders in hardware: what a machine has, tried on a short clip."""
