@@ -25,7 +25,7 @@ LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-has
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check pictures format lock bench accuracy image soak train gpu-check gpu-train clean
+.PHONY: help setup demo serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -69,8 +69,17 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
-soak: $(DEV_READY) ## ten minutes of a looping RTSP camera: memory and frame age
-	$(BIN)/atttrack bench soak $(ARGS)
+fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less
+	$(BIN)/python -m testbed.fuzz $(ARGS)
+
+audit: $(RUN_READY) ## hold the pinned packages against known weaknesses on file (ARGS="--advisories FOLDER" for more)
+	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt $(ARGS)
+
+parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
+	$(BIN)/python deploy/supply/parts.py requirements/run.txt models > parts.json
+
+soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
+	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open or mot; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,teacher)

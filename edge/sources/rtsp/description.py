@@ -22,7 +22,7 @@ def admitted(description: bytes, camera: str) -> bytes:
     """The description without all that FFmpeg shall not see. Raises SourceError codec_unsupported."""
     kept: list[bytes] = []
     in_video = True  # what stands ahead of all media belongs to them
-    for line in re.split(rb"[\r\n]+", description):
+    for line in re.split(rb"[\r\n\0]+", description):
         if line[:2].lower() == b"m=":
             in_video = _VIDEO.match(line) is not None
             if in_video:
