@@ -62,6 +62,32 @@ def _forget_batch(graph: GraphProto) -> None:
     graph.node.extend(node for node in nodes if node.output[0] not in batches - used)
 
 
+def _with_known_shapes(model: ModelProto) -> ModelProto:
+    """The model with every shape that is known now as a constant: TensorRT takes no Gather of a picture's bytes."""
+    while True:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        lengths = {
+            value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+            for value in model.graph.value_info
+        }
+        kept, known = [], []
+        for node in model.graph.node:
+            shape = lengths.get(node.input[0], []) if node.op_type == "Shape" else []
+            within = {attribute.name: attribute.i for attribute in node.attribute}
+            axes = shape[within.get("start", 0) : within.get("end", len(shape))]
+            if node.op_type == "Shape" and node.input[0].endswith(FIRST) and axes and all(axes):
+                known.append(numpy_helper.from_array(np.array(axes, np.int64), node.output[0]))
+            else:
+                kept.append(node)
+        if not known:
+            return model
+        used = {name for node in kept for name in node.input}
+        del model.graph.node[:]
+        model.graph.node.extend(node for node in kept if not node.output[0].endswith(FIRST) or node.output[0] in used)
+        model.graph.initializer.extend(known)
+        del model.graph.value_info[:]
+
+
 def close_axes(model: ModelProto, signature: Signature) -> ModelProto:
     """The same network for the size of `signature` alone; a file that was never open comes back as it is."""
     if {entry.key: entry.value for entry in model.metadata_props}.get("sizes") != "open":
@@ -74,7 +100,7 @@ def close_axes(model: ModelProto, signature: Signature) -> ModelProto:
             if axis.dim_param in axes:
                 axis.dim_value = axes[axis.dim_param]
     del closed.graph.value_info[:]
-    closed = onnx.shape_inference.infer_shapes(closed, data_prop=True)
+    closed = _with_known_shapes(closed)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     helper.set_model_props(closed, metadata | signature.to_metadata())
     return closed

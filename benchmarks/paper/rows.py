@@ -4,7 +4,6 @@ Ours stands beside the paper's where both are of one `Setup`.
 """
 
 import csv
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.conditions import ROOT
+from training.recipe import resolve
 
 FILE = Path(__file__).with_name("rows.csv")
 SEQUENCES = {
@@ -87,8 +87,8 @@ def of_result(result: Mapping[str, Any]) -> dict[Setup, str]:
 
 @cache
 def recipe(name: str) -> dict[str, Any]:
-    """A recipe of the paper's as it is written."""
-    return tomllib.loads((RECIPES / f"{name}.toml").read_text())
+    """The entries of a recipe of the paper's, its bases' among them."""
+    return resolve(RECIPES / f"{name}.toml")
 
 
 def _transfer(settings: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from benchmarks.paper.claims import claims, printed, verdict
 from benchmarks.paper.ours import Ours, Result
 from benchmarks.paper.rows import Setup, of_result, read_rows, teacher_of
 from benchmarks.score import _parser
+from training.recipe import resolve
 
 MACHINE = {"cores": 2, "cpu": "CPU", "measured_at": "2026-01-01T00:00:00Z", "commit": "abc"}
 SHIPPED = {
@@ -67,7 +67,7 @@ def test_without_any_run_every_row_says_which_command_would_make_it() -> None:
     assert "beside 0 of 59 rows" in text
     tables = [line for line in text.splitlines() if line.startswith(("| YOLOv5", "| DLA34"))]
     assert len(tables) == 59
-    assert all("not run: `python -m benchmarks.score training/recipes/paper/" in line for line in tables)
+    assert all("not run: `atttrack bench score training/recipes/paper/" in line for line in tables)
     assert "0 of 7 sequences" in text
 
 
@@ -77,7 +77,7 @@ def test_the_commands_are_understood_and_their_recipes_are_there() -> None:
         assert (ROOT / options.subject).is_file(), row.command
         assert options.teacher is None or (ROOT / options.teacher).is_file()
         assert row.k is None or row.k in options.k
-        settings = tomllib.loads((ROOT / options.subject).read_text())
+        settings = resolve(ROOT / options.subject)
         assert row.mode in ("teacher", "student") or options.teacher or settings["teacher"]
 
 

@@ -27,7 +27,7 @@ def test_a_stage_counts_as_often_as_it_is_needed_and_the_sum_is_the_frame() -> N
 
 def test_the_table_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--results", str(tmp_path)]) == 2
-    assert "benchmarks.fps first" in capsys.readouterr().err
+    assert "atttrack bench fps first" in capsys.readouterr().err
     laws = {"atttrack": {"c_ms": 1.5, "worst_residual": 0.02}}
     runs = [run("teacher", 1, 30.0), run("atttrack", 6, 70.0)]
     (tmp_path / "fps-576x320.json").write_text(json.dumps({"runs": runs, "laws": laws, "conditions": MACHINE}))
