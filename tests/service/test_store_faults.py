@@ -174,10 +174,10 @@ def test_full_disk_is_said_by_every_change_and_nothing_that_was_answered_is_lost
         before = http.get("/streams/s0/counts").json()["zones"][0]
         filler.unlink()
         assert http.patch("/streams/s0", json={"k": known["s0"]}).status_code == 200
-        assert "atttrack_store_failing 0.0" in http.get("/metrics").text
+        wait_until(lambda: "atttrack_store_failing 0.0" in http.get("/metrics").text, 20, "a store that is well again")
     service.stop()
     again = start_service(state_dir=state, max_streams=64)
-    assert {one.id: one.k for one in again.runtime.registry.all()} == known
+    assert {one.id: one.spec.lane.k for one in again.runtime.registry.all()} == known
     after = again.runtime.registry.get("s0").counter.counts().zones[0]
     assert after.since == before["since"]
     assert after.enters >= before["enters"]

@@ -42,7 +42,7 @@ def named(row: dict[str, str]) -> list[str]:
 
 
 def test_the_rows_are_those_of_the_papers_tables() -> None:
-    printed = rows(ROOT / "benchmarks" / "paper_rows.csv")
+    printed = rows(ROOT / "benchmarks" / "paper" / "rows.csv")
     assert len(ROWS) == 59
     assert [[row[key] for key in KEYS] for row in ROWS] == [[row[key] for key in KEYS] for row in printed]
 

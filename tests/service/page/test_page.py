@@ -66,7 +66,7 @@ def test_person_edits_a_stream_and_its_secrets_are_never_shown(page: Page, locke
         body = {"id": "door", "url": locked_camera.url(), "credentials": {"username": "viewer", "password": "wrong"}}
         http.post("/streams", json=body)
     page.open("#/door")
-    page.wait_text("notice", "The camera refuses this user name and password.")
+    page.wait_text("notice", "The camera asks for a user name and a password, and was given none or wrong ones.")
     page.click("edit")
     page.fill("#f-name", "Back door")
     page.fill("#f-note", "Where parcels come")
