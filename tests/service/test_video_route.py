@@ -84,4 +84,4 @@ def test_watchers_who_leave_cost_nothing(client: httpx.Client, service: RunningS
     for _ in range(3):
         with client.stream("GET", "/streams/door/video") as answer:
             next(parts(answer))
-    wait_until(lambda: not feed.watched, 10, "the watchers to be forgotten")
+    wait_until(lambda: not feed._waiting, 10, "the watchers to be forgotten")
