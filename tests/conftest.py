@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from edge.arrays import U8
@@ -14,6 +15,9 @@ from testbed.rtsp_server import RtspServer
 ROOT = Path(__file__).resolve().parent.parent
 CLIP_FRAMES = 100
 """Pictures in `numbered_clip`; picture i carries the number i."""
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # time is for benchmarks: a test machine may be busy
+hypothesis.settings.load_profile("untimed")
 
 ClipFactory = Callable[..., Path]
 

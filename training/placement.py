@@ -25,8 +25,14 @@ class Placement:
         return self.rank == 0
 
     def autocast(self) -> torch.autocast:
-        """bf16 where it is safe, on this device."""
-        return torch.autocast(self.device.type, torch.bfloat16)
+        """bf16 where it is safe, on this device; nothing where the device has none of its own."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What frozen networks compute in. A CPU that must imitate bf16 takes fifteen times as long with it."""
+        native = self.device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.bfloat16 if native else torch.float32
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:

@@ -77,11 +77,13 @@ def make_priors(
     gap: Tensor,
     recipe: Recipe,
     draws: Draws,
+    arrived: Tensor | None = None,
 ) -> Tensor:
     """Priors (B, 1, h, w) float32 of target frames `gap` (B,) frames after their keyframes; all tensors on one device.
 
     decoded: the teacher on the keyframes. key_xyxy (B, M, 4) true boxes in input pixels and key_velocity (B, M, 2) in
-    cells per frame, of which the first key_count (B,) are used.
+    cells per frame, of which the first key_count (B,) are used. arrived (B,) bool: `decoded` and key_xyxy show the
+    target frame itself, so that only those whose velocity is unknown lie where they were, `gap` frames behind.
     """
     heatmap = decoded.heatmap
     seen = decoded.scores > SCORE_THRESHOLD
@@ -90,7 +92,10 @@ def make_priors(
     uniform, normal, frames = draws.uniform[seen], draws.normal[seen], gap[sample, None].double()
     sides = ((boxes[:, 2:] - boxes[:, :2]) / STRIDE).double()
     velocity = match_velocities(boxes, sample, key_xyxy, key_velocity, key_count).double()
-    velocity = velocity * (uniform[:, 0] >= recipe.still)[:, None]
+    known = (uniform[:, 0] >= recipe.still).double()
+    if arrived is not None:
+        known = known - arrived[sample].double()
+    velocity = velocity * known[:, None]
     moved = points + frames * velocity + recipe.jitter * frames.sqrt() * normal[:, :2] * sides
     centres = points.floor().long()
     radii = window_radii(sides)

@@ -80,7 +80,7 @@ class Recipe:
     """Share of samples from single images once pretraining is over."""
     pretrain_steps: AtLeast0 = 0
     """Steps at the beginning that see single images only."""
-    transfer: Literal["prior", "layerwise", "dense", "body"] = "prior"
+    transfer: Literal["prior", "layerwise", "dense"] = "prior"
     """What a student gets from its teacher: prior (AttTrack), layerwise (attention transfer, no second input)
     or dense (none: all that it answers is an example, as it is beside prior with the pyramid's losses)."""
     mapping: Literal["none", "ifm", "efm"] = "none"

@@ -18,10 +18,10 @@ from training.data.samples import Pairs, Sizes
 from training.models.heads import TrackingNetwork, with_prior
 from training.models.networks import build_network
 from training.models.pyramid import PyramidStudent, PyramidTeacher
-from training.placement import placed
+from training.placement import Placement, placed
 from training.recipe import Recipe
 from training.run import Run
-from training.transfer import BodyTransfer, DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
+from training.transfer import DenseTransfer, LayerwiseTransfer, PriorTransfer, Transfer
 from training.weights import classifier_of, load_network, load_start
 
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
         student, begun = start_of(recipe, args.start, teacher)
         if recipe.transfer == "prior" and not student.has_prior:
             student = with_prior(student)
-        transfer = transfer_of(recipe)(teacher, place.device)
+        transfer = transfer_of(recipe)(teacher, place)
         with place.leader_first():
             pictures = Pictures.read(recipe, args, photos=bool(recipe.images))
         known = first_classifier(recipe, taught, begun, student.embedding, pictures.identities)
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def start_of(recipe: Recipe, start: Path | None, teacher: TrackingNetwork) -> tuple[TrackingNetwork, dict[str, Any]]:
-    """The network to begin with, and its record: a fresh pyramid student has its teacher's blocks.
+    """The network to begin with, and its record: a fresh pyramid student is its teacher.
 
     Raises ValueError where another kind of student has nothing to begin with.
     """
@@ -63,10 +63,8 @@ def start_of(recipe: Recipe, start: Path | None, teacher: TrackingNetwork) -> tu
     return student, {}
 
 
-def transfer_of(recipe: Recipe) -> Callable[[TrackingNetwork, torch.device], Transfer]:
+def transfer_of(recipe: Recipe) -> Callable[[TrackingNetwork, Placement], Transfer]:
     """The way that a recipe asks for."""
-    if recipe.transfer == "body":
-        return BodyTransfer
     if recipe.losses == "pyramid":
         return DenseTransfer
     return PriorTransfer if recipe.transfer == "prior" else LayerwiseTransfer

@@ -8,7 +8,7 @@ from torch import nn
 from training.models.deform import DeformConv
 from training.models.heads import TrackingNetwork
 
-LAST = {"PyramidTeacher": "refine_score.last", "PyramidStudent": "score"}
+LAST = {"PyramidTeacher": "refine_score.last", "PyramidStudent": "refine_score.last"}
 """The layer whose output is the centre logit, of networks where it is not `hm.2`."""
 
 Network = TypeVar("Network", bound=nn.Module)

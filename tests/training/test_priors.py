@@ -35,11 +35,16 @@ def teacher_sees(score: float = 0.9) -> Decoded:
 
 
 def prior(
-    recipe: Recipe, velocity: tuple[float, float] = (0, 0), gap: int = 1, sample: int = 0, score: float = 0.9
+    recipe: Recipe,
+    velocity: tuple[float, float] = (0, 0),
+    gap: int = 1,
+    sample: int = 0,
+    score: float = 0.9,
+    arrived: bool = False,
 ) -> F32:
     draws = Draws.of(0, [sample], 2, torch.device("cpu"))
     truth = torch.from_numpy(BOXES[None]), torch.tensor([[velocity]], dtype=torch.float32), torch.tensor([1])
-    return make_priors(teacher_sees(score), *truth, torch.tensor([gap]), recipe, draws).numpy()[0, 0]
+    return make_priors(teacher_sees(score), *truth, torch.tensor([gap]), recipe, draws, torch.tensor([arrived])).numpy()[0, 0]
 
 
 def samples_where(recipe: Recipe, velocity: tuple[float, float], gap: int, cell: tuple[int, int]) -> float:
@@ -60,6 +65,13 @@ def test_a_blob_moves_by_gap_times_velocity_unless_its_velocity_counts_as_unknow
     assert samples_where(CALM, (1.5, -0.5), 4, (14, 8)) == 1  # floor(8.3 + 6), floor(10.2 - 2)
     assert 0.2 < samples_where(replace(CALM, still=0.5), (1.5, -0.5), 4, (14, 8)) < 0.8
     assert samples_where(replace(CALM, still=1), (1.5, -0.5), 4, (8, 10)) == 1
+
+
+def test_where_the_map_shows_the_target_itself_only_blobs_of_unknown_velocity_lie_behind() -> None:
+    at_rest = prior(CALM, (1.5, -0.5), 4, arrived=True)
+    np.testing.assert_array_equal(at_rest, teacher_sees().heatmap.numpy()[0, 0])
+    behind = prior(replace(CALM, still=1), (1.5, -0.5), 4, arrived=True)
+    assert np.unravel_index(behind.argmax(), behind.shape) == (12, 2)  # floor(10.2 + 2), floor(8.3 - 6)
 
 
 def test_noise_grows_with_the_gap() -> None:

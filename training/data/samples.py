@@ -110,7 +110,8 @@ class Views(Dataset[Sample]):
 class Pairs(Dataset[Sample]):
     """A target frame and the keyframe i frames before it, i ~ U{1..max_gap}, under one geometry.
 
-    A single image is its own keyframe, seen by a camera that then moved: what the prior has to make up for is known.
+    A single image has no keyframe: a moving camera sees it, and what the prior has to make up for is known (`arrived`).
+    Its prior comes from what the teacher says to the image itself, which saves looking at another.
     """
 
     def __init__(
@@ -155,17 +156,22 @@ class Pairs(Dataset[Sample]):
         view, key_view, gap = self.draw(index)
         key, input_wh = key_view.picture, self.sizes.of(index)
         pixels, targets = render((view,), input_wh, self.doubts)
-        key_pixels, matrix = see(key_view, input_wh)
         key_xyxy = np.zeros((MAX_OBJECTS, 4), np.float32)
         velocity = np.zeros((MAX_OBJECTS, 2), np.float32)
         count = len(key.ids)
-        key_xyxy[:count] = key_view.warp.boxes(key.xyxy, matrix)
         if key.frame:
+            key_pixels, matrix = see(key_view, input_wh)
+            key_xyxy[:count] = key_view.warp.boxes(key.xyxy, matrix)
             velocity[:count] = key_view.velocity @ (matrix[:, :2].T / STRIDE)
         else:
+            key_pixels = np.zeros((3, input_wh[1], input_wh[0]), np.uint8)
             source_hw = key.read().shape
-            moved = view.warp.boxes(key.xyxy, view.warp.matrix((source_hw[1], source_hw[0]), input_wh))
-            velocity[:count] = (moved - key_xyxy[:count]).reshape(-1, 2, 2).mean(1) / (gap * STRIDE)
+            before, now = (
+                one.warp.boxes(key.xyxy, one.warp.matrix((source_hw[1], source_hw[0]), input_wh))
+                for one in (key_view, view)
+            )
+            key_xyxy[:count] = now
+            velocity[:count] = (now - before).reshape(-1, 2, 2).mean(1) / (gap * STRIDE)
         return {
             "image": pixels,
             **asdict(targets),
@@ -174,6 +180,7 @@ class Pairs(Dataset[Sample]):
             "key_velocity": velocity,
             "key_count": count,
             "gap": gap,
+            "arrived": not key.frame,
         }
 
     def _velocity(self, picture: LabelledImage, span: int = 5) -> F32:

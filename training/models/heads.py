@@ -35,10 +35,6 @@ class TrackingNetwork(nn.Module):
         """What to train, in two groups: parameters that a pretrained network brought along, and all others."""
         return [], list(self.parameters())
 
-    def shared(self) -> list[nn.Module]:
-        """Modules whose outputs teacher and student of this kind have alike, finest first; none: nothing is shared."""
-        return []
-
     def check_prior(self, prior: Tensor | None) -> None:
         """Raises ValueError where a prior came to a network without one, or the reverse."""
         if (prior is not None) != self.has_prior:

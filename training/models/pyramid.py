@@ -10,14 +10,13 @@ are replaced by what they do on average (see `training.pretrained`) and folded a
 are only convolutions with bias and ReLU, which train well at small learning rates, quantise, and fuse in every runtime.
 """
 
-from collections.abc import Callable
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.models.heads import RARE, TrackingNetwork
+from training.models.heads import TrackingNetwork
 
 LEVELS = (8, 16, 32)
 """Strides with a tower each."""
@@ -75,17 +74,21 @@ class Inverted(nn.Sequential):
 
 
 class MobileNet(nn.Module):
-    """(B, 3, H, W) RGB in [0, 1] to features of strides 4, 8, 16, 32 with 24, 32, 96, 320 channels."""
+    """(B, 3, H, W) RGB in [0, 1] to features of strides 4, 8, 16, 32 with 24, 32, 96, 320 channels, or to fewer."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: int = 4) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             Conv(3, 32, 3, 2), Conv(32, 32, 1), Conv(32, 32, 3, groups=32), Conv(32, 16, 1, linear=True)
         )
-        self.blocks = nn.ModuleList(Inverted(*sizes) for sizes in BLOCKS)
+        self.blocks = nn.ModuleList(Inverted(*sizes) for sizes in BLOCKS[: TAPS[features - 1]])
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        x, features = self.stem(image), []
+        return self.deepen(self.stem(image))
+
+    def deepen(self, x: Tensor) -> list[Tensor]:
+        """All behind the stem, whose output (B, 16, H/2, W/2) comes in."""
+        features = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
             if number in TAPS:
@@ -130,42 +133,63 @@ class Level(nn.Module):
 class Refinement(nn.Module):
     """A stride-4 map from the towers of one kind and the body's stride-4 feature; its last layer begins at zero."""
 
-    def __init__(self, fine: int, hidden: int, outputs: int) -> None:
+    def __init__(self, fine: int, hidden: int, outputs: int, levels: int) -> None:
         super().__init__()
         self.fine = nn.Conv2d(fine, hidden, 1)
-        self.coarse = nn.ModuleList(nn.Conv2d(WIDTH, hidden, 1) for _ in LEVELS)
+        self.coarse = nn.ModuleList(nn.Conv2d(WIDTH, hidden, 1) for _ in range(levels))
         self.mix = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.last = nn.Conv2d(hidden, outputs, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        zero(self.last)
 
     def forward(self, fine: Tensor, towers: list[Tensor]) -> Tensor:
         coarse = [conv(tower) for conv, tower in zip(self.coarse, towers, strict=True)]
         joined = coarse[-1]
         for feature in reversed(coarse[:-1]):  # add where it is small, then enlarge once more
-            joined = feature + functional.interpolate(joined, scale_factor=2.0, mode="nearest")
-        joined = self.fine(fine) + functional.interpolate(joined, scale_factor=2.0, mode="nearest")
+            joined = feature + enlarged(joined)
+        joined = self.fine(fine) + enlarged(joined)
         return self.last(functional.relu(self.mix(functional.relu(joined))))  # type: ignore[no-any-return]
 
 
-class PyramidTeacher(TrackingNetwork):
-    """See the module. Height and width: multiples of 32. Embeddings lie on stride 8."""
+class Sharpening(nn.Module):
+    """A map from one of the same stride, one of twice the stride and the prior; its last layer begins at zero."""
 
-    FROZEN = ("backbone.stem.", "backbone.blocks.0.", "backbone.blocks.1.")
-    """Sees edges and colours, which need no training; leaving them out saves half of a step."""
-    NEW = ("refine_score.", "refine_sides.", "down.", "look.")
-
-    def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 32) -> None:
-        """Raises ValueError with `prior`: this network is a teacher."""
+    def __init__(self, fine: int, coarse: int, hidden: int, outputs: int, prior: bool) -> None:
+        super().__init__()
+        self.fine = nn.Conv2d(fine, hidden, 1)
+        self.coarse = nn.Conv2d(coarse, hidden, 1)
         if prior:
-            raise ValueError("the pyramid is a teacher and has no prior; its student is 'pyramid-student'")
+            self.before = nn.Conv2d(1, hidden, 3, padding=1, bias=False)
+        self.mix = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.last = nn.Conv2d(hidden, outputs, 1)
+        zero(self.last)
+
+    def forward(self, fine: Tensor, coarse: Tensor, prior: Tensor | None) -> Tensor:
+        joined = self.fine(fine) + enlarged(self.coarse(coarse))
+        if prior is not None:
+            joined = joined + self.before(prior)
+        return self.last(functional.relu(self.mix(functional.relu(joined))))  # type: ignore[no-any-return]
+
+
+class Pyramid(TrackingNetwork):
+    """What teacher and student have alike: body, pyramid, towers and all heads, at one cell for each place of stride 4.
+
+    `FROZEN` parts see edges and colours, which need no training; leaving them out saves half of a step.
+    """
+
+    FROZEN: tuple[str, ...] = ()
+    NEW: tuple[str, ...] = ()
+
+    DEPTH = len(LEVELS)
+    """How many of the levels it has, finest first."""
+
+    def __init__(self, prior: bool, embedding: int, hidden: int) -> None:
         super().__init__(embedding, prior)
-        self.backbone = MobileNet()
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, WIDTH, 1) for channels in (32, 96, 320))
-        self.smooth = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in LEVELS)
-        self.levels = nn.ModuleList(Level() for _ in LEVELS)
-        self.refine_score = Refinement(24, hidden, 1)
-        self.refine_sides = Refinement(24, hidden, 4)
+        self.backbone = MobileNet(1 + self.DEPTH)
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, WIDTH, 1) for channels in (32, 96, 320)[: self.DEPTH])
+        self.smooth = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(self.DEPTH))
+        self.levels = nn.ModuleList(Level() for _ in range(self.DEPTH))
+        self.refine_score = Refinement(24, hidden, 1, self.DEPTH)
+        self.refine_sides = Refinement(24, hidden, 4, self.DEPTH)
         self.down = nn.Conv2d(24, 32, 3, 2, 1)
         looks = WIDTH + 32 + 32
         self.look = nn.Sequential(
@@ -174,36 +198,39 @@ class PyramidTeacher(TrackingNetwork):
             nn.Conv2d(96, embedding, 1),
         )  # fmt: skip
 
-    def forward(self, image: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
-        """See `TrackingNetwork.forward`."""
-        self.check_prior(prior)
-        at4, *deeper = self.backbone(image)
+    def answer(self, stemmed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the stem saw, (B, 16, 2h, 2w), to answers, body feature and looks.
+
+        Answers (B, 5, h, w): logit, then left, top, right, bottom in cells. The body's feature is (B, 24, h, w), looks
+        are (B, 96, h/2, w/2), before the last layer.
+        """
+        at4, *deeper = self.backbone.deepen(stemmed)
         pyramid: list[Tensor] = []
         for lateral, feature in zip(reversed(self.lateral), reversed(deeper), strict=True):
             here = lateral(feature)
             if pyramid:
-                here = here + functional.interpolate(pyramid[-1], scale_factor=2.0, mode="nearest")
+                here = here + enlarged(pyramid[-1])
             pyramid.append(here)
         pyramid = [smooth(here) for smooth, here in zip(self.smooth, reversed(pyramid), strict=True)]
-        levels = [level(here, stride) for level, here, stride in zip(self.levels, pyramid, LEVELS, strict=True)]
+        levels = [level(here, stride) for level, here, stride in zip(self.levels, pyramid, LEVELS, strict=False)]
         answers = levels[-1][2]
         for _, _, finer in reversed(levels[:-1]):
             answers = surer(finer, doubled(answers))
         answers = doubled(answers)
         logit = answers[:, :1] + self.refine_score(at4, [level[0] for level in levels]).float()
         sides = answers[:, 1:]
-        whole = (sides[:, :2] + sides[:, 2:]).repeat(1, 2, 1, 1)
-        sides = sides + self.refine_sides(at4, [level[1] for level in levels]).float() * whole
+        sides = sides + self.refine_sides(at4, [level[1] for level in levels]).float() * extent(sides)
         look = torch.cat((pyramid[0], deeper[0], functional.relu(self.down(at4))), 1)
-        return {"hm": logit, "id": self.look(look), **centred(sides)}
-
-    def shared(self) -> list[nn.Module]:
-        """See `TrackingNetwork.shared`."""
-        return [self.backbone.blocks[0], self.backbone.blocks[TAPS[1] - 1]]
+        return torch.cat((logit, sides), 1), at4, self.look[:-1](look)
 
     def begun_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """See `TrackingNetwork.begun_and_new`."""
-        return split(self, self.FROZEN, lambda name: name.startswith(self.NEW))
+        named = dict(self.named_parameters())
+        for name, parameter in named.items():
+            parameter.requires_grad_(not name.startswith(self.FROZEN))
+        trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+        begun = [parameter for name, parameter in trained.items() if not name.startswith(self.NEW)]
+        return begun, [parameter for name, parameter in trained.items() if name.startswith(self.NEW)]
 
     @property
     def first(self) -> nn.Conv2d:
@@ -212,89 +239,90 @@ class PyramidTeacher(TrackingNetwork):
 
     def twin(self, prior: bool) -> Self:
         """See `TrackingNetwork.twin`."""
-        return type(self)(prior, self.embedding)
+        return type(self)(prior, self.embedding)  # type: ignore[call-arg,arg-type]
 
 
-class PyramidStudent(TrackingNetwork):
-    """The light network beside it: a cheap stem that learns to see what the teacher's first block sees, then four of
-    the teacher's blocks, then one stride-4 feature for score and sides and one of stride 8 for the embedding.
+class PyramidTeacher(Pyramid):
+    """See the module. Height and width: multiples of 32. Embeddings lie on stride 8."""
 
-    The teacher's own stem would cost as much again as all the rest.
+    FROZEN = ("backbone.stem.", "backbone.blocks.0.", "backbone.blocks.1.")
+    NEW = ("refine_score.", "refine_sides.", "down.", "look.")
 
-    The prior joins by a convolution of its own, which is the same as one more channel before the heads.
-    """
-
-    SHARED = (2, 3, 5, 6)
-    """Blocks of the teacher's that it begins with."""
-
-    def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 24) -> None:
-        super().__init__(embedding, prior)
-        self.stem = nn.Sequential(Conv(3, 16, 3, 2), Conv(16, 32, 3, 2), Conv(32, 24, 1, linear=True))
-        self.blocks = nn.ModuleList(Inverted(*BLOCKS[number]) for number in self.SHARED)
-        self.fine = nn.Conv2d(24, hidden, 1)
-        self.mid = nn.Conv2d(32, hidden, 1)
-        self.deep = nn.Conv2d(64, hidden, 3, padding=1)
-        self.mix = nn.Conv2d(hidden, 2 * hidden, 3, padding=1)
-        self.score = nn.Conv2d(2 * hidden, 1, 1)
-        self.sides = nn.Conv2d(2 * hidden, 4, 1)
-        self.look = nn.Sequential(
-            nn.Conv2d(32 + hidden, 64, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(64, embedding, 1)
-        )
-        nn.init.constant_(self.score.bias, RARE)  # type: ignore[arg-type]
-        nn.init.constant_(self.sides.bias, 4.0)  # type: ignore[arg-type]
+    def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 32) -> None:
+        """Raises ValueError with `prior`: this network is a teacher."""
         if prior:
-            self.before = nn.Conv2d(1, 2 * hidden, 3, padding=1, bias=False)
-            nn.init.zeros_(self.before.weight)
+            raise ValueError("the pyramid is a teacher and has no prior; its student is 'pyramid-student'")
+        super().__init__(prior, embedding, hidden)
 
     def forward(self, image: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
         """See `TrackingNetwork.forward`."""
         self.check_prior(prior)
-        at4 = self.stem(image)
-        at8 = self.blocks[1](self.blocks[0](at4))
-        at16 = self.blocks[3](self.blocks[2](at8))
-        deep = functional.interpolate(self.deep(at16), scale_factor=2.0, mode="nearest")
-        mid = functional.relu(self.mid(at8) + deep)
-        joined = functional.relu(self.fine(at4) + functional.interpolate(mid, scale_factor=2.0, mode="nearest"))
-        mixed = self.mix(joined)
+        answers, _, look = self.answer(self.backbone.stem(image))
+        return {"hm": answers[:, :1], "id": self.look[-1](look), **centred(answers[:, 1:])}
+
+
+class PyramidStudent(Pyramid):
+    """The teacher's own network on a picture of half the size, which costs a quarter, and a last step back to stride 4.
+
+    Halving the picture and the first convolution are one convolution of 6x6 at stride 4, so what is between the
+    pixels of the small picture is not lost for good: training finds it. Begun from its teacher, it answers as the
+    teacher does to the small picture. The prior, which has stride 4, joins where the stem's output has it too, and once
+    more in the last step; both begin at zero.
+    """
+
+    NEW = ("sharpen.", "early.", "closer.")
+    DEPTH = 2
+    """Stride 32 of the small picture is left out: its people fill the picture, and sizes stay multiples of 32."""
+
+    def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 32) -> None:
+        super().__init__(prior, embedding, hidden)
+        self.backbone.stem[0][0] = nn.Conv2d(3, 32, 6, 4, 2)  # type: ignore[index]
+        self.sharpen = Sharpening(16, 24, 16, 5, prior)
+        self.closer = nn.Conv2d(24, 96, 1)
+        zero(self.closer)
+        if prior:
+            self.early = nn.Conv2d(1, 16, 3, padding=1, bias=False)
+            zero(self.early)
+
+    def forward(self, image: Tensor, prior: Tensor | None = None) -> dict[str, Tensor]:
+        """See `TrackingNetwork.forward`. Height and width: multiples of 32."""
+        self.check_prior(prior)
+        stemmed = self.backbone.stem(image)
         if prior is not None:
-            mixed = mixed + self.before(prior.to(mixed.dtype))
-        mixed = functional.relu(mixed)
-        look = self.look(torch.cat((at8, mid), 1))
-        return {"hm": self.score(mixed).float(), "id": look, **centred(functional.softplus(self.sides(mixed).float()))}
+            prior = prior.to(stemmed.dtype)
+            stemmed = stemmed + self.early(prior)
+        answers, at8, look = self.answer(stemmed)
+        answers = doubled(answers)
+        better = self.sharpen(stemmed, at8, prior).float()
+        logit, sides = answers[:, :1] + better[:, :1], answers[:, 1:] * 2
+        sides = sides + better[:, 1:] * extent(sides)
+        look = self.look[-1](functional.relu(enlarged(look) + self.closer(at8)))
+        return {"hm": logit, "id": look, **centred(sides)}
 
     def begin(self, teacher: PyramidTeacher) -> None:
-        """Take over the teacher's blocks."""
-        for block, number in zip(self.blocks, self.SHARED, strict=True):
-            block.load_state_dict(teacher.backbone.blocks[number].state_dict())
-
-    def begun_and_new(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """See `TrackingNetwork.begun_and_new`."""
-        return split(self, (), lambda name: not name.startswith("blocks."))
-
-    def shared(self) -> list[nn.Module]:
-        """See `TrackingNetwork.shared`."""
-        return [self.stem, self.blocks[1]]
-
-    @property
-    def first(self) -> nn.Conv2d:
-        """The convolution that sees the picture."""
-        return self.stem[0][0]  # type: ignore[index,no-any-return]
-
-    def twin(self, prior: bool) -> Self:
-        """See `TrackingNetwork.twin`."""
-        return type(self)(prior, self.embedding)
+        """Take over all that the teacher knows."""
+        ours = self.state_dict()
+        known = {name: value for name, value in teacher.state_dict().items() if name in ours}
+        name = "backbone.stem.0.0.weight"
+        known[name] = known[name].repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+        self.load_state_dict(ours | known)
 
 
-def split(
-    network: nn.Module, frozen: tuple[str, ...], is_new: Callable[[str], bool]
-) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters by name: those begun with, and the new ones; names that begin like `frozen` are not trained."""
-    named = dict(network.named_parameters())
-    for name, parameter in named.items():
-        parameter.requires_grad_(not name.startswith(frozen))
-    trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
-    begun = [parameter for name, parameter in trained.items() if not is_new(name)]
-    return begun, [parameter for name, parameter in trained.items() if is_new(name)]
+def zero(conv: nn.Conv2d) -> None:
+    """Let a convolution say nothing until it has learnt to."""
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+
+
+def extent(sides: Tensor) -> Tensor:
+    """Width and height that sides (B, 4, h, w) span, for each side the one it is part of: a scale for corrections."""
+    return (sides[:, :2] + sides[:, 2:]).repeat(1, 2, 1, 1)
+
+
+def enlarged(x: Tensor) -> Tensor:
+    """Each cell four times."""
+    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def both(a: Tensor, b: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def test_in_a_mosaic_boxes_land_where_the_pixels_are(tmp_path: Path) -> None:
         assert around.sum() == pytest.approx((bottom - top) * (right - left), rel=0.15)
 
 
-def test_a_still_is_its_own_keyframe_and_its_velocity_is_the_true_displacement(tmp_path: Path) -> None:
+def test_a_still_has_no_keyframe_and_its_velocity_is_the_true_displacement(tmp_path: Path) -> None:
     image = still(tmp_path / "still.png", 60)
     pairs = Pairs([image], np.ones(1), SIZES, 30, seed=4, scale=(0.8, 1.2), zoom=1.5, max_gap=5)
     moved = 0
@@ -133,6 +133,8 @@ def test_a_still_is_its_own_keyframe_and_its_velocity_is_the_true_displacement(t
         middle = [(points.min(1) + points.max(1)) / 2 for points in (now, then)]
         expected = (middle[0] - middle[1]) / STRIDE / gap
         np.testing.assert_allclose(sample["key_velocity"][0], expected, atol=1e-4)
+        np.testing.assert_allclose(sample["key_xyxy"][0].reshape(2, 2).mean(0), middle[0], atol=1e-3)
+        assert sample["arrived"] and not sample["key_image"].any()
         moved += bool(np.abs(expected).max() > 0.01)
     assert moved > 20, "the camera moves"
 

@@ -81,7 +81,7 @@ def test_a_prior_that_begins_at_zero_changes_nothing() -> None:
         before, after = plain(image), grown(image, torch.rand(1, 1, 16, 24))
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=0, msg=name)
-    assert not grown.before.weight.any()
+    assert not grown.early.weight.any() and not grown.sharpen.before.weight.any()
 
 
 @pytest.mark.parametrize("network", [PyramidTeacher(), PyramidStudent(), PyramidStudent(prior=True)], ids=repr)
@@ -95,11 +95,33 @@ def test_folding_changes_nothing_but_the_range_of_pixels(network: PyramidTeacher
         torch.testing.assert_close(folded[name], value, atol=1e-4, rtol=1e-4)
 
 
-def test_a_student_begins_with_its_teachers_blocks() -> None:
-    teacher, student = PyramidTeacher(), PyramidStudent()
+def test_a_student_begins_by_seeing_what_its_teacher_sees_in_the_small_picture() -> None:
+    teacher, student = as_if_trained(PyramidTeacher()), PyramidStudent().eval()
     student.begin(teacher)
-    for ours, number in zip(student.blocks, PyramidStudent.SHARED, strict=True):
-        torch.testing.assert_close(ours.state_dict(), teacher.backbone.blocks[number].state_dict(), rtol=0, atol=0)
+    image = torch.rand(2, 3, 64, 96)
+    small = torch.nn.functional.avg_pool2d(image, 2)
+    with torch.inference_mode():
+        ours, theirs = student.backbone(image), teacher.backbone(small)
+    assert len(ours) == 3, "the deepest level is left out"
+    for feature, example in zip(ours, theirs, strict=False):
+        torch.testing.assert_close(feature, example, rtol=1e-4, atol=1e-4)
+
+
+def test_a_student_begins_with_the_boxes_that_its_teacher_finds_in_the_small_picture() -> None:
+    teacher, student = as_if_trained(PyramidTeacher()), PyramidStudent().eval()
+    teacher.DEPTH = 2  # answers without the level that the student has not
+    for parts in (teacher.lateral, teacher.smooth, teacher.levels, teacher.refine_score.coarse, teacher.refine_sides.coarse):
+        del parts[2]
+    del teacher.backbone.blocks[12:]
+    student.begin(teacher)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        ours, theirs = student(image), teacher(torch.nn.functional.avg_pool2d(image, 2))
+    even = {name: value[..., ::2, ::2] for name, value in ours.items()}
+    torch.testing.assert_close(even["hm"], theirs["hm"], rtol=1e-3, atol=1e-3)
+    for name in ("reg", "wh"):  # the small picture's cells are twice as wide
+        torch.testing.assert_close(even[name], 2 * theirs[name], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(even["id"], theirs["id"], rtol=1e-3, atol=1e-3)
 
 
 def test_what_sees_edges_and_colours_is_not_trained_and_nothing_is_trained_twice() -> None:
