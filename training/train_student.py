@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.command import Pictures, run_command, training_parser
 from training.data.samples import Pairs, Sizes
-from training.models.heads import TrackingNetwork, with_prior
+from training.models.heads import TrackingNetwork, with_prior, without_prior
 from training.models.networks import build_network
 from training.models.pyramid import PyramidStudent, PyramidTeacher
 from training.placement import Placement, placed
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     with placed(args.device) as place:
         teacher, taught = load_network(args.teacher)
         student, begun = start_of(recipe, args.start, teacher)
-        if recipe.transfer == "prior" and not student.has_prior:
-            student = with_prior(student)
+        if student.has_prior != (recipe.transfer == "prior"):
+            student = without_prior(student) if student.has_prior else with_prior(student)
         transfer = transfer_of(recipe)(teacher, place)
         with place.leader_first():
             pictures = Pictures.read(recipe, args, photos=bool(recipe.images))

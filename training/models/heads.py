@@ -89,3 +89,15 @@ def with_prior(plain: Network) -> Network:
                 state[key][:, :-1] = known
     student.load_state_dict(state)
     return student
+
+
+def without_prior(student: Network) -> Network:
+    """The same network blind to its prior: it answers as the student does to a prior of zeros."""
+    plain = student.twin(prior=False)
+    state = student.state_dict()
+    kept = {}
+    for key, value in plain.state_dict().items():
+        same = state[key].shape == value.shape
+        kept[key] = state[key] if same else state[key][:, :-1]  # the prior is the last of a head's channels
+    plain.load_state_dict(kept)
+    return plain

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.trained_network import as_if_trained
 from training.models.decode import at_width, decode
 from training.models.folded import Folded
-from training.models.heads import with_prior
+from training.models.heads import with_prior, without_prior
 from training.models.pyramid import PyramidStudent, PyramidTeacher, both, centred, doubled, surer
 
 LOGIT = st.floats(-30, 30)
@@ -82,6 +82,17 @@ def test_a_prior_that_begins_at_zero_changes_nothing() -> None:
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=0, msg=name)
     assert not grown.early.weight.any() and not grown.sharpen.before.weight.any()
+
+
+def test_a_student_blind_to_its_prior_answers_as_to_a_prior_of_zeros() -> None:
+    student = as_if_trained(PyramidStudent(prior=True))
+    torch.nn.init.normal_(student.early.weight)
+    image = torch.rand(1, 3, 64, 96)
+    plain = without_prior(student).eval()
+    with torch.inference_mode():
+        ours, theirs = plain(image), student(image, torch.zeros(1, 1, 16, 24))
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=0, atol=0, msg=name)
 
 
 @pytest.mark.parametrize("network", [PyramidTeacher(), PyramidStudent(), PyramidStudent(prior=True)], ids=repr)
