@@ -65,7 +65,8 @@ def load_engine(
     place where one fits. Where none does and `builds` is given, a plan is ordered there, and takes over when it is
     ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine. A plan for fewer than `max_batch` images does not
     fit; where it is all that is missing, and nobody builds another, that is an error: ONNX Runtime in its place would
-    be several times slower. `size`: width and height of the input, None for the file's own; one with open sizes takes any multiples of 32.
+    be several times slower. `size`: width and height of the input, None for the file's own; one with open sizes takes
+    any multiples of 32.
 
     Raises ModelFileError, PlanError, SignatureError or DeviceError.
     """

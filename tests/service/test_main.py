@@ -129,7 +129,9 @@ def test_a_gpu_that_is_lost_ends_the_service_so_that_a_new_process_can_have_it(
     with pytest.raises(SystemExit) as ended:
         serve(Settings(models=models, pair="tiny", size="320x192", state_dir=tmp_path, port=0, cameras=[scene]))
     assert ended.value.code == 5, "no other failure has this number: a supervisor may start it again at once"
-    assert capsys.readouterr().err.strip().splitlines()[-1].endswith("an illegal address was used (700); start it again")
+    assert (
+        capsys.readouterr().err.strip().splitlines()[-1].endswith("an illegal address was used (700); start it again")
+    )
 
 
 def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:

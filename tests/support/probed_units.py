@@ -1,4 +1,4 @@
-"""A server of decoders on a machine whose video units are made of host memory; everything around them is the real thing.
+"""A server of decoders on a machine whose video units are made of host memory; all around them is the real thing.
 
 FFmpeg's wants what CUDA's driver wants. The Jetson's wants a file of its user's, which a decoder has no business with.
 """
