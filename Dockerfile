@@ -68,6 +68,6 @@ COPY export /app/export
 USER 10001:10001
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "export.to_plan"]
-CMD ["models/yolo-teacher-576x320.onnx", "models/yolo-student-576x320.onnx"]
+CMD ["models/open-teacher.onnx", "models/open-student.onnx", "--size=576x320"]
 
 FROM gpu AS jetson

@@ -8,7 +8,7 @@ from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
 ScheduleName = Literal["fixed", "adaptive"]
-SHIPPED_PAIR = "yolo"
+SHIPPED_PAIR = "open"
 """The networks that run unless others are named; what they are says models/README.md."""
 INPUT_SIZE = (576, 320)
 """(width, height) of the networks' input, pixels, where nothing else is said."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from edge.pipeline.config import SHIPPED_PAIR, parse_size
 from export.to_plan import _parser as plan_options
 from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile
@@ -81,8 +82,12 @@ def test_plans_are_built_before_the_service_starts_and_where_it_looks(profile: s
     folder = Dockerfile().environment("gpu")["ATTTRACK_PLANS_DIR"]
     assert f"plans:{folder}" in services[planner]["volumes"]
     assert f"plans:{folder}:ro" in service["volumes"]
-    for model in services[planner]["command"]:
-        assert (ROOT / model.replace("${ATTTRACK_SIZE:-576x320}", Settings().size)).is_file()
+    words = [word.replace("${ATTTRACK_SIZE:-576x320}", Settings().size) for word in services[planner]["command"]]
+    options = plan_options().parse_args(words)
+    assert options.size == parse_size(Settings().size)
+    shipped = {ROOT / "models" / f"{SHIPPED_PAIR}-{role}.onnx" for role in ("teacher", "student")}
+    assert {ROOT / model for model in options.models} == shipped
+    assert all(model.is_file() for model in shipped)
 
 
 @pytest.mark.parametrize("profile", ["gpu", "jetson"])

@@ -36,7 +36,7 @@ def test_every_path_that_is_copied_exists_and_reaches_the_build(target: str) -> 
             assert one.source_stage in FILE.stages
 
 
-@pytest.mark.parametrize("path", ["models/yolo-teacher-576x320.onnx", "service/static/index.html", "edge/ops/kernels"])
+@pytest.mark.parametrize("path", ["models/open-teacher.onnx", "service/static/index.html", "edge/ops/kernels"])
 def test_what_the_program_needs_reaches_the_build(path: str) -> None:
     assert let_through(path)
 

@@ -64,7 +64,8 @@ def test_camera_gives_a_message_per_frame_in_the_rhythm_of_k(
     for one in messages:
         assert 0 <= one.ts_out - one.ts_capture < 5
         for track in one.tracks:
-            assert track.origin == one.kind
+            # On a keyframe with time for both looks the student answers first.
+            assert track.origin == one.kind or (track.origin, one.kind) == ("student", "teacher")
             assert (track.since_teacher == 0) == (one.kind == "teacher")
 
 
