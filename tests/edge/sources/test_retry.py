@@ -70,11 +70,11 @@ def pictures(patience: Patience, begin_s: float, end_s: float, every_s: float) -
 def test_a_usual_camera_is_missed_after_the_stall_time() -> None:
     patience = Patience(SETTINGS)
     patience.connected(0.0)
-    pictures(patience, 0.5, 6.0, 0.04)
+    pictures(patience, 0.5, 7.0, 0.04)
     assert patience.seconds == SETTINGS.stall_timeout_s
     patience.stalled()
     patience.connected(10.0)
-    pictures(patience, 10.5, 16.0, 0.04)
+    pictures(patience, 10.5, 17.0, 0.04)
     assert patience.seconds == SETTINGS.stall_timeout_s
 
 
@@ -102,8 +102,8 @@ def test_a_slow_camera_is_waited_for_after_a_few_connections_at_most(every_s: fl
     assert connections <= (1 if every_s <= 10 else 5)
 
 
-@given(pause_s=st.floats(4, 12), busy_s=st.floats(0.2, 120))
-def test_a_camera_that_sends_only_while_something_moves_is_kept(pause_s: float, busy_s: float) -> None:
+@given(pause_s=st.floats(4, 12), busy_s=st.floats(0.2, 5))
+def test_a_camera_that_sends_a_few_pictures_now_and_then_is_kept(pause_s: float, busy_s: float) -> None:
     patience, now_s, stalls = Patience(SETTINGS), 0.0, 0
     patience.connected(now_s)
     for _ in range(6):
@@ -113,7 +113,7 @@ def test_a_camera_that_sends_only_while_something_moves_is_kept(pause_s: float, 
             patience.stalled()
             patience.connected(now_s + patience.seconds)
         now_s += pause_s
-    assert stalls <= 2
+    assert stalls == 0
 
 
 def test_a_pause_is_forgotten_in_time() -> None:

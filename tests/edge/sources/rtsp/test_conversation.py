@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edge.sources.base import SourceError
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.rtsp.conversation import LONGEST_BODY, MOST_STRAY, Conversation
+from edge.sources.rtsp.description import admitted
 from edge.sources.rtsp.rtp import new_mark
 
 MARK = new_mark()
@@ -101,7 +102,11 @@ def test_the_camera_is_asked_under_its_own_name_and_answers_under_ours() -> None
     talk = Talk()
     assert talk.ask("DESCRIBE").startswith(b"DESCRIBE rtsp://camera:8554/live RTSP/1.0\r\n")
     reply, _ = talk.reply("200 OK", "Content-Base: rtsp://camera:8554/live/", body=SDP)
-    assert b"Content-Base: rtsp://127.0.0.1:4321/live/" in reply and b"CSeq: 1\r\n" in reply and reply.endswith(SDP)
+    assert (
+        b"Content-Base: rtsp://127.0.0.1:4321/live/" in reply
+        and b"CSeq: 1\r\n" in reply
+        and reply.endswith(admitted(SDP, "camera"))
+    )
 
 
 def test_a_login_is_given_when_it_is_asked_for_and_kept() -> None:
