@@ -102,8 +102,8 @@ def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
         for variant, by_sequence in scores.items():
             s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
             yield (
-                f"{variant!s:16} {100 * s.clear.mota:6.1f} {100 * s.identity.idf1:6.1f} {100 * s.hota.hota:6.1f} "
-                f"{s.clear.false_positives:6} {s.clear.misses:6} {s.clear.switches:5} "
+                f"{variant!s:16} {100 * s.mota:6.1f} {100 * s.idf1:6.1f} {100 * s.hota:6.1f} "
+                f"{s.false_positives:6} {s.misses:6} {s.switches:5} "
                 f"{'-' if kept is None else f'{100 * kept:.1f}':>8}"
             )
 

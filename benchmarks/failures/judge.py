@@ -1,18 +1,28 @@
 """Frames laid beside the truth, box by box: who was found and who was missed, what each false box is, who changed id.
 
-By MOTChallenge's rules, with the cleaning and the matches that benchmarks.metrics counts: misses, false boxes and
-switches add up to its numbers.
+By MOTChallenge's rules: misses, false boxes and switches add up to the numbers of benchmarks.metrics.scores, which
+tells no matches of single frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from benchmarks.metrics.clear import match
-from benchmarks.metrics.overlaps import DISTRACTORS, MATCH_IOU, ROUNDING, clean, iou, is_scored, lay_over, per_frame
+from benchmarks.metrics.overlaps import (
+    DISTRACTORS,
+    MATCH_IOU,
+    ROUNDING,
+    Overlaps,
+    clean,
+    iou,
+    is_scored,
+    lay_over,
+    per_frame,
+)
 from edge.arrays import F64, I64, Bool
 from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
 
@@ -22,6 +32,8 @@ TOUCHING_IOU = 0.1
 """Overlap below which a false box has nothing to do with a person."""
 APART_S = 2.0
 """Two of a sequence's worst frames are at least this far apart: neighbours would show the same."""
+STAYS = 1000.0
+"""Outweighs every overlap."""
 KEYFRAME, NO_KEYFRAME = 0, -1
 """Special values of `JudgedFrame.since_keyframe`."""
 
@@ -117,6 +129,23 @@ def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequen
         switches = memory.follow(number, people.ids[rows].tolist(), seen.ids[columns].tolist())
         frames.append(JudgedFrame(number, since, people, found, seen, verdicts, switches))
     return frames
+
+
+def match(sequence: Overlaps) -> Iterator[tuple[I64, I64]]:
+    """Per frame: rows of the truth (n,) and of the results (n,) that belong together, as CLEAR MOT has it.
+
+    Whoever was matched in the last frame that had both truth and results stays matched while the overlap allows.
+    """
+    before = np.full(len(sequence.truth_boxes), -1)
+    for truth, results, overlap in sequence.frames:
+        score = overlap + STAYS * (before[truth][:, None] == results)
+        score[overlap < MATCH_IOU - ROUNDING] = 0
+        rows, columns = linear_sum_assignment(score, maximize=True)
+        good = score[rows, columns] > 0
+        if score.size:
+            before[:] = -1
+        before[truth[rows[good]]] = results[columns[good]]
+        yield rows[good], columns[good]
 
 
 def _false_kinds(seen: MotBoxes, people: MotBoxes, found: Bool, everyone: MotBoxes) -> I64:

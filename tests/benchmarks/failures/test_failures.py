@@ -142,7 +142,7 @@ def test_sums_are_those_of_the_scores(drawn: list[tuple[int, int, int, int]], da
     }
     results = boxes(*((frame, i, x, y, 60, 60) for (frame, i), (x, y) in seen.items()))
     frames = judge(truth, results, 1, [0, 1, 2, 0, 1, 2])
-    clear = compare(truth, results, 1, 6).clear
+    clear = compare(truth, results, 1, 6)
     totals = count([sequence(frames)])["pooled"]
     assert totals["people"] - totals["found"] == sum(frame.missed for frame in frames) == clear.misses
     assert sum(totals["false"].values()) == sum(frame.false for frame in frames) == clear.false_positives
@@ -273,7 +273,7 @@ def test_the_command_counts_what_accuracy_counts_and_writes_all_its_files(
     result = json.loads((tmp_path / "failures.json").read_text())
     variant = Variant("atttrack", 3)
     pipelines = open_pipelines([variant], open_backend(models, (320, 192), "cpu"))
-    clear = evaluate([crossing], "second", pipelines)[variant][POOLED].mot.clear
+    clear = evaluate([crossing], "second", pipelines)[variant][POOLED].mot
     pooled = result["pooled"]
     assert (pooled["people"], pooled["people"] - pooled["found"]) == (clear.boxes, clear.misses)
     assert (sum(pooled["false"].values()), pooled["switches"]) == (clear.false_positives, clear.switches)
