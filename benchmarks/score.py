@@ -5,7 +5,7 @@
 
 A recipe is trained first, with the teacher and the start that it names, as far as that was not done. Then the networks
 are exported to ONNX, and run over the test halves like any others: benchmarks.accuracy does the rest. The result,
-benchmarks/results/score-NAME.json, is what benchmarks.paper looks into for its rows.
+benchmarks/results/score-NAME.json, can stand beside the paper's rows: name it in benchmarks/paper/rows.csv.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from benchmarks.accuracy import add_options, score
 from benchmarks.arms import ARMS
 from benchmarks.command import command
 from benchmarks.conditions import ROOT, conditions
-from benchmarks.paper.rows import SEQUENCES
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import parse_size
@@ -30,6 +29,14 @@ from edge.tracking.mot_folders import sequence_folder
 from engines.errors import EngineError
 
 MAPPINGS = ("none", "ifm", "efm")
+SEQUENCES = {
+    "MOT17": ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-09", "MOT17-10", "MOT17-11", "MOT17-13"),
+    "MOT15": (
+        *("ADL-Rundle-6", "ADL-Rundle-8", "ETH-Bahnhof", "ETH-Pedcross2", "ETH-Sunnyday", "KITTI-13", "KITTI-17"),
+        *("PETS09-S2L1", "TUD-Campus", "TUD-Stadtmitte", "Venice-2"),
+    ),
+}
+"""The benchmarks' training sequences, whose second halves the paper tests on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

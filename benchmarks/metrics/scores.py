@@ -87,7 +87,9 @@ def _metrics() -> tuple[Any, ...]:
         with redirect_stdout(None):  # it tells which of its datasets lack a package
             from trackeval.metrics import CLEAR, HOTA, Identity
     except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is missing; pip install --no-deps -r requirements/alone.txt brings it") from None
+        raise ValueError(
+            f"{error.name} is missing; pip install --no-deps -r requirements/alone.txt brings it"
+        ) from None
     quiet = {"PRINT_CONFIG": False}
     return CLEAR(quiet), Identity(quiet), HOTA()
 

@@ -9,7 +9,6 @@ import onnx
 import pytest
 
 from benchmarks import accuracy, trained_run
-from benchmarks.paper.rows import Setup, of_result
 from benchmarks.score import default_name, main, networks_of, present, wants_pivot
 from benchmarks.trained_run import ScoreError, TrainedRun
 from tests.support.tiny_pair import signature, tiny_model
@@ -205,4 +204,4 @@ def test_model_files_are_scored_without_those_that_no_mode_needs(
     result = json.loads((tmp_path / "accuracy.json").read_text())
     assert {row["mode"] for row in result["rows"]} == {"naive", "predicted"}
     assert result["association"] == "service"
-    assert Setup("naive", "template", "template", "layerwise") in of_result(result)
+    assert result["trained"]["plain"]["recipe"]["transfer"] == "layerwise"
