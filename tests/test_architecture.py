@@ -60,7 +60,18 @@ for module in sys.argv[1].split(","):
 """
 REFUSED = {
     *("torch", "onnx", "onnxscript", "tensorrt", "tensorrt_rtx", "pycuda", "cuda"),
-    *("matplotlib", "motmetrics", "pandas", "scipy", "trackeval", "pytest", "hypothesis", "training", "export", "tests"),
+    *(
+        "matplotlib",
+        "motmetrics",
+        "pandas",
+        "scipy",
+        "trackeval",
+        "pytest",
+        "hypothesis",
+        "training",
+        "export",
+        "tests",
+    ),
 }
 
 
