@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.accuracy import draw, evaluate, half_range, lines, rows
+from benchmarks.accuracy import evaluate, half_range, lines, rows
 from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
 from benchmarks.metrics.scores import POOLED
@@ -115,11 +115,11 @@ def test_output_one_frame_late_is_noticed(walk: Path) -> None:
 def test_a_folder_without_truth_is_refused_by_name(walk: Path) -> None:
     pipeline = TruthfulPipeline(walk / "gt.txt", first=1)
     (walk / "gt.txt").unlink()
-    with pytest.raises(SystemExit, match=r"walk has no gt\.txt"):
+    with pytest.raises(ValueError, match=r"walk has no gt\.txt"):
         evaluate([walk], "all", {Variant("teacher", None): pipeline})
 
 
-def test_table_records_and_plot_hold_every_variant(walk: Path, tmp_path: Path) -> None:
+def test_table_and_records_hold_every_variant(walk: Path, tmp_path: Path) -> None:
     pipelines = {v: TruthfulPipeline(walk / "gt.txt", first=1) for v in variants(ALL_MODES, [2, 6])}
     scores = evaluate([walk], "all", pipelines)
     table = "\n".join(lines(scores))
@@ -130,8 +130,6 @@ def test_table_records_and_plot_hold_every_variant(walk: Path, tmp_path: Path) -
     assert {"mode", "k", "sequence", "mota", "idf1", "hota"} <= records[0].keys()
     path = save("table", {"conditions": conditions(), "rows": records}, tmp_path)
     assert json.loads(path.read_text())["rows"] == json.loads(json.dumps(records))
-    draw(scores, path.with_suffix(".png"))
-    assert cv2.imread(str(path.with_suffix(".png"))) is not None
 
 
 def test_conditions_name_machine_versions_and_models(tmp_path: Path) -> None:
