@@ -79,7 +79,7 @@ parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
 	$(BIN)/python deploy/supply/parts.py requirements/run.txt models > parts.json
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
-	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
+	$(BIN)/atttrack bench soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open or mot; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,teacher)
