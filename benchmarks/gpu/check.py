@@ -23,6 +23,7 @@ from benchmarks.gpu.subject import Check, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
+from engines.files import whole
 
 RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"
@@ -127,10 +128,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, results: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(results, indent=1) + "\n")
-    beside.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,8 +19,7 @@ from training.checkpoint import save_checkpoint
 from training.losses import IdentityClassifier
 from training.models.networks import build_network
 from training.recipe import Recipe
-from training.schedule import RECIPES, Schedule, add_options
-from training.stages import COMPARISONS, Stage, stages
+from training.schedule import COMPARISONS, RECIPES, Schedule, Stage, add_options, stages
 from training.weights import halved
 
 ROOT = Path(__file__).resolve().parents[3]
