@@ -21,6 +21,8 @@ from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Literal, TypeVar
 
+from service.ids import ID_PATTERN
+
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -429,7 +431,7 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], str]] = {
     "zone_counts": (("stream_id", "counts"), "stream_id"),
     "api_keys": (("id", "name", "scope", "streams", "created_at", "expires_at", "hash"), "id"),
 }
-_STREAM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_STREAM_ID = re.compile(ID_PATTERN)
 
 
 def _stream(row: tuple[Any, ...]) -> StoredStream:

@@ -20,6 +20,7 @@ RUNTIME = ("edge", "engines", "service")
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 TRAINING_MAY_IMPORT = (
+    "engines.files",
     "engines.signature",
     "edge.arrays",
     "edge.text",

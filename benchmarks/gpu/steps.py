@@ -25,7 +25,7 @@ from engines.load import open_device
 from engines.plan import PlanStore, RuntimeName
 from engines.tensorrt_engine import TensorRtEngine
 
-PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu")
+PYTEST = "-m pytest -q -p no:cacheprovider -m gpu".split()
 KERNEL_TESTS = "tests/edge/ops/test_cuda_ops.py"
 FEW = "share_a_batch or ends_of_luma or five_hundred or lanes_of_a_batch"
 """Tests that launch every kernel and are quick under the sanitizer."""
