@@ -7,7 +7,6 @@ tells no matches of single frames.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -37,9 +36,6 @@ STAYS = 1000.0
 KEYFRAME, NO_KEYFRAME = 0, -1
 """Special values of `JudgedFrame.since_keyframe`."""
 
-Identity = Literal["new", "other", "own"]
-"""What somebody's id changed to: one that nobody had yet, one that somebody else had, one that they had before."""
-
 
 class Verdict(IntEnum):
     """What a result box is; of the false ones, what it lies on: the first of these that holds."""
@@ -55,15 +51,6 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
-    """Somebody found under another id than the last time."""
-
-    unseen: int
-    """Frames in between in which that person was not found; 0: the id changed in plain view."""
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
 class JudgedFrame:
     """One frame: N people whom the truth scores, M results without those on distractors."""
 
@@ -75,7 +62,8 @@ class JudgedFrame:
     found: Bool  # (N,)
     results: MotBoxes  # (M,)
     verdicts: I64  # (M,) Verdict
-    switches: tuple[Switch, ...]
+    unseen: tuple[int, ...]
+    """Of everybody whose id changes here, the frames in between without a match; 0: it changed in plain view."""
 
     @property
     def missed(self) -> int:
@@ -120,14 +108,18 @@ def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequen
     last = first + len(since_keyframe) - 1
     cleaned = list(clean(truth, results, first, last))
     together = zip(cleaned, per_frame(truth, first, last), match(lay_over(cleaned)), since_keyframe, strict=True)
-    memory, frames = _Matches(), []
+    last: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
+    frames = []
     for number, ((people, seen), everyone, (rows, columns), since) in enumerate(together, start=first):
         found = np.zeros(len(people), bool)
         found[rows] = True
         verdicts = _false_kinds(seen, people, found, everyone)
         verdicts[columns] = Verdict.RIGHT
-        switches = memory.follow(number, people.ids[rows].tolist(), seen.ids[columns].tolist())
-        frames.append(JudgedFrame(number, since, people, found, seen, verdicts, switches))
+        matches = dict(zip(people.ids[rows].tolist(), seen.ids[columns].tolist(), strict=True))
+        changed = [last[person][0] for person, track in matches.items() if last.get(person, (0, track))[1] != track]
+        unseen = tuple(number - before - 1 for before in changed)
+        last |= {person: (number, track) for person, track in matches.items()}
+        frames.append(JudgedFrame(number, since, people, found, seen, verdicts, unseen))
     return frames
 
 
@@ -164,29 +156,3 @@ def _best(seen: MotBoxes, others: MotBoxes) -> F64:
     """(M,) each result's largest overlap with any of the others; 0 where there are none."""
     best: F64 = iou(others, seen).max(axis=0, initial=0)
     return best
-
-
-class _Matches:
-    """Who was found under which id, and when."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
-        self._had: dict[int, set[int]] = {}  # id -> people who were found under it
-
-    def follow(self, number: int, people: Sequence[int], ids: Sequence[int]) -> tuple[Switch, ...]:
-        """Take a frame's matches; the switches among them."""
-        pairs = list(zip(people, ids, strict=True))
-        switches = [
-            Switch(number - self._last[person][0] - 1, self._identity(person, track))
-            for person, track in pairs
-            if person in self._last and self._last[person][1] != track
-        ]
-        for person, track in pairs:
-            self._last[person] = (number, track)
-            self._had.setdefault(track, set()).add(person)
-        return tuple(switches)
-
-    def _identity(self, person: int, track: int) -> Identity:
-        """Whose id that was before this frame."""
-        had = self._had.get(track, set())
-        return "own" if person in had else "other" if had else "new"
