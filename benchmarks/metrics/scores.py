@@ -49,8 +49,13 @@ class MotScores:
     def of(cls, clear: Mapping[str, Any], identity: Mapping[str, Any], hota: Mapping[str, Any]) -> "MotScores":
         """From TrackEval's words."""
         return cls(
-            *(float(value) for value in (clear["MOTA"], identity["IDF1"], identity["IDP"], identity["IDR"])),
-            *(float(hota[name].mean()) for name in ("HOTA", "DetA", "AssA")),
+            mota=float(clear["MOTA"]),
+            idf1=float(identity["IDF1"]),
+            idp=float(identity["IDP"]),
+            idr=float(identity["IDR"]),
+            hota=float(hota["HOTA"].mean()),
+            deta=float(hota["DetA"].mean()),
+            assa=float(hota["AssA"].mean()),
             boxes=int(clear["CLR_TP"] + clear["CLR_FN"]),
             identities=int(clear["MT"] + clear["PT"] + clear["ML"]),
             misses=int(clear["CLR_FN"]),
