@@ -108,7 +108,7 @@ def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequen
     last = first + len(since_keyframe) - 1
     cleaned = list(clean(truth, results, first, last))
     together = zip(cleaned, per_frame(truth, first, last), match(lay_over(cleaned)), since_keyframe, strict=True)
-    last: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
+    known: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
     frames = []
     for number, ((people, seen), everyone, (rows, columns), since) in enumerate(together, start=first):
         found = np.zeros(len(people), bool)
@@ -116,9 +116,9 @@ def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequen
         verdicts = _false_kinds(seen, people, found, everyone)
         verdicts[columns] = Verdict.RIGHT
         matches = dict(zip(people.ids[rows].tolist(), seen.ids[columns].tolist(), strict=True))
-        changed = [last[person][0] for person, track in matches.items() if last.get(person, (0, track))[1] != track]
+        changed = [known[person][0] for person, track in matches.items() if known.get(person, (0, track))[1] != track]
         unseen = tuple(number - before - 1 for before in changed)
-        last |= {person: (number, track) for person, track in matches.items()}
+        known |= {person: (number, track) for person, track in matches.items()}
         frames.append(JudgedFrame(number, since, people, found, seen, verdicts, unseen))
     return frames
 
