@@ -11,7 +11,7 @@ not exported yet: benchmarks.score.
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import numpy as np
 from benchmarks.arms import ARMS, Arm, Variant, mode_of, open_pipelines, track_sequence, variants
 from benchmarks.command import about, add_networks, command, networks, one_line, open_networks
 from benchmarks.conditions import RESULTS, save
-from benchmarks.metrics.retention import RetentionCounts, count_retention, sum_retention
 from benchmarks.metrics.scores import MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from benchmarks.trained_run import TrainedRun
@@ -39,19 +38,6 @@ ASSOCIATIONS: Mapping[str, TrackerSettings] = {
     "paper": TrackerSettings(weak_share=1, new_between_keyframes=True, iou_confirm=0, same_iou=1),
 }
 """How people are associated between keyframes; on keyframes both are the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What one variant got in one sequence, or in several pooled."""
-
-    mot: MotScores
-    retention: RetentionCounts
-
-    def as_record(self) -> dict[str, Any]:
-        """Flat and short, for files."""
-        ratio = self.retention.ratio
-        return self.mot.as_record() | {"id_retention": None if ratio is None else round(ratio, 5)}
 
 
 def half_range(length: int, half: str) -> tuple[int, int]:
@@ -77,39 +63,28 @@ def as_boxes(tracked: Sequence[TrackedFrame], first: int) -> MotBoxes:
 
 def evaluate(
     folders: Sequence[Path], half: str, pipelines: Mapping[Variant, TrackingPipeline]
-) -> dict[Variant, dict[str, Scores]]:
+) -> dict[Variant, dict[str, MotScores]]:
     """Scores of each variant: per sequence and pooled."""
-    mot: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
-    retention: dict[Variant, dict[str, RetentionCounts]] = {variant: {} for variant in pipelines}
+    scores: dict[Variant, dict[str, MotScores]] = {variant: {} for variant in pipelines}
     for folder in folders:
         source, truth = open_half(folder, half)
         for variant, tracked in track_sequence(source, pipelines).items():
-            boxes = as_boxes(tracked, source.first)
-            mot[variant][sequence_name(folder)] = compare(truth, boxes, source.first, source.last)
-            retention[variant][sequence_name(folder)] = count_retention(tracked)
-    return {
-        variant: {
-            sequence: Scores(scores, retention[variant].get(sequence) or sum_retention(retention[variant].values()))
-            for sequence, scores in with_pooled(mot[variant]).items()
-        }
-        for variant in pipelines
-    }
+            found = compare(truth, as_boxes(tracked, source.first), source.first, source.last)
+            scores[variant][sequence_name(folder)] = found
+    return {variant: with_pooled(of_variant) for variant, of_variant in scores.items()}
 
 
-def lines(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[str]:
+def lines(scores: Mapping[Variant, Mapping[str, MotScores]]) -> Iterator[str]:
     """The table, one block per sequence, pooled last."""
     for sequence in next(iter(scores.values())):
-        yield f"\n{sequence:16}   MOTA   IDF1   HOTA     FP     FN  IDSW ids kept"
+        yield f"\n{sequence:16}   MOTA   IDF1   HOTA     FP     FN  IDSW"
         for variant, by_sequence in scores.items():
-            s, kept = by_sequence[sequence].mot, by_sequence[sequence].retention.ratio
-            yield (
-                f"{variant!s:16} {100 * s.mota:6.1f} {100 * s.idf1:6.1f} {100 * s.hota:6.1f} "
-                f"{s.false_positives:6} {s.misses:6} {s.switches:5} "
-                f"{'-' if kept is None else f'{100 * kept:.1f}':>8}"
-            )
+            s = by_sequence[sequence]
+            ratios = f"{100 * s.mota:6.1f} {100 * s.idf1:6.1f} {100 * s.hota:6.1f}"
+            yield f"{variant!s:16} {ratios} {s.false_positives:6} {s.misses:6} {s.switches:5}"
 
 
-def rows(scores: Mapping[Variant, Mapping[str, Scores]]) -> Iterator[dict[str, Any]]:
+def rows(scores: Mapping[Variant, Mapping[str, MotScores]]) -> Iterator[dict[str, Any]]:
     """One record per variant and sequence."""
     for variant, by_sequence in scores.items():
         for sequence, values in by_sequence.items():

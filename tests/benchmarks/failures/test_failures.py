@@ -270,7 +270,7 @@ def test_the_command_counts_what_accuracy_counts_and_writes_all_its_files(
     result = json.loads((tmp_path / "failures.json").read_text())
     variant = Variant("atttrack", 3)
     pipelines = open_pipelines([variant], open_backend(models, (320, 192), "cpu"))
-    clear = evaluate([crossing], "second", pipelines)[variant][POOLED].mot
+    clear = evaluate([crossing], "second", pipelines)[variant][POOLED]
     pooled = result["pooled"]
     assert (pooled["people"], pooled["people"] - pooled["found"]) == (clear.boxes, clear.misses)
     assert (sum(pooled["false"].values()), pooled["switches"]) == (clear.false_positives, clear.switches)
