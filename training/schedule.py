@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.tracking.mot_folders import sequence_folder
-from training.checkpoint import save_record
+from engines.files import whole
 from training.recipe import Recipe, chain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -234,7 +234,8 @@ class Schedule:
 
     def _note(self, stage: Stage, entry: dict[str, Any]) -> None:
         self.record[stage.name] = entry
-        save_record(self._file, self.record)
+        with whole(self._file) as partial:
+            partial.write_text(json.dumps(self.record, indent=1) + "\n")
         print(f"{stage.name:28} {entry['status']:20} {entry.get('seconds', 0):8.1f} s", flush=True)
 
 
