@@ -4,7 +4,7 @@ Frame skipping (`predicted`) is what a product without a student does to save ti
 the teacher sees every K-th frame, and the frames between are predicted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -22,6 +22,8 @@ from edge.tracking.tracker import TrackerSettings
 
 Arm = Mode | Literal["predicted"]
 ARMS: tuple[Arm, ...] = (*MODES, "predicted")
+SKIPPING: tuple[Mode, ...] = ("naive", "no-update", "atttrack")
+"""Frames are skipped in the first of these that the networks allow; its student is never asked."""
 NAMES: Mapping[str, str] = {
     "teacher": "teacher alone",
     "student": "student alone",
@@ -47,8 +49,8 @@ def has_period(arm: Arm) -> bool:
 
 
 def mode_of(arm: Arm) -> Mode:
-    """The pipeline's mode behind an arm."""
-    return "naive" if arm == "predicted" else arm
+    """The mode that wants the networks which an arm needs."""
+    return "teacher" if arm == "predicted" else arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,12 @@ def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
     return [Variant(mode, k) for mode in modes for k in (periods if has_period(mode) else [None])]
 
 
-def settings_of(arm: Arm, k: int | None, lane: LaneSettings) -> LaneSettings:
-    """How the pipeline runs an arm."""
-    k = k or 1
-    if arm == "predicted":
-        return replace(lane, k=k, mode=mode_of(arm), student_every=k)
-    return replace(lane, k=k, mode=arm)
+def settings_of(arm: Arm, k: int | None, lane: LaneSettings, allowed: Collection[Mode]) -> LaneSettings:
+    """How the pipeline runs an arm; `allowed`: modes that the networks allow."""
+    if arm != "predicted":
+        return replace(lane, k=k or 1, mode=arm)
+    mode: Mode = next((mode for mode in SKIPPING if mode in allowed), SKIPPING[0])
+    return replace(lane, k=k or 1, mode=mode, student_every=k or 1)
 
 
 @dataclass(slots=True)
@@ -86,7 +88,9 @@ class FrameTracker:
     lane: str = "source"
 
     def __enter__(self) -> "FrameTracker":
-        self.pipeline.add_lane(self.lane, settings_of(self.arm, self.k, self.pipeline.settings.lane))
+        self.pipeline.add_lane(
+            self.lane, settings_of(self.arm, self.k, self.pipeline.settings.lane, self.pipeline.modes)
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +110,9 @@ def open_pipelines(
 ) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant, of the variant's mode; they share the networks."""
     lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
-    settings = [PipelineSettings(settings_of(variant.mode, variant.k, lane), 1, tracker) for variant in chosen]
+    settings = [
+        PipelineSettings(settings_of(variant.mode, variant.k, lane, backend.modes), 1, tracker) for variant in chosen
+    ]
     return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
 
 

@@ -13,6 +13,7 @@ from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
 from benchmarks.metrics.scores import POOLED
 from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks, TrackState
 from edge.tracking.mot_format import read_mot
@@ -24,6 +25,8 @@ ALL_MODES = ("teacher", "student", "naive", "no-update", "atttrack", "predicted"
 
 class TruthfulPipeline:
     """Says what the truth says, late by `late` frames; counts on the sequence's name for its lane."""
+
+    modes = tuple(MODES)
 
     def __init__(self, truth: Path, first: int, late: int = 0) -> None:
         self.truth, self.first, self.late = read_mot(truth), first, late
