@@ -9,9 +9,9 @@ from edge.arrays import I32
 from edge.ops.base import MovedHeatmap
 from edge.ops.kernels.build import KERNELS, kernel_image
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Nv12, Pixels, Surface, on_host
 from edge.ops.resampling import column_weights, halvings, row_weights
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned
 
@@ -20,6 +20,7 @@ _PICTURE = np.dtype(
         *((name, np.uint64) for name in ("source", "chroma", "columns", "rows")),
         *((name, np.int32) for name in ("pitch", "source_width", "source_height", "halvings", "nv12")),
         *((name, np.int32) for name in ("left", "top", "width", "height")),
+        ("colours", np.int32, 6),
     ],
     align=True,
 )
@@ -48,6 +49,13 @@ class _At:
     pointer: int
 
 
+def _nbytes(pixels: Pixels) -> int:
+    """Of what has to go to the device."""
+    if isinstance(pixels, Surface):
+        return 0
+    return pixels.planes.nbytes if isinstance(pixels, Nv12) else pixels.nbytes
+
+
 class CudaOps:
     """Ops on a GPU. Keeps a staging ring per cuda_stream, so one thread at a time."""
 
@@ -57,7 +65,9 @@ class CudaOps:
         Raises DeviceError where they cannot be built or are not for this GPU.
         """
         self._device = device
-        self._kernels = device.kernels(kernel_image() if image is None else image, KERNELS)
+        if image is None:
+            image = kernel_image("".join(map(str, device.compute_capability)))
+        self._kernels = device.kernels(image, KERNELS)
         self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
 
@@ -76,13 +86,15 @@ class CudaOps:
             row["halvings"] = scaling.halvings
             row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
         ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
-        ring.reserve(offset + sum(aligned(image.nbytes) for image in images if not isinstance(image, Surface)))
-        for row, image in zip(table, images, strict=True):
-            if isinstance(image, Surface):
-                cuda_stream.wait(image.ready)
-                row["source"], row["chroma"] = image.luma.pointer, image.chroma.pointer
-                row["pitch"], row["nv12"] = image.luma.shape[1], True
+        ring.reserve(offset + sum(aligned(_nbytes(pixels)) for pixels in images))
+        for row, pixels in zip(table, images, strict=True):
+            if isinstance(pixels, Surface):
+                cuda_stream.wait(pixels.ready)
+                row["source"], row["chroma"] = pixels.luma.pointer, pixels.chroma.pointer
+                row["pitch"], row["nv12"], row["colours"] = pixels.luma.shape[1], True, pixels.colours.coefficients
                 continue
+            image, colours = on_host(pixels)
+            row["colours"] = colours.coefficients
             pitch = image.nbytes // image.shape[0]
             row["source"], row["pitch"], row["nv12"] = ring.put(offset, image), pitch, image.ndim == 2
             row["chroma"] = row["source"] + np.uint64(pitch * int(row["source_height"]))
