@@ -60,7 +60,7 @@ backend = open_backend()
 print(backend.device.name, type(backend.ops).__name__, touched)
 """)
     assert lines[:-1] == [
-        "INFO networks run on the CPU: CUDA's bindings are not installed (cuda); pip install '.[gpu]', or use the device "
-        "'cpu'"
+        "INFO networks run on the CPU: CUDA's bindings are not installed (cuda); pip install '.[gpu]', or use the "
+        "device 'cpu'"
     ]
     assert lines[-1] == "cpu HostOps ['cuda']"
