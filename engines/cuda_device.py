@@ -104,6 +104,11 @@ class CudaEvent:
         """See `Event.synchronize`."""
         self._cuda(self.point.sync)
 
+    @property
+    def reached(self) -> bool:
+        """See `Event.reached`."""
+        return bool(self._cuda(lambda: self.point.is_done))
+
 
 class CudaQueue:
     """A cuda_stream."""

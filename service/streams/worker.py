@@ -44,6 +44,7 @@ class Pipeline(Protocol):
     def remove_lane(self, lane_id: str) -> None: ...
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Any: ...
     def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
+    def settle(self) -> None: ...
 
 
 class Lane(Protocol):
@@ -240,7 +241,17 @@ class Worker:
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
+            self._settle(pipeline, batch)
             self._allowance.spend(time.monotonic() - began_s)
+
+    def _settle(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
+        """Now that the tracks are told there may be time for what they could not wait for."""
+        try:
+            pipeline.settle()
+        except DeviceLostError:
+            raise
+        except Exception:  # as in `_tick`
+            self._blame(pipeline, batch)
 
     def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
         """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""

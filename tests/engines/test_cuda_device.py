@@ -269,8 +269,19 @@ class LateEvent:
     def __init__(self, queue: LateQueue, number: int) -> None:
         self.queue, self.number = queue, number
 
+    reached = False
+
     def synchronize(self) -> None:
         self.queue.awaited.append(self.number)
+
+
+def test_an_event_says_whether_it_was_reached_and_waits_for_nothing(device: CudaDevice) -> None:
+    event = device.cuda_stream().record()
+    assert event.reached
+    with failing(600, for_good=False):
+        assert not event.reached
+    with failing(1, for_good=False), pytest.raises(DeviceError, match=r"invalid argument|INVALID|\(1\)"):
+        _ = event.reached
 
 
 def test_a_ring_sends_what_was_put_into_it(device: CudaDevice) -> None:
