@@ -15,17 +15,17 @@ def assign(cost: F64, max_cost: float) -> tuple[I64, I64]:
 def assign_all(costs: F64, max_cost: float) -> tuple[I64, I64, I64]:
     """Lanes, rows and columns of the pairs, ordered by lane and row; all (P,). `costs` (L, n, m).
 
-    In each lane, the pairing minimises sum(cost of pairs) + max_cost/2 for every row and every column left alone: a pair has to cost
-    less than `max_cost`, and a cheap pair may be given up to save two others. This is a linear assignment over the
-    (n+m) x (n+m) extension of a lane's cost (n, m) with max_cost/2 in the off-diagonal blocks and 0 in the last one, as
-    FairMOT and JDE solve it. Entries that are infinite or not a number are never paired.
+    In each lane, the pairing minimises sum(cost of pairs) + max_cost/2 for every row and every column left alone: a
+    pair has to cost less than `max_cost`, and a cheap pair may be given up to save two others. This is a linear
+    assignment over the (n+m) x (n+m) extension of a lane's cost (n, m) with max_cost/2 in the off-diagonal blocks and 0
+    in the last one, as FairMOT and JDE solve it. Entries that are infinite or not a number are never paired.
 
     The extension is not built. Leaving a row and a column alone costs max_cost, so subtracting max_cost from every
     entry leaves the same problem with "alone" at 0; entries at or above 0 cannot help and are set to 0, which means
     alone. Of what is left, an entry alone in its row and its column is a pair at once; only rows that compete for
     columns go to the solver.
     """
-    lanes, height, width = costs.shape
+    _, height, width = costs.shape
     candidates = np.flatnonzero(costs < max_cost)  # flat: several times faster than nonzero() in three dimensions
     in_row, columns = np.divmod(candidates, max(width, 1))  # rows of all lanes counted through
     in_lane, rows = np.divmod(in_row, max(height, 1))

@@ -13,7 +13,7 @@ to a newcomer goes to the absent person who looks like it, if there is one.
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,11 +81,11 @@ class Tracker:
         before, and will see a later one. Raises ValueError for another dt_s or when embeddings have another length
         than before; the tracker is then as it was.
         """
-        return update_all([self], [detections], [dt_s], [threshold], [between_keyframes])[0]
+        return update_all([Look(self, detections, dt_s, threshold, between_keyframes)])[0]
 
     def take_in(self, detections: Detections, dt_s: float, threshold: float, between_keyframes: bool) -> Tracks:
         """An `update` that does not tell who is gone: the next one does."""
-        return _take_in_all([self], [detections], [dt_s], [threshold], [between_keyframes])[0]
+        return _take_in_all([Look(self, detections, dt_s, threshold, between_keyframes)])[0]
 
     def scout(self) -> "Tracker":
         """A copy that goes ahead and gives ids, but leaves to this tracker who is gone: edge.tracking.hindsight."""
@@ -200,6 +200,19 @@ class Tracker:
             self._tracklets = Tracklets.empty()
             self._first_frame = True
         return not self._first_frame
+
+    def _conclude(self, between_keyframes: bool, news: I64, seen: Seen, judged: Sequence[float]) -> None:
+        """What is each tracker's own: `news` are the detections in `seen` that nobody met; `judged`, what was learnt of
+        the drift.
+        """
+        count, harm, waits_s2 = judged
+        if count:
+            self._drift.learn(int(count), harm, waits_s2)
+        self._misses = self._misses + 1 if between_keyframes else 0
+        if self.settings.new_between_keyframes or not between_keyframes:
+            self._start(news, seen)
+        self._identify()
+        self._forget()
 
     def _start(self, columns: I64, seen: Seen) -> None:
         """The detections `columns` of `seen` are new tracks: confirmed on the first frame, else when seen once more.
@@ -337,65 +350,55 @@ class Tracker:
         )
 
 
-def update_all(
-    trackers: Sequence[Tracker],
-    frames: Sequence[Detections],
-    dts_s: Sequence[float],
-    thresholds: Sequence[float],
-    between_keyframes: Sequence[bool],
-) -> list[Tracks]:
-    """What `Tracker.update` says of each tracker's frame; one of many lanes is computed at the price of a few.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a tracker is to take in; see `Tracker.update`."""
 
-    The trackers share their settings and the length of their embeddings. Raises ValueError as `update` does, for any of
-    them; all are then as they were.
+    tracker: Tracker
+    detections: Detections
+    dt_s: float
+    threshold: float
+    between_keyframes: bool
+
+
+def update_all(looks: Sequence[Look]) -> list[Tracks]:
+    """What `Tracker.update` says of each look; many lanes are computed together, at a fraction of the price.
+
+    The trackers are different ones with the same settings, and the same length of embeddings. Raises ValueError as
+    `update` does, for any of them; all are then as they were.
     """
-    found = _take_in_all(trackers, frames, dts_s, thresholds, between_keyframes)
-    return [replace(tracks, gone=tracker._gone()) for tracks, tracker in zip(found, trackers, strict=True)]
+    found = _take_in_all(looks)
+    return [replace(tracks, gone=look.tracker._gone()) for tracks, look in zip(found, looks, strict=True)]
 
 
-def _take_in_all(
-    trackers: Sequence[Tracker],
-    frames: Sequence[Detections],
-    dts_s: Sequence[float],
-    thresholds: Sequence[float],
-    between_keyframes: Sequence[bool],
-) -> list[Tracks]:
+def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     """An `update_all` that does not tell who is gone."""
-    settings = trackers[0].settings
+    if not looks:
+        return []
+    trackers, settings = [look.tracker for look in looks], looks[0].tracker.settings
     if any(tracker.settings != settings for tracker in trackers):
         raise ValueError("trackers that are updated together must have the same settings")
-    for tracker, frame, dt_s in zip(trackers, frames, dts_s, strict=True):
-        tracker._check(frame, dt_s)
-    least = np.asarray(thresholds, np.float64)
+    for look in looks:
+        look.tracker._check(look.detections, look.dt_s)
+    least = np.array([look.threshold for look in looks])
     weakest = (settings.weak_share * least).astype(np.float32)
-    seen = Seen.of(frames, least.astype(np.float32), weakest, settings.same_iou)
-    moving = np.array([tracker._pass(dt_s) for tracker, dt_s in zip(trackers, dts_s, strict=True)])
+    seen = Seen.of([look.detections for look in looks], least.astype(np.float32), weakest, settings.same_iou)
+    moving = np.array([look.tracker._pass(look.dt_s) for look in looks])
     lanes = [tracker._tracklets for tracker in trackers]
     crowd = Crowd(lanes)
-    crowd.advance(np.asarray(dts_s, np.float64), moving)
+    crowd.advance(np.array([look.dt_s for look in looks]), moving)
     match = crowd.associate(seen, settings)
     learnt = crowd.correct(match, seen, np.array([tracker._now_s for tracker in trackers]), settings.smoothing)
     crowd.hand_back(lanes)
     news = (left(match, seen) & seen.strong).nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()
-    begin = 0
-    for tracker, between, end, *sums in zip(
-        trackers, between_keyframes, ends, *(one.tolist() for one in learnt), strict=True
-    ):
-        if sums[0]:
-            tracker._drift.learn(*sums)
-        tracker._misses = tracker._misses + 1 if between else 0
-        if settings.new_between_keyframes or not between:
-            tracker._start(news[begin:end], seen)
-        begin = end
-        tracker._identify()
-        tracker._forget()
+    for look, begin, end, *judged in zip(looks, [0, *ends], ends, *(sums.tolist() for sums in learnt), strict=False):
+        look.tracker._conclude(look.between_keyframes, news[begin:end], seen, judged)
     lanes = [tracker._tracklets for tracker in trackers]
-    for tracker, doubles in zip(
-        trackers, second_boxes(lanes, settings.duplicate_distance, TIME_TOLERANCE_S), strict=True
-    ):
-        if doubles is not None:
-            tracker._keep(tracker._tracklets, ~doubles, "duplicate")
+    doubles = second_boxes(lanes, settings.duplicate_distance, TIME_TOLERANCE_S)
+    for tracker, double in zip(trackers, doubles, strict=True):
+        if double is not None:
+            tracker._keep(tracker._tracklets, ~double, "duplicate")
     return [tracker._report(_CONFIRMED) for tracker in trackers]
 
 

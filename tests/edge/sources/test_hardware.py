@@ -70,8 +70,8 @@ def test_what_comes_as_nv12_is_copied_and_not_converted() -> None:
 @pytest.mark.parametrize(
     ("layout", "space", "colours"),
     [
-        ("yuv420p", Colorspace.UNSPECIFIED, BT601),
-        ("yuvj420p", Colorspace.UNSPECIFIED, BT601_FULL),
+        ("yuv420p", Colorspace.ITU601, BT601),
+        ("yuvj420p", Colorspace.ITU601, BT601_FULL),
         ("yuv420p", Colorspace.ITU709, BT709),
         ("yuvj420p", Colorspace.ITU709, BT709_FULL),
     ],
