@@ -9,8 +9,9 @@ from edge.arrays import I32
 from edge.ops.base import MovedHeatmap
 from edge.ops.kernels.build import KERNELS, kernel_image
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Nv12, Pixels, Surface, on_host
+from edge.ops.pixels import Pixels, Surface, Uploaded, on_host
 from edge.ops.resampling import column_weights, halvings, row_weights
+from edge.ops.uploads import Uploads
 from engines.cuda_device import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned
@@ -51,9 +52,9 @@ class _At:
 
 def _nbytes(pixels: Pixels) -> int:
     """Of what has to go to the device."""
-    if isinstance(pixels, Surface):
+    if isinstance(pixels, Surface | Uploaded):
         return 0
-    return pixels.planes.nbytes if isinstance(pixels, Nv12) else pixels.nbytes
+    return on_host(pixels)[0].nbytes
 
 
 class CudaOps:
@@ -68,6 +69,8 @@ class CudaOps:
         if image is None:
             image = kernel_image("".join(map(str, device.compute_capability)))
         self._kernels = device.kernels(image, KERNELS)
+        self.upload = Uploads(device)
+        """See `Ops.upload`."""
         self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
 
@@ -87,18 +90,22 @@ class CudaOps:
             row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
         ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
         ring.reserve(offset + sum(aligned(_nbytes(pixels)) for pixels in images))
-        for row, pixels in zip(table, images, strict=True):
+        for row, pixels, box in zip(table, images, letterboxes, strict=True):
             if isinstance(pixels, Surface):
                 cuda_stream.wait(pixels.ready)
                 row["source"], row["chroma"] = pixels.luma.pointer, pixels.chroma.pointer
                 row["pitch"], row["nv12"], row["colours"] = pixels.luma.shape[1], True, pixels.colours.coefficients
                 continue
             image, colours = on_host(pixels)
-            row["colours"] = colours.coefficients
+            if isinstance(pixels, Uploaded):
+                cuda_stream.wait(pixels.ready)
+                source = pixels.there.pointer
+            else:
+                source = ring.put(offset, image)
+                offset += aligned(image.nbytes)
             pitch = image.nbytes // image.shape[0]
-            row["source"], row["pitch"], row["nv12"] = ring.put(offset, image), pitch, image.ndim == 2
-            row["chroma"] = row["source"] + np.uint64(pitch * int(row["source_height"]))
-            offset += aligned(image.nbytes)
+            row["source"], row["chroma"] = source, source + pitch * box.source_height
+            row["pitch"], row["nv12"], row["colours"] = pitch, image.ndim == 2, colours.coefficients
         ring.put(0, table.view(np.uint8))
         ring.send()
         height, width = out.shape[2:]

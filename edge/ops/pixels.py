@@ -78,9 +78,20 @@ class Surface:
         return np.ascontiguousarray(planes[:, : self.width])
 
 
-Pixels: TypeAlias = U8 | Nv12 | Surface
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A picture on the host that is on the device, too, or on its way; see edge.ops.uploads."""
+
+    image: U8  # BGR or NV12, as Pixels have it; in page-locked memory
+    there: GpuArray  # its bytes
+    ready: Event
+    """They are there; work on a cuda_stream has to wait for it."""
+    colours: Colours
+
+
+Pixels: TypeAlias = U8 | Nv12 | Uploaded | Surface
 """(height, width, 3) BGR or (height * 3/2, width) NV12 with even sides in BT601, C-contiguous, on the host; or NV12 in
-other colours; or a Surface."""
+other colours; or either on its way to the device; or a Surface."""
 
 
 def coloured(nv12: U8, colours: Colours) -> U8 | Nv12:
@@ -92,6 +103,8 @@ def on_host(pixels: Pixels) -> tuple[U8, Colours]:
     """BGR or NV12 on the host, and how the latter becomes BGR."""
     if isinstance(pixels, Surface):
         return pixels.download(), pixels.colours
+    if isinstance(pixels, Uploaded):
+        return pixels.image, pixels.colours
     return (pixels.planes, pixels.colours) if isinstance(pixels, Nv12) else (pixels, BT601)
 
 
@@ -99,7 +112,7 @@ def size_of(pixels: Pixels) -> tuple[int, int]:
     """(width, height) of the picture."""
     if isinstance(pixels, Surface):
         return pixels.width, pixels.height
-    image = pixels.planes if isinstance(pixels, Nv12) else pixels
+    image, _ = on_host(pixels)
     height, width = image.shape[:2]
     return (width, height) if image.ndim == 3 else (width, height * 2 // 3)
 

@@ -42,6 +42,7 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import Pixels
 from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
 from edge.pipeline.budget import grant, left_ms
@@ -117,6 +118,10 @@ class TrackingPipeline:
     def lane_ids(self) -> tuple[str, ...]:
         """Lanes in the order in which they were added."""
         return tuple(self._lanes)
+
+    def upload(self, pixels: Pixels) -> Pixels:
+        """See `Ops.upload`. May be called on any thread."""
+        return self._backend.ops.upload(pixels)
 
     def add_lane(self, lane_id: str, settings: LaneSettings | None = None) -> None:
         """Start a stream; None for the pipeline's own settings of a lane. Its first frame is a keyframe.
