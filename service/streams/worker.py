@@ -97,6 +97,8 @@ class Worker:
         """What a lane may run; none until the pipeline is built."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
+        self.on_gpu = False
+        """Whether the pipeline computes on a device that works on its own."""
         self.lost: DeviceLostError | None = None
         """Why the device thread ended, where that was for want of a device: this process cannot have it back."""
         self._upload: Callable[[Pixels], Pixels] = lambda pixels: pixels
@@ -189,7 +191,7 @@ class Worker:
         try:
             pipeline = self._build()
             self.modes, self.load_s = pipeline.modes, time.monotonic() - began_s
-            self._upload = pipeline.upload
+            self._upload, self.on_gpu = pipeline.upload, pipeline.depth > 1
         except BaseException as error:
             self._built.set_exception(error)
             return
@@ -199,7 +201,7 @@ class Worker:
                 if self._commands:
                     self._finish(pipeline)  # lanes come and go between ticks
                     self._obey(pipeline)
-                if pipeline.depth > 1:
+                if self.on_gpu:
                     self._gather()
                 if frames := self._take():
                     self._tick(pipeline, frames)
