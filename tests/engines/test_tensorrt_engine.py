@@ -170,7 +170,7 @@ def test_more_images_than_the_plan_was_built_for_are_refused_with_the_command(pl
 def test_what_the_runtime_refuses_is_no_context(plan: Path, monkeypatch: pytest.MonkeyPatch, setter: str) -> None:
     monkeypatch.setattr(fake_tensorrt.IExecutionContext, setter, lambda *_: False)
     gpu = HostGpu()
-    execution = engine(plan, gpu).prepare(2)
+    execution = bound(engine(plan, gpu), 2, gpu)
     for _ in range(2):
         with pytest.raises(PlanError, match=r"tensorrt \S+ refuses the profile, the buffers or a batch of 2"):
             execution.run(2, gpu.cuda_stream())
