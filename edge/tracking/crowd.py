@@ -49,10 +49,12 @@ class Crowd:
         Unconfirmed tracks stay where they were, as in FairMOT, and nobody grows while unseen.
         """
         movers = (moving[self.rows.lane] & (self.states != _TENTATIVE)).nonzero()[0]
+        if not len(movers):
+            return
         self.motion[VELOCITY, movers[self.states[movers] == _LOST], 3] = 0
         if len(movers) == len(self.rows):
             _KALMAN.predict(self.motion, dts_s[self.rows.lane])
-        elif len(movers):
+        else:
             motion = self.motion.take(movers, axis=1)
             _KALMAN.predict(motion, dts_s[self.rows.lane[movers]])
             self.motion[:, movers] = motion
@@ -102,8 +104,10 @@ class Crowd:
         """
         self.detection[:] = -1
         self.states[(match < 0) & (self.states == _CONFIRMED)] = _LOST
-        rows = (match >= 0).nonzero()[0]
-        columns, lanes, count = match[rows], self.rows.lane[rows], len(self.rows.counts)
+        rows, count = (match >= 0).nonzero()[0], len(self.rows.counts)
+        if not len(rows):
+            return np.zeros(count, np.int64), np.zeros(count), np.zeros(count)
+        columns, lanes = match[rows], self.rows.lane[rows]
         xyah, motion = seen.xyah.take(columns, axis=0), self.motion.take(rows, axis=1)
         off = np.abs(motion[POSITION, :, :2] - xyah[:, :2])
         harms = harm(off[:, 0] / (xyah[:, 2] * xyah[:, 3]) + off[:, 1] / xyah[:, 3])
@@ -112,9 +116,8 @@ class Crowd:
         self.waits_s2[rows] = OWN_FADING * self.waits_s2[rows] + waits_s2
         self.motion[:, rows] = _KALMAN.update(motion, xyah)
         clear = seen.strong[columns]
-        if len(rows):
-            looks = self.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
-            self.embeddings[rows[clear]] = smoothed(*looks, smoothing)
+        looks = self.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
+        self.embeddings[rows[clear]] = smoothed(*looks, smoothing)
         self.scores[rows] = seen.scores[columns]
         self.states[rows] = _CONFIRMED
         self.last_seen_s[rows] = now_s[lanes]
