@@ -203,9 +203,10 @@ class CudaKernel:
         grid: tuple[int, int, int],
         block: tuple[int, int, int],
         arguments: Sequence[Address | int],
-        cuda_stream: CudaQueue,
+        cuda_stream: CudaStream,
     ) -> None:
         """Enqueue. Arguments as the kernel has them: device memory (anything with a `pointer`) and 32 bit integers."""
+        assert isinstance(cuda_stream, CudaQueue)  # noqa: S101  (queues of another device have no business here)
         core = self._cuda.core
         values = [np.int32(one) if isinstance(one, int) else one.pointer for one in arguments]
         self._cuda(core.launch, cuda_stream.queue, core.LaunchConfig(grid=grid, block=block), self._kernel, *values)

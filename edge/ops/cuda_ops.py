@@ -81,31 +81,29 @@ class CudaOps:
 
         Of a Surface nothing is copied: the kernel reads it where it is, behind its `ready`.
         """
-        table = np.zeros(len(images), _PICTURE)
-        for row, box in zip(table, letterboxes, strict=True):
-            scaling = self._scaling(box, cuda_stream)
-            row["columns"], row["rows"] = scaling.columns.pointer, scaling.rows.pointer
-            row["source_width"], row["source_height"] = box.source_width, box.source_height
-            row["halvings"] = scaling.halvings
-            row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
-        ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
+        ring, offset = self._ring(cuda_stream), aligned(len(images) * _PICTURE.itemsize)
         ring.reserve(offset + sum(aligned(_nbytes(pixels)) for pixels in images))
-        for row, pixels, box in zip(table, images, letterboxes, strict=True):
+        rows = []
+        for pixels, box in zip(images, letterboxes, strict=True):
             if isinstance(pixels, Surface):
                 cuda_stream.wait(pixels.ready)
-                row["source"], row["chroma"] = pixels.luma.pointer, pixels.chroma.pointer
-                row["pitch"], row["nv12"], row["colours"] = pixels.luma.shape[1], True, pixels.colours.coefficients
-                continue
-            image, colours = on_host(pixels)
-            if isinstance(pixels, Uploaded):
-                cuda_stream.wait(pixels.ready)
-                source = pixels.there.pointer
+                source, chroma, colours = pixels.luma.pointer, pixels.chroma.pointer, pixels.colours
+                pitch, nv12 = pixels.luma.shape[1], True
             else:
-                source = ring.put(offset, image)
-                offset += aligned(image.nbytes)
-            pitch = image.nbytes // image.shape[0]
-            row["source"], row["chroma"] = source, source + pitch * box.source_height
-            row["pitch"], row["nv12"], row["colours"] = pitch, image.ndim == 2, colours.coefficients
+                image, colours = on_host(pixels)
+                if isinstance(pixels, Uploaded):
+                    cuda_stream.wait(pixels.ready)
+                    source = pixels.there.pointer
+                else:
+                    source = ring.put(offset, image)
+                    offset += aligned(image.nbytes)
+                pitch, nv12 = image.nbytes // image.shape[0], image.ndim == 2
+                chroma = source + pitch * box.source_height
+            scaling = self._scaling(box, cuda_stream)
+            where = source, chroma, scaling.columns.pointer, scaling.rows.pointer
+            size = pitch, box.source_width, box.source_height, scaling.halvings, nv12
+            rows.append((*where, *size, box.left, box.top, box.width, box.height, colours.coefficients))
+        table = np.array(rows, _PICTURE)
         ring.put(0, table.view(np.uint8))
         ring.send()
         height, width = out.shape[2:]

@@ -85,7 +85,7 @@ def _places(chosen: I64, lanes: I64, both: Bool, block: I64, shape: tuple[int, i
     chosen, at_block = chosen[kept], block[lanes[kept]]
     counts = np.bincount(at_block, minlength=shape[0])
     at = at_block, np.arange(len(chosen)) - np.repeat(counts.cumsum() - counts, counts)
-    table = np.full(shape, -1)
+    table: I64 = np.full(shape, -1, np.int64)
     table[at] = chosen
     return chosen, (at, table)
 
@@ -93,7 +93,7 @@ def _places(chosen: I64, lanes: I64, both: Bool, block: I64, shape: tuple[int, i
 def _spread(values: Values, side: _Side | None) -> Values:
     if side is None:
         return values[None]
-    at, table = side
-    spread = np.zeros((*table.shape, *values.shape[1:]), values.dtype)
+    at, where = side
+    spread = np.zeros((*where.shape, *values.shape[1:]), values.dtype)
     spread[at] = values
     return spread

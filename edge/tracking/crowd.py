@@ -122,11 +122,8 @@ class Crowd:
         self.states[rows] = _CONFIRMED
         self.last_seen_s[rows] = now_s[lanes]
         self.detection[rows] = seen.detection[columns]
-        return (
-            np.bincount(lanes, minlength=count),
-            np.bincount(lanes, harms, minlength=count),
-            np.bincount(lanes, waits_s2, minlength=count),
-        )
+        sums = [np.bincount(lanes, of, minlength=count).astype(np.float64) for of in (harms, waits_s2)]
+        return np.bincount(lanes, minlength=count), sums[0], sums[1]
 
     def _meet(
         self, seen: Seen, tracks: Bool, detections: Bool, cost: Callable[[Blocks], F64], limit: float
@@ -171,7 +168,8 @@ def second_boxes(lanes: Sequence[Tracklets], limit: float, tolerance_s: float) -
     blocks = Blocks(seen, rows.lane[seen], lost, rows.lane[lost], len(lanes))
     if not blocks:
         return found
-    boxes = xyah_to_xyxy(np.concatenate([lane.motion[POSITION] for lane in lanes]))
+    positions: F64 = np.concatenate([lane.motion[POSITION] for lane in lanes])
+    boxes = xyah_to_xyxy(positions)
     cost = iou_cost(blocks.spread_rows(boxes[blocks.rows]), blocks.spread_columns(boxes[blocks.columns]))
     seen, lost = blocks.named(*(blocks.without_padding(cost) < limit).nonzero())
     if not len(seen):

@@ -19,6 +19,7 @@ import numpy as np
 
 from edge.arrays import F64, I64, Bool
 from edge.tracking.assignment import assign
+from edge.tracking.blocks import Rows
 from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost
 from edge.tracking.crowd import Crowd, left, second_boxes, smoothed
@@ -322,32 +323,16 @@ class Tracker:
 
     def _report(self, state: np.uint8) -> Tracks:
         """The tracks in `state` whose box is large and slim enough for a person."""
-        tracklets, settings = self._tracklets, self.settings
-        aspect, height = tracklets.motion[POSITION, :, 2], tracklets.motion[POSITION, :, 3]
-        wanted = tracklets.states == state
-        wanted &= aspect * height * height > settings.smallest_area_px
-        wanted &= aspect <= settings.widest_aspect
-        rows = wanted.nonzero()[0]
-        rows = rows[np.argsort(tracklets.ids[rows])]  # in order already, but for those found again
-        others = tracklets.ids > 0
-        others[rows] = False
-        remembered = np.concatenate((tracklets.ids[others], self._absent.ids))
-        if self._vouched is not None:
-            named = np.array([*self._told.values()], np.int64)
-            remembered = np.setdiff1d(np.concatenate((remembered, self._vouched, named)), tracklets.ids[rows])
-        velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
-        return Tracks(
-            ids=tracklets.ids[rows],
-            xyxy=xyah_to_xyxy(tracklets.motion[POSITION, rows]).astype(np.float32),
-            scores=tracklets.scores[rows],
-            states=tracklets.states[rows],
-            velocities=velocities.astype(np.float32),
-            ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
-            unseen_s=(self._now_s - tracklets.last_seen_s[rows]).astype(np.float32),
-            detection=tracklets.detection[rows],
-            remembered=remembered,
-            clock_s=self._now_s,
-        )
+        return _report_all([self], state)[0]
+
+    def _remembered(self, others: I64, reported: I64) -> I64:
+        """The ids that may come back: `others` are all but the `reported` ones."""
+        if len(self._absent):
+            others = np.concatenate((others, self._absent.ids))
+        if self._vouched is None:
+            return others
+        named = np.array([*self._told.values()], np.int64)
+        return np.setdiff1d(np.concatenate((others, self._vouched, named)), reported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +353,10 @@ def update_all(looks: Sequence[Look]) -> list[Tracks]:
     `update` does, for any of them; all are then as they were.
     """
     found = _take_in_all(looks)
-    return [replace(tracks, gone=look.tracker._gone()) for tracks, look in zip(found, looks, strict=True)]
+    return [
+        replace(tracks, gone=look.tracker._gone()) if look.tracker._ended else tracks
+        for tracks, look in zip(found, looks, strict=True)
+    ]
 
 
 def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
@@ -399,7 +387,50 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     for tracker, double in zip(trackers, doubles, strict=True):
         if double is not None:
             tracker._keep(tracker._tracklets, ~double, "duplicate")
-    return [tracker._report(_CONFIRMED) for tracker in trackers]
+    return _report_all(trackers, _CONFIRMED)
+
+
+def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
+    """What each `Tracker._report` says."""
+    lanes, settings = [tracker._tracklets for tracker in trackers], trackers[0].settings
+    lane = Rows([len(one) for one in lanes]).lane
+    motion: F64 = np.concatenate([one.motion[:VAR_POSITION] for one in lanes], axis=1)
+    ids, states, scores, first_seen_s, last_seen_s, detection = (
+        np.concatenate([getattr(one, name) for one in lanes])
+        for name in ("ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
+    )
+    aspect, height = motion[POSITION, :, 2], motion[POSITION, :, 3]
+    wanted = states == state
+    wanted &= aspect * height * height > settings.smallest_area_px
+    wanted &= aspect <= settings.widest_aspect
+    rows = wanted.nonzero()[0]
+    rows = rows[np.lexsort((ids[rows], lane[rows]))]  # in order already, but for those found again
+    wanted = ids > 0
+    wanted[rows] = False
+    others = wanted.nonzero()[0]
+    now_s = np.array([tracker._now_s for tracker in trackers])[lane[rows]]
+    columns = (
+        ids[rows],
+        xyah_to_xyxy(motion[POSITION].take(rows, axis=0)).astype(np.float32),
+        scores[rows],
+        states[rows],
+        (motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S).astype(np.float32),
+        (now_s - first_seen_s[rows]).astype(np.float32),
+        (now_s - last_seen_s[rows]).astype(np.float32),
+        detection[rows],
+    )
+    found, others_ids = [], ids[others]
+    numbers = np.arange(len(lanes))
+    ends = np.searchsorted(lane[rows], numbers, "right").tolist()
+    others_ends = np.searchsorted(lane[others], numbers, "right").tolist()
+    nobody = Gone.nobody()
+    begin = others_begin = 0
+    for tracker, end, others_end in zip(trackers, ends, others_ends, strict=True):
+        own = [column[begin:end] for column in columns]
+        remembered = tracker._remembered(others_ids[others_begin:others_end], own[0])
+        found.append(Tracks(*own, gone=nobody, remembered=remembered, clock_s=tracker._now_s))
+        begin, others_begin = end, others_end
+    return found
 
 
 def _check_time(name: str, seconds: float) -> None:
