@@ -93,7 +93,7 @@ def _places(chosen: I64, lanes: I64, both: Bool, block: I64, shape: tuple[int, i
 def _spread(values: Values, side: _Side | None) -> Values:
     if side is None:
         return values[None]
-    at, where = side
-    spread = np.zeros((*where.shape, *values.shape[1:]), values.dtype)
-    spread[at] = values
+    shape = (*side[1].shape, *values.shape[1:])
+    spread: Values = np.zeros(shape, values.dtype)
+    spread[side[0]] = values
     return spread

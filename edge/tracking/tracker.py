@@ -14,6 +14,7 @@ to a newcomer goes to the absent person who looks like it, if there is one.
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -364,7 +365,7 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     if not looks:
         return []
     trackers, settings = [look.tracker for look in looks], looks[0].tracker.settings
-    if any(tracker.settings != settings for tracker in trackers):
+    if any(one.settings is not settings and one.settings != settings for one in trackers):
         raise ValueError("trackers that are updated together must have the same settings")
     for look in looks:
         look.tracker._check(look.detections, look.dt_s)
@@ -409,16 +410,16 @@ def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
     wanted[rows] = False
     others = wanted.nonzero()[0]
     now_s = np.array([tracker._now_s for tracker in trackers])[lane[rows]]
-    columns = (
-        ids[rows],
-        xyah_to_xyxy(motion[POSITION].take(rows, axis=0)).astype(np.float32),
-        scores[rows],
-        states[rows],
-        (motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S).astype(np.float32),
-        (now_s - first_seen_s[rows]).astype(np.float32),
-        (now_s - last_seen_s[rows]).astype(np.float32),
-        detection[rows],
-    )
+    columns: dict[str, Any] = {
+        "ids": ids[rows],
+        "xyxy": xyah_to_xyxy(motion[POSITION].take(rows, axis=0)).astype(np.float32),
+        "scores": scores[rows],
+        "states": states[rows],
+        "velocities": (motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S).astype(np.float32),
+        "ages_s": (now_s - first_seen_s[rows]).astype(np.float32),
+        "unseen_s": (now_s - last_seen_s[rows]).astype(np.float32),
+        "detection": detection[rows],
+    }
     found, others_ids = [], ids[others]
     numbers = np.arange(len(lanes))
     ends = np.searchsorted(lane[rows], numbers, "right").tolist()
@@ -426,9 +427,9 @@ def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
     nobody = Gone.nobody()
     begin = others_begin = 0
     for tracker, end, others_end in zip(trackers, ends, others_ends, strict=True):
-        own = [column[begin:end] for column in columns]
-        remembered = tracker._remembered(others_ids[others_begin:others_end], own[0])
-        found.append(Tracks(*own, gone=nobody, remembered=remembered, clock_s=tracker._now_s))
+        own = {name: column[begin:end] for name, column in columns.items()}
+        remembered = tracker._remembered(others_ids[others_begin:others_end], own["ids"])
+        found.append(Tracks(**own, gone=nobody, remembered=remembered, clock_s=tracker._now_s))
         begin, others_begin = end, others_end
     return found
 

@@ -137,6 +137,7 @@ int cuPointerGetAttributes(unsigned count, const int* asked, void** values, std:
 int cuStreamCreateWithPriority(void** queue, unsigned flags, int) {
   return flags == 1 ? (*queue = new Queue, ++live, OK) : INVALID_VALUE;  // none with hidden order
 }
+int cuStreamGetCtx(void*, void** context) { return *context = &memory, OK; }
 int cuStreamDestroy_v2(void* queue) { return delete static_cast<Queue*>(queue), --live, OK; }
 int cuStreamSynchronize(void* queue) { return failing ? failing : static_cast<Queue*>(queue)->captured ? CAPTURING : OK; }
 int cuStreamWaitEvent(void*, void*, unsigned) { return OK; }
