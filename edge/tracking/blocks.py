@@ -5,6 +5,7 @@ rectangle for each lane that has both sides, all padded to the size of the large
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +33,22 @@ class Rows:
         return [slice(start, end) for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """Of padded blocks, the rows or the columns."""
+
+    at: tuple[I64, I64]
+    """Where each goes."""
+    table: I64
+    """What lies where, -1 in the padding."""
+
+    def spread(self, values: Values) -> Values:
+        """Values (rows, ...) in their places, 0 in the padding."""
+        spread: Values = np.zeros((*self.table.shape, *values.shape[1:]), values.dtype)
+        spread[self.at] = values
+        return spread
+
+
 class Blocks:
     """Where the rows `rows` meet the columns `columns`, both ordered by lane, in lanes that have both."""
 
@@ -55,28 +72,24 @@ class Blocks:
 
     def spread_rows(self, values: Values) -> Values:
         """(B, N, ...) of values (rows of this, ...); 0 in the padding."""
-        return _spread(values, self._row_side)
+        return values[None] if self._row_side is None else self._row_side.spread(values)
 
     def spread_columns(self, values: Values) -> Values:
         """(B, M, ...) of values (columns of this, ...); 0 in the padding."""
-        return _spread(values, self._column_side)
+        return values[None] if self._column_side is None else self._column_side.spread(values)
 
     def without_padding(self, cost: F64) -> F64:
         """The cost (B, N, M), infinite in the padding, in place."""
         if self._row_side is not None and self._column_side is not None:
-            np.copyto(cost, np.inf, where=(self._row_side[1] < 0)[:, :, None])
-            np.copyto(cost, np.inf, where=(self._column_side[1] < 0)[:, None, :])
+            np.copyto(cost, np.inf, where=(self._row_side.table < 0)[:, :, None])
+            np.copyto(cost, np.inf, where=(self._column_side.table < 0)[:, None, :])
         return cost
 
     def named(self, block: I64, row: I64, column: I64) -> tuple[I64, I64]:
         """Which of the rows and columns given at first these places are."""
         if self._row_side is None or self._column_side is None:
             return self.rows[row], self.columns[column]
-        return self._row_side[1][block, row], self._column_side[1][block, column]
-
-
-_Side = tuple[tuple[I64, I64], I64]
-"""Where each row goes, and what lies where, -1 in the padding."""
+        return self._row_side.table[block, row], self._column_side.table[block, column]
 
 
 def _places(chosen: I64, lanes: I64, both: Bool, block: I64, shape: tuple[int, int]) -> tuple[I64, _Side]:
@@ -87,13 +100,4 @@ def _places(chosen: I64, lanes: I64, both: Bool, block: I64, shape: tuple[int, i
     at = at_block, np.arange(len(chosen)) - np.repeat(counts.cumsum() - counts, counts)
     table: I64 = np.full(shape, -1, np.int64)
     table[at] = chosen
-    return chosen, (at, table)
-
-
-def _spread(values: Values, side: _Side | None) -> Values:
-    if side is None:
-        return values[None]
-    shape = (*side[1].shape, *values.shape[1:])
-    spread: Values = np.zeros(shape, values.dtype)
-    spread[side[0]] = values
-    return spread
+    return chosen, _Side(at, table)

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from edge.pipeline.config import LaneSettings
@@ -146,7 +147,7 @@ class Stream:
         zones = self.counter.observe(tracked)
         events = self._events.observe(tracked, self.counter.events)
         self._recorder.record(tracked, self.counter.events, self.spec.zones, self.spec.stills_days, now)
-        self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))
+        self._hub.publish_encoded(partial(encode, tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
 
     def fail(self, code: str, message: str) -> None:
