@@ -100,7 +100,7 @@ async function refresh() {
   try {
     const listed = await listStreams();
     streams = listed.streams;
-    at("notice").textContent = listed.notice ?? "";
+    at("service-notice").textContent = listed.notice ?? "";
     at("service-problem").textContent = "";
   } catch (problem) {
     at("service-problem").textContent = `${problem.message} Trying again.`;
