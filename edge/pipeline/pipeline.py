@@ -41,6 +41,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
@@ -99,7 +100,7 @@ class TrackingPipeline:
             )
             for name, engine in backend.engines.items()
         }
-        self.signature = next(iter(backend.engines.values())).signature
+        self._teacher, self._student = backend.signatures
         self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
         self._costs = costs or LookCosts()
         self._ended_s: dict[Looker, float] = {}  # when a network's last share was there, on the host's clock
@@ -133,8 +134,8 @@ class TrackingPipeline:
             lane_id=lane_id,
             settings=settings,
             tracker=Tracker(self.settings.tracker),
-            memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
-            letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
+            memory=HeatmapMemory(self._backend.device, self._backend.ops, self._teacher.cells),
+            framing=Framing(*(Letterbox(1, 1, one.width, one.height) for one in (self._teacher, self._student))),
         )
 
     def remove_lane(self, lane_id: str) -> None:
@@ -392,7 +393,7 @@ class TrackingPipeline:
             if share.network is None:
                 return self._tracked(ticket, lane.predict(frame), "predicted")
             least = lane.least_score(ticket.settings, share.network)
-            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
+            detections = self._networks[share.network].detections(share.turn, row, ticket.framing, least)
             first = ticket.late and share.network != "teacher"  # of two answers about this frame
             if ticket.late and not first:
                 tracks = lane.settle(detections, ticket.settings)
@@ -402,7 +403,7 @@ class TrackingPipeline:
         motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):
-                objects = motion(detections, tracks, ticket.letterbox)
+                objects = motion(detections, tracks, ticket.framing.teacher)
                 lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
         return self._tracked(ticket, tracks, "teacher" if share.network == "teacher" or ticket.late else "student")
 
