@@ -42,8 +42,7 @@ class Runtime:
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
         self.decoding = ON_CPU
         """What streams are decoded by; chosen before the first one begins."""
-        self.failure: Exception | None = None
-        """What ended the start; the process should end with it."""
+        self._failure: Exception | None = None
         self.store: Store
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
@@ -89,8 +88,8 @@ class Runtime:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
             await self.registry.begin(first_cameras(self.settings))
-        except Exception as error:  # whatever it is, the server ends with it: see `failure`
-            self.failure = error
+        except Exception as error:  # whatever it is, the server ends with it
+            self._failure = error
             self.readiness.report("load_failed", str(error))
         else:
             self.readiness.start()
@@ -121,6 +120,11 @@ class Runtime:
             self.hub.drained(grace_s), self.sinks.close(grace_s), asyncio.to_thread(self.timeline.close)
         )
         await asyncio.to_thread(self.store.close)
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the start, or the loss of the device: the process should end with it."""
+        return self._failure or self.worker.lost
 
     @property
     def stalled(self) -> bool:

@@ -89,6 +89,8 @@ class Worker:
         """What a lane may run; none until the pipeline is built."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
+        self.lost: DeviceLostError | None = None
+        """Why the device thread ended, where that was for want of a device: this process cannot have it back."""
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -188,6 +190,9 @@ class Worker:
                 else:
                     self._finish(pipeline)  # nothing new to compute meanwhile
             self._finish(pipeline)
+        except DeviceLostError as error:
+            log.critical("the GPU is lost: %s", error, extra=fields("device_lost"))
+            self.lost = error
         except Exception:  # /healthz tells; a thread that just ended would say nothing
             log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
         finally:
@@ -232,7 +237,7 @@ class Worker:
             try:
                 self._in_flight.append((batch, pipeline.submit(batch, self._allowance.budget_ms(began_s))))
             except DeviceLostError:
-                raise  # no stream is to blame, and none can go on: the thread ends, and /healthz tells
+                raise  # no stream is to blame, and none can go on: the thread ends, and the service with it
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
