@@ -73,9 +73,6 @@ class TrackerSettings:
     """A seen and a lost track with a smaller 1 - IoU are one person."""
     smoothing: float = 0.9
     """Share of the past in a track's appearance, 0 to 1."""
-    trusted_harm: float = 0.3
-    """Between keyframes, whoever a student misses is where the motion model says while the harm that this is expected
-    to do (edge.tracking.drift) is at most this, 0 to 1; 0: a miss is a loss, as in FairMOT."""
     smallest_area_px: float = 100.0
     """Tracks whose box is not larger (width * height, source pixels) are not reported."""
     widest_aspect: float = 1.6
@@ -137,7 +134,7 @@ class Tracker:
         self._advance(dt_s)
         match = self._associate(seen)
         self._misses = self._misses + 1 if between_keyframes else 0
-        self._correct(match, seen, between_keyframes)
+        self._correct(match, seen)
         if self.settings.new_between_keyframes or not between_keyframes:
             self._start(match, seen)
         self._identify()
@@ -300,19 +297,14 @@ class Tracker:
         looks = self._tracklets.embeddings[:known]
         return fused_cost(looks, seen.embeddings[:strong], distance, settings.appearance_weight, settings.gate)
 
-    def _correct(self, match: I64, seen: Seen, between_keyframes: bool) -> None:
+    def _correct(self, match: I64, seen: Seen) -> None:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
         What a weak detection looks like is not remembered, as in ByteTrack.
         """
         tracklets = self._tracklets
         tracklets.detection[:] = -1
-        unseen = ((match < 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
-        if between_keyframes and self.settings.trusted_harm > 0 and len(unseen):
-            waits_s = self._now_s - tracklets.last_seen_s[unseen]
-            hazards = self._drift.hazards(tracklets.harms[unseen], tracklets.waits_s2[unseen])
-            unseen = unseen[-np.expm1(-hazards * np.square(waits_s)) > self.settings.trusted_harm]
-        tracklets.states[unseen] = _LOST
+        tracklets.states[(match < 0) & (tracklets.states == _CONFIRMED)] = _LOST
         rows = (match >= 0).nonzero()[0]
         if not len(rows):
             return
