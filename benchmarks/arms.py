@@ -64,9 +64,9 @@ def has_period(arm: Arm) -> bool:
 
 def mode_of(arm: Arm) -> Mode:
     """The pipeline's mode behind an arm."""
-    if arm in SCHEDULED:
-        return "atttrack"
-    return "teacher" if arm == "predicted" else arm
+    if arm == "predicted":
+        return "teacher"
+    return "atttrack" if arm in ("second", "third", "adaptive") else arm
 
 
 @dataclass(frozen=True, slots=True)
