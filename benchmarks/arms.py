@@ -8,13 +8,14 @@ frames between, as `Tracker.predict_boxes` has them. The tracker sees keyframes 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.look_costs import StatedCosts
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
@@ -23,14 +24,23 @@ from edge.sources.sequence import SequenceSource
 from edge.tracking.detections import Tracks
 from edge.tracking.tracker import TrackerSettings
 
-Arm = Mode | Literal["predicted"]
-ARMS: tuple[Arm, ...] = (*MODES, "predicted")
+Arm = Mode | Literal["second", "third", "adaptive", "predicted"]
+SCHEDULED: Mapping[Arm, Mapping[str, Any]] = {
+    "second": {"student_every": 2},
+    "third": {"student_every": 3},
+    "adaptive": {"schedule": "adaptive"},
+}
+"""AttTrack with frames that nobody sees: every second or third frame is a look, or the lane's `quality` decides."""
+ARMS: tuple[Arm, ...] = (*MODES, *SCHEDULED, "predicted")
 NAMES: Mapping[str, str] = {
     "teacher": "teacher alone",
     "student": "student alone",
     "naive": "naive mix",
     "no-update": "AttTrack, heatmap not moved",
     "atttrack": "AttTrack",
+    "second": "AttTrack, every 2nd frame",
+    "third": "AttTrack, every 3rd frame",
+    "adaptive": "AttTrack, adaptive",
     "predicted": "frames skipped, Kalman only",
 }
 COLOURS: Mapping[str, str] = {
@@ -40,18 +50,23 @@ COLOURS: Mapping[str, str] = {
     "predicted": "#CC79A7",
     "teacher": "#000000",
     "student": "#D55E00",
+    "second": "#56B4E9",
+    "third": "#F0E442",
+    "adaptive": "#7F7F7F",
 }
 """Told apart by people with any kind of colour blindness."""
 
 
 def has_period(arm: Arm) -> bool:
     """Whether K means anything to it."""
-    return arm == "predicted" or MODES[arm].schedule is KeyframeSchedule
+    return arm != "adaptive" and (arm == "predicted" or MODES[mode_of(arm)].schedule is KeyframeSchedule)
 
 
 def mode_of(arm: Arm) -> Mode:
     """The pipeline's mode behind an arm."""
-    return "teacher" if arm == "predicted" else arm
+    if arm == "predicted":
+        return "teacher"
+    return "atttrack" if arm in ("second", "third", "adaptive") else arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +99,12 @@ class FrameTracker:
 
     def __enter__(self) -> "FrameTracker":
         self._frames, self._keyframe = 0, None
-        self.pipeline.add_lane(self.lane, replace(self.pipeline.settings.lane, k=self.k, mode=mode_of(self.arm)))
+        self.pipeline.add_lane(self.lane, self._settings())
         return self
+
+    def _settings(self) -> LaneSettings:
+        wanted = SCHEDULED.get(self.arm, {})
+        return replace(self.pipeline.settings.lane, k=self.k, mode=mode_of(self.arm), **wanted)
 
     def __exit__(self, *_: object) -> None:
         self.pipeline.remove_lane(self.lane)
@@ -117,10 +136,12 @@ def open_pipelines(
     lane: LaneSettings | None = None,
     tracker: TrackerSettings | None = None,
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant, of the variant's mode; they share the networks."""
+    """A pipeline for each variant, of the variant's mode; they share the networks. What looks cost is not measured:
+    the same film gets the same looks."""
     lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
     settings = [PipelineSettings(replace(lane, mode=mode_of(variant.mode)), 1, tracker) for variant in chosen]
-    return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
+    pipelines = [TrackingPipeline(backend, wanted, StatedCosts()) for wanted in settings]
+    return dict(zip(chosen, pipelines, strict=True))
 
 
 def track_sequence(

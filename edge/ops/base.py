@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.arrays import I32
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import Pixels
 from engines.device import Array, CudaStream
@@ -17,6 +18,8 @@ class MovedHeatmap:
     heatmap: Array  # (h, w) float32 in [0, 1], on the device
     owners: Array  # (h, w) int32 row of the object that a cell belongs to, -1 for the background; on the device
     shifts: I32  # (M, 2) whole cells (x, y) by which each object has moved; on the host
+    framing: Framing | None = None
+    """Of the picture, where the prior's cells are others than the heatmap's; None where they are the same."""
 
 
 class Ops(Protocol):
@@ -49,6 +52,8 @@ class Ops(Protocol):
         """Write the priors: every cell's value goes to the cell that its owner's shift points at.
 
         Where several arrive, the largest stays; where none arrives, 0; what leaves the map is gone. The background does
-        not move. Without any shift the result is the heatmap, bit for bit. out: (B, 1, h, w) float32.
+        not move. Where networks have different sizes, each cell of the prior then takes the largest value of those that
+        it meets, see `Framing`. Without shift, at one size, the result is the heatmap, bit for bit. out: (B, 1, h, w)
+        float32 of the student's cells; all heatmaps of a batch are of one size.
         """
         ...

@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.arrays import I32
 from edge.ops.base import MovedHeatmap
+from edge.ops.framing import Framing, Meetings
 from edge.ops.kernels.build import KERNELS, kernel_image
 from edge.ops.letterbox import GREY, Letterbox
 from edge.ops.pixels import Pixels, Surface, Uploaded, on_host
@@ -26,7 +27,8 @@ _PICTURE = np.dtype(
     align=True,
 )
 """`struct Picture` of letterbox.cu."""
-_HEATMAP = np.dtype([("values", np.uint64), ("owners", np.uint64), ("shifts", np.uint64)])
+_MEETINGS = ("columns", "rows", "columns_back", "rows_back")
+_HEATMAP = np.dtype([(name, np.uint64) for name in ("values", "owners", "shifts", *_MEETINGS)])
 """`struct Heatmap` of prior.cu."""
 _TILE = (32, 8, 1)
 """Threads of a block that share a part of a picture."""
@@ -72,6 +74,7 @@ class CudaOps:
         self.upload = Uploads(device)
         """See `Ops.upload`."""
         self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
+        self._meetings: dict[Framing | tuple[int, ...], dict[str, GpuArray]] = {}  # likewise
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
 
     def letterbox(
@@ -129,18 +132,31 @@ class CudaOps:
             row["values"], row["owners"] = lane.heatmap.pointer, lane.owners.pointer
             row["shifts"] = ring.put(offset, lane.shifts)
             offset += aligned(lane.shifts.nbytes)
+            for name, cells in self._met(lane, cuda_stream).items():
+                row[name] = cells.pointer
         ring.put(0, table.view(np.uint8))
         ring.send()
-        height, width = out.shape[2:]
+        (height, width), (from_height, from_width) = out.shape[2:], moved[0].heatmap.shape
+        to = (_At(ring.pointer), out, width, height, from_width)
         grid = (-(-width * height // _ROW[0]), len(moved), 1)
-        for half in ("move_begin", "move_end"):
-            self._kernels[half].launch(grid, _ROW, (_At(ring.pointer), out, width, height), cuda_stream)
+        self._kernels["move_begin"].launch(grid, _ROW, to, cuda_stream)
+        grid = (-(-from_width * from_height // _ROW[0]), len(moved), 1)
+        self._kernels["move_end"].launch(grid, _ROW, (*to, from_height), cuda_stream)
 
     def _ring(self, cuda_stream: CudaStream) -> StagingRing:
         ring = self._rings.get(cuda_stream.handle)
         if ring is None:
             ring = self._rings[cuda_stream.handle] = StagingRing(self._device, cuda_stream)
         return ring
+
+    def _met(self, lane: MovedHeatmap, cuda_stream: CudaStream) -> dict[str, GpuArray]:
+        """Which cells meet, on the device."""
+        key = lane.framing or lane.heatmap.shape
+        if key not in self._meetings:
+            meetings = lane.framing.meetings if lane.framing else Meetings.all_alike(lane.heatmap.shape)
+            self._meetings[key] = {name: self._kept(getattr(meetings, name), cuda_stream) for name in _MEETINGS}
+            cuda_stream.synchronize()  # the tables here may go
+        return self._meetings[key]
 
     def _scaling(self, box: Letterbox, cuda_stream: CudaStream) -> _Scaling:
         scaling = self._scalings.get(box)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.ops.letterbox import Letterbox
+from edge.ops.framing import Framing
 from edge.pipeline.attention import Attention
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
@@ -24,7 +24,7 @@ class Lane:
     """May be replaced between ticks."""
     tracker: Tracker
     memory: Final[HeatmapMemory]
-    letterbox: Letterbox
+    framing: Framing
     attention: Attention = field(default_factory=Attention)
     epoch: int = 1
     """Grows when identities start anew: an id means somebody else in another epoch."""
@@ -45,9 +45,9 @@ class Lane:
     def fit(self, frame: Frame) -> None:
         """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
         width, height = frame.size
-        box = self.letterbox
+        box = self.framing.teacher
         if (width, height) != (box.source_width, box.source_height):
-            self.letterbox = Letterbox(width, height, box.input_width, box.input_height)
+            self.framing = self.framing.resized(width, height)
             self.frames_since_teacher = None
         if frame.session != self._fitted_session:
             self._fitted_session = frame.session

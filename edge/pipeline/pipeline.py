@@ -41,6 +41,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import Pixels
 from edge.pipeline.adaptive import Adaptive
@@ -100,7 +101,7 @@ class TrackingPipeline:
             )
             for name, engine in backend.engines.items()
         }
-        self.signature = next(iter(backend.engines.values())).signature
+        self._teacher, self._student = backend.signatures
         self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
         self._costs = costs or LookCosts()
         self._ended_s: dict[Looker, float] = {}  # when a network's last share was there, on the host's clock
@@ -138,8 +139,8 @@ class TrackingPipeline:
             lane_id=lane_id,
             settings=settings,
             tracker=Tracker(self.settings.tracker),
-            memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
-            letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
+            memory=HeatmapMemory(self._backend.device, self._backend.ops, self._teacher.cells),
+            framing=Framing(*(Letterbox(1, 1, one.width, one.height) for one in (self._teacher, self._student))),
         )
 
     def remove_lane(self, lane_id: str) -> None:
@@ -399,8 +400,8 @@ class TrackingPipeline:
             ]
         with self.times.association(len(tickets)):
             least = [ticket.lane.least_score(ticket.settings, network) for ticket in tickets]
-            letterboxes = [ticket.letterbox for ticket in tickets]
-            found = list(zip(tickets, self._networks[network].detections(share.turn, letterboxes, least), strict=True))
+            framings = [ticket.framing for ticket in tickets]
+            found = list(zip(tickets, self._networks[network].detections(share.turn, framings, least), strict=True))
             settles = network == "teacher" and any(ticket.late for ticket in tickets)
             if settles:
                 found = [(ticket, detections) for ticket, detections in found if _is_awaited(ticket)]
@@ -411,7 +412,7 @@ class TrackingPipeline:
             for (ticket, detections), tracked in zip(found, tracks, strict=True):
                 motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(ticket.lane.lane_id)
                 if motion is not None and slot is not None:
-                    objects = motion(detections, tracked, ticket.letterbox)
+                    objects = motion(detections, tracked, ticket.framing.teacher)
                     ticket.lane.memory.keep(slot, objects, ticket.frame.time_s, self._student_stream)
         return [
             self._tracked(ticket, tracked, "teacher" if network == "teacher" or ticket.late else "student")

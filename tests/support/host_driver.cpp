@@ -35,7 +35,7 @@ struct ArgumentSizes {
   const char* kinds;  // p: pointer, i: int
 };
 const ArgumentSizes KERNELS[] = {
-    {"letterbox", 5, "ppiii"}, {"own", 6, "ppipii"}, {"move_begin", 4, "ppii"}, {"move_end", 4, "ppii"}};
+    {"letterbox", 5, "ppiii"}, {"own", 6, "ppipii"}, {"move_begin", 5, "ppiii"}, {"move_end", 6, "ppiiii"}};
 
 std::map<std::uintptr_t, std::size_t> memory;  // start -> bytes
 thread_local bool current = false;

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from edge.arrays import F32, I32, U8
 from edge.ops.base import MovedHeatmap
 from edge.ops.cuda_ops import CudaOps
+from edge.ops.framing import Framing
 from edge.ops.host import HostOps, own
 from edge.ops.letterbox import Letterbox
 from edge.ops.resampling import MOST_HALVINGS, halvings
@@ -220,6 +221,25 @@ def test_nobody_moves_and_not_a_bit_changes(rig: Rig) -> None:
     heatmap[3] = np.frombuffer(b"\x01\x00\x00\x00", np.float32)  # the smallest number that there is
     owners, _ = _owners(rig, _whole([(4, 4), (10, 8)]), np.array([3, 2], np.int32), (12, 16))
     assert _assert_moved(rig, [(heatmap, owners, _whole([(0, 0), (0, 0)]))]).tobytes() == heatmap.tobytes()
+
+
+@given(crowds(), st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=3), st.data())
+@settings(max_examples=40, deadline=None)
+def test_priors_of_another_size_than_the_heatmap_are_the_specifications_bit_for_bit(
+    crowd: tuple[F32, I32, I32, I32], sources: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    rig, (_, centres, radii, shifts) = Rig(), crowd
+    teacher, student = ((32 * data.draw(st.integers(1, 4)), 32 * data.draw(st.integers(1, 3))) for _ in range(2))
+    heatmap = np.random.default_rng(len(shifts)).random((teacher[1] // 4, teacher[0] // 4), np.float32) ** 4
+    owners, _ = _owners(rig, centres, radii, heatmap.shape)
+    shape = (len(sources), 1, student[1] // 4, student[0] // 4)
+    out, expected = rig.device.empty(shape, np.float32), np.empty(shape, np.float32)
+    framings = [Framing(Letterbox(*source, *teacher), Letterbox(*source, *student)) for source in sources]
+    there = [MovedHeatmap(rig.put(heatmap), rig.put(owners), shifts, framing) for framing in framings]
+    rig.ops.extrapolate(there, out, rig.queue)
+    here = [MovedHeatmap(heatmap, owners, shifts, framing) for framing in framings]
+    HostOps().extrapolate(here, expected, HostStream())
+    assert rig.get(out).tobytes() == expected.tobytes()
 
 
 def test_who_leaves_takes_the_blob_along_and_of_two_that_meet_the_larger_stays(rig: Rig) -> None:
