@@ -27,7 +27,8 @@ def test_a_gpu_that_is_not_used_is_told_of_unless_the_cpu_was_wanted(
     monkeypatch.setattr("service.runtime.built_in", lambda: gpu)
     with caplog.at_level(logging.WARNING):
         service = start_service(device=device)
-    notice = service.http.get("/streams").json()["notice"]
+    with service.http as http:
+        notice = http.get("/streams").json()["notice"]
     assert (notice is not None) == told
     if told:
         assert notice.startswith("this machine has an NVIDIA GPU (0000:01:00.0), but the networks run on the CPU")
