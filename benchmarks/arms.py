@@ -64,9 +64,13 @@ def has_period(arm: Arm) -> bool:
 
 def mode_of(arm: Arm) -> Mode:
     """The pipeline's mode behind an arm."""
-    if arm == "predicted":
-        return "teacher"
-    return "atttrack" if arm in ("second", "third", "adaptive") else arm
+    match arm:
+        case "predicted":
+            return "teacher"
+        case "second" | "third" | "adaptive":
+            return "atttrack"
+        case _:
+            return arm
 
 
 @dataclass(frozen=True, slots=True)
