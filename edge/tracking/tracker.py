@@ -24,7 +24,7 @@ from edge.tracking.blocks import Rows
 from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost
 from edge.tracking.crowd import Crowd, left, second_boxes, smoothed
-from edge.tracking.detections import Detections, Gone, Tracks, TrackState, Why
+from edge.tracking.detections import SCORE_THRESHOLD, Detections, Gone, Tracks, TrackState, Why
 from edge.tracking.drift import Drift
 from edge.tracking.kalman import NOMINAL_FRAME_S, POSITION, VAR_POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
@@ -35,9 +35,6 @@ LONGEST_GAP_S = 60.0
 """After a longer pause nothing is known about who is where: the tracker forgets everybody and starts afresh."""
 TIME_TOLERANCE_S = 1e-3
 """Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
-
-SCORE_THRESHOLD = 0.4
-"""Detections must score higher, where nothing else is said."""
 
 FORGIVEN = 2
 """How often a student may miss somebody whom only the last keyframe has seen."""
