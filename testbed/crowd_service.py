@@ -38,6 +38,7 @@ class CrowdPipeline:
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
+    def settle(self) -> None: ...
 
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Mapping[str, Frame]:
         """Nothing is computed."""
@@ -58,9 +59,6 @@ class CrowdPipeline:
             detection=np.arange(people, dtype=np.int32),
         )
         return [TrackedFrame(lane_id, frame, tracks, "student", 2) for lane_id, frame in in_flight.items()]
-
-    def settle(self) -> None:
-        """No answer is late."""
 
 
 def serve(arguments: list[str]) -> None:
