@@ -1,7 +1,6 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
