@@ -25,7 +25,7 @@ LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-has
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
+.PHONY: help setup demo up serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1
 
 pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium
 	$(BIN)/python -m tests.service.page.pictures docs/images $(ARGS)
+
+up: ## start the containers for this machine: GPU, Jetson or CPU; ARGS="--build -d"
+	@deploy/up.sh $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
 	$(BIN)/atttrack serve $(ARGS)
@@ -69,17 +72,17 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
-fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less
-	$(BIN)/python -m testbed.fuzz $(ARGS)
+fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less, "--cameras 2000": real connections
+	$(BIN)/python -m $(if $(findstring --cameras,$(ARGS)),testbed.mutated_cameras,testbed.fuzz) $(ARGS)
 
 audit: $(RUN_READY) ## hold the pinned packages against known weaknesses on file (ARGS="--advisories FOLDER" for more)
-	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt $(ARGS)
+	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt requirements/alone.txt $(ARGS)
 
 parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
 	$(BIN)/python deploy/supply/parts.py requirements/run.txt models > parts.json
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
-	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
+	$(BIN)/atttrack bench soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open or mot; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,teacher)
@@ -110,11 +113,12 @@ $(RUN_READY): pyproject.toml requirements/run.txt | $(BIN)/python
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_READY): pyproject.toml requirements/develop.txt | $(BIN)/python
+$(DEV_READY): pyproject.toml requirements/develop.txt requirements/alone.txt | $(BIN)/python
 	@echo "setting up .venv for development: some minutes, about 600 MB to fetch"
 	@$(PIP) '$(TORCH)' 2>/dev/null || \
 	  $(PIP) '$(TORCH)' --extra-index-url $(TORCH_INDEX)
 	$(PIP) --require-hashes -r requirements/develop.txt
+	$(PIP) --require-hashes --no-deps -r requirements/alone.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@for version in $(TRT_BINDINGS); do \
 	  $(BIN)/python -m pip download -q --no-deps -d .trt-bindings tensorrt-$$version 2>/dev/null || \

@@ -1,36 +1,45 @@
 """What is compared: the pipeline's modes and frame skipping, at a keyframe period each; and how they run over a film.
 
 Frame skipping (`predicted`) is what a product without a student does to save time, so the arm that a student must beat:
-the teacher sees every K-th frame, and the people of that keyframe, moved on by their velocity, are the boxes of the
-frames between, as `Tracker.predict_boxes` has them. The tracker sees keyframes only, with the time between them.
+the teacher sees every K-th frame, and the frames between are predicted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.look_costs import StatedCosts
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
 from edge.sources.base import Frame
 from edge.sources.sequence import SequenceSource
-from edge.tracking.detections import Tracks
 from edge.tracking.tracker import TrackerSettings
 
-Arm = Mode | Literal["predicted"]
-ARMS: tuple[Arm, ...] = (*MODES, "predicted")
+Arm = Mode | Literal["second", "third", "adaptive", "predicted"]
+SCHEDULED: Mapping[Arm, Mapping[str, Any]] = {
+    "second": {"student_every": 2},
+    "third": {"student_every": 3},
+    "adaptive": {"schedule": "adaptive"},
+}
+"""AttTrack with frames that nobody sees: every second or third frame is a look, or the lane's `quality` decides."""
+ARMS: tuple[Arm, ...] = (*MODES, *SCHEDULED, "predicted")
+SKIPPING: tuple[Mode, ...] = ("naive", "no-update", "atttrack")
+"""Frames are skipped in the first of these that the networks allow; its student is never asked."""
 NAMES: Mapping[str, str] = {
     "teacher": "teacher alone",
     "student": "student alone",
     "naive": "naive mix",
     "no-update": "AttTrack, heatmap not moved",
     "atttrack": "AttTrack",
+    "second": "AttTrack, every 2nd frame",
+    "third": "AttTrack, every 3rd frame",
+    "adaptive": "AttTrack, adaptive",
     "predicted": "frames skipped, Kalman only",
 }
 COLOURS: Mapping[str, str] = {
@@ -40,18 +49,27 @@ COLOURS: Mapping[str, str] = {
     "predicted": "#CC79A7",
     "teacher": "#000000",
     "student": "#D55E00",
+    "second": "#56B4E9",
+    "third": "#F0E442",
+    "adaptive": "#7F7F7F",
 }
 """Told apart by people with any kind of colour blindness."""
 
 
 def has_period(arm: Arm) -> bool:
     """Whether K means anything to it."""
-    return arm == "predicted" or MODES[arm].schedule is KeyframeSchedule
+    return arm != "adaptive" and (arm == "predicted" or MODES[mode_of(arm)].schedule is KeyframeSchedule)
 
 
 def mode_of(arm: Arm) -> Mode:
-    """The pipeline's mode behind an arm."""
-    return "teacher" if arm == "predicted" else arm
+    """The mode that wants the networks which an arm needs."""
+    match arm:
+        case "predicted":
+            return "teacher"
+        case "second" | "third" | "adaptive":
+            return "atttrack"
+        case _:
+            return arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,14 @@ def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
     return [Variant(mode, k) for mode in modes for k in (periods if has_period(mode) else [None])]
 
 
+def settings_of(arm: Arm, k: int | None, lane: LaneSettings, allowed: Collection[Mode]) -> LaneSettings:
+    """How the pipeline runs an arm; `allowed`: modes that the networks allow."""
+    if arm != "predicted":
+        return replace(lane, k=k or 1, mode=mode_of(arm), **SCHEDULED.get(arm, {}))
+    mode: Mode = next((mode for mode in SKIPPING if mode in allowed), SKIPPING[0])
+    return replace(lane, k=k or 1, mode=mode, student_every=k or 1)
+
+
 @dataclass(slots=True)
 class FrameTracker:
     """One arm at one period over the frames of one source, from a fresh tracker on. Takes a lane of `pipeline`."""
@@ -79,12 +105,11 @@ class FrameTracker:
     arm: Arm
     k: int = 1
     lane: str = "source"
-    _frames: int = 0
-    _keyframe: TrackedFrame | None = None
 
     def __enter__(self) -> "FrameTracker":
-        self._frames, self._keyframe = 0, None
-        self.pipeline.add_lane(self.lane, replace(self.pipeline.settings.lane, k=self.k, mode=mode_of(self.arm)))
+        self.pipeline.add_lane(
+            self.lane, settings_of(self.arm, self.k, self.pipeline.settings.lane, self.pipeline.modes)
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,23 +117,8 @@ class FrameTracker:
 
     def track(self, frame: Frame) -> TrackedFrame:
         """The frame's tracks."""
-        since = self._frames % self.k
-        self._frames += 1
-        if self.arm == "predicted" and since and self._keyframe is not None:
-            tracks = moved(self._keyframe.tracks, frame.time_s - self._keyframe.frame.time_s)
-            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", since_teacher=since)
         (tracked,) = self.pipeline.collect(self.pipeline.submit({self.lane: frame}))
-        self._keyframe = tracked
         return tracked
-
-
-def moved(tracks: Tracks, after_s: float) -> Tracks:
-    """The people of an earlier frame, `after_s` seconds later; see `Tracker.predict_boxes`, which needs the tracker."""
-    return replace(
-        tracks,
-        xyxy=tracks.xyxy + np.tile(tracks.velocities, 2) * np.float32(after_s),
-        detection=np.full(len(tracks), -1, np.int32),
-    )
 
 
 def open_pipelines(
@@ -117,10 +127,14 @@ def open_pipelines(
     lane: LaneSettings | None = None,
     tracker: TrackerSettings | None = None,
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant, of the variant's mode; they share the networks."""
+    """A pipeline for each variant, of the variant's mode; they share the networks. What looks cost is not measured:
+    the same film gets the same looks."""
     lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
-    settings = [PipelineSettings(replace(lane, mode=mode_of(variant.mode)), 1, tracker) for variant in chosen]
-    return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
+    settings = [
+        PipelineSettings(settings_of(variant.mode, variant.k, lane, backend.modes), 1, tracker) for variant in chosen
+    ]
+    pipelines = [TrackingPipeline(backend, wanted, StatedCosts()) for wanted in settings]
+    return dict(zip(chosen, pipelines, strict=True))
 
 
 def track_sequence(

@@ -12,8 +12,7 @@ from service.auth.caller import SCOPES
 from service.auth.keys import ApiKey, KeyRing
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
-from service.ids import ID_PATTERN
-from service.store import WATCH_S, Store, StoreError
+from service.store import ID_PATTERN, WATCH_S, Store, StoreError
 
 MOST_DAYS = 36600
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from service.auth.subscriptions import until_ended
 from service.errors import NotFound, documented
 from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RegistryDependency
-from service.tracks.video import SMALL_WIDTH, FeedClosed, Picture, Style, VideoFeed
+from service.tracks.video import SMALL_WIDTH, EncodedPicture, FeedClosed, Style, VideoFeed
 
 router = APIRouter(tags=["video"])
 BOUNDARY = b"frame"
@@ -69,6 +69,6 @@ async def _parts(feed: VideoFeed, style: Style) -> AsyncIterator[bytes]:
         yield _part(picture)
 
 
-def _part(picture: Picture) -> bytes:
+def _part(picture: EncodedPicture) -> bytes:
     head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\nX-Seq: %d\r\n\r\n" % (len(picture.jpeg), picture.seq)
     return b"%b%b\r\n--%b\r\n" % (head, picture.jpeg, BOUNDARY)

@@ -1,13 +1,12 @@
-"""Frame skipping says what the tracker's own prediction says, and lets the teacher see keyframes only."""
+"""Frame skipping says what the tracker predicts, and lets the teacher see keyframes only."""
 
 import numpy as np
 import pytest
 
-from benchmarks.arms import FrameTracker, has_period, moved
+from benchmarks.arms import FrameTracker, has_period
 from edge.pipeline.config import PipelineSettings
 from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
-from edge.tracking.detections import Tracks
 from tests.support.scripted_backend import Crowd
 
 FPS = 10.0
@@ -21,13 +20,18 @@ def crowd() -> Crowd:
     return Crowd(np.array([[20.0, 20.0], [50.0, 25.0]]), np.array([[3.0, 0.0], [-2.0, 1.0]]), np.full((2, 2), 8.0))
 
 
-def test_nobody_moves_nowhere() -> None:
-    assert len(moved(Tracks.empty(), 1.0)) == 0
-
-
 def test_only_single_networks_have_no_period() -> None:
-    arms = ("teacher", "student", "naive", "predicted")
-    assert [has_period(arm) for arm in arms] == [False, False, True, True]
+    arms = ("teacher", "student", "adaptive", "naive", "predicted", "second")
+    assert [has_period(arm) for arm in arms] == [False, False, False, True, True, True]
+
+
+def test_every_second_frame_of_an_arm_is_a_look() -> None:
+    seen, kinds = crowd(), ""
+    with FrameTracker(TrackingPipeline(seen.backend, PipelineSettings(max_lanes=1)), "second", 6) as tracker:
+        for index in range(8):
+            seen.time_s = index / FPS
+            kinds += tracker.track(frame(index)).kind[0]
+    assert kinds == "tpspsptp"
 
 
 def test_the_teacher_sees_every_third_frame_and_the_boxes_between_are_the_trackers_predictions() -> None:

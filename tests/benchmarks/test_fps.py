@@ -29,7 +29,7 @@ def _arguments(models: Path, results: Path, *more: str) -> list[str]:
     source = "synthetic://?seed=1&people=3&width=320&height=192"
     fixed = ["--source", source, "--models", str(models), "--pair", "tiny", "--size", "320x192", "--threads", "1"]
     short = ["--frames", "6", "--turns", "1", "--repeats", "2", "--error", "inf"]
-    return [*fixed, *short, "--results", str(results), *more]
+    return [*fixed, *short, "--output", str(results), *more]
 
 
 def test_rates_laws_and_conditions_are_written(
@@ -40,7 +40,8 @@ def test_rates_laws_and_conditions_are_written(
     result = json.loads((tmp_path / "short.json").read_text())
     assert {(run["mode"], run["k"]) for run in result["runs"]} == {
         *(("teacher", 1), ("student", 1)),
-        *((mode, k) for mode in ("naive", "no-update", "atttrack", "predicted") for k in (1, 2, 3)),
+        *((mode, k) for mode in ("naive", "no-update", "atttrack", "second", "third", "predicted") for k in (1, 2, 3)),
+        ("adaptive", 1),
     }
     assert set(result["laws"]) == {"naive", "no-update", "atttrack"}
     assert result["largest_error_wanted"] is None
@@ -49,13 +50,13 @@ def test_rates_laws_and_conditions_are_written(
         assert run["fps"] > 0
         counts = {kind: found["count"] for kind, found in run["latency_ms"].items()}
         if run["k"] == 3:  # turns are of whole periods
-            between = "predicted" if run["mode"] == "predicted" else "student"
-            assert counts == {"teacher": counts["teacher"], between: 2 * counts["teacher"]}
+            between = {"predicted": "pp", "third": "pp", "second": "ps"}.get(run["mode"], "ss")
+            looks = {"student": between.count("s"), "predicted": between.count("p"), "teacher": 1}
+            assert counts == {kind: each * counts["teacher"] for kind, each in looks.items() if each}
     assert result["conditions"]["models"].keys() == {
         f"tiny-{role}-320x192.onnx" for role in ("teacher", "student", "student-plain")
     }
     assert result["conditions"]["runtime"]["engines"].keys() == {"teacher", "student", "plain"}
-    assert (tmp_path / "short.png").read_bytes()[:4] == b"\x89PNG"
     assert "atttrack: c = " in capsys.readouterr().out
 
 

@@ -194,6 +194,7 @@ def test_overloaded_stream_says_so_and_what_to_do(watched: Page) -> None:
             return new Response(JSON.stringify({ streams: streams.map((one) => ({ ...one, state })) }));
         };""")
     watched.wait_text("state", "▲ Degraded")
+    watched.wait_text("totals", "0 of 1 running · 1 degraded")
     watched.wait_text("cause", "This machine does not keep up. There was time for 3 of the 9 looks; lower `quality`")
     assert not watched.browser.value(
         "document.getElementById('notice').checkVisibility()"
@@ -208,6 +209,13 @@ def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
     watched.wait_text("service-problem", "The service does not answer. Trying again.")
     watched.run("window.heal()")
     watched.wait("!document.getElementById('service-problem').textContent")
+
+
+def test_what_the_owner_should_know_stands_above_everything(watched: Page) -> None:
+    watched.run("""const real = window.fetch;
+        window.fetch = async (path, options) => path !== 'streams' || options?.method !== 'GET' ? real(path, options)
+            : new Response(JSON.stringify({ ...await (await real(path, options)).json(), notice: 'make up' }));""")
+    watched.wait_text("service-notice", "make up")
 
 
 def test_key_that_may_only_read_is_told_so(watched: Page) -> None:
