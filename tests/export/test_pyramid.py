@@ -20,7 +20,6 @@ SIZE = (96, 64)
 NETWORKS: dict[str, tuple[Role, TrackingNetwork]] = {
     "teacher": ("teacher", as_if_trained(PyramidTeacher())),
     "student": ("student", as_if_trained(PyramidStudent(prior=True))),
-    "student-plain": ("student", as_if_trained(PyramidStudent())),
 }
 
 
