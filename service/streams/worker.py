@@ -97,6 +97,8 @@ class Worker:
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
         self._allowance = Allowance(self._beat_at)
+        self.busy_s = 0.0
+        """Time that ticks took, in all."""
 
     def start(self) -> None:
         """Build the pipeline on the device thread; raises what building raised."""
@@ -235,7 +237,9 @@ class Worker:
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
-            self._allowance.spend(time.monotonic() - began_s)
+            took_s = time.monotonic() - began_s
+            self.busy_s += took_s
+            self._allowance.spend(took_s)
 
     def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
         """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""

@@ -1,8 +1,10 @@
 """Real brokers for tests, each a process on a free port: mosquitto, redis-server, nats-server."""
 
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +58,9 @@ def free_port() -> int:
 
 def program(name: str) -> str:
     """Path of a broker or its tool; skips the test where it is not installed."""
-    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:" + (shutil.os.environ.get("PATH") or ""))
+    beside = Path(sys.executable).parent  # where a wheel has put it; Debian's nats-server is too old for a cluster
+    places = (str(beside), "/usr/sbin", "/usr/local/sbin", os.environ.get("PATH") or "")
+    found = shutil.which(name, path=os.pathsep.join(places))
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
     return found
