@@ -167,7 +167,7 @@ def _node(
     service: list[str], number: int, device: str | None, flags: list[str], environment: Mapping[str, str]
 ) -> Child:
     """A node for one GPU, or for the CPU; its own port is on loopback and free, whatever the front door's is."""
-    name = f"gpu-{device}" if device is not None else f"cpu-{number}"
+    name = f"node-{number}"
     own = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     command = [*service, "node", "--name", name, *flags, "--host", "127.0.0.1", "--port", "0"]
     return Child(name, command, {**environment, **own})
