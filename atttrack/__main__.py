@@ -33,6 +33,7 @@ PROGRAMS = {
     "bench streams": ("benchmarks.load.streams", "how many cameras this machine carries"),
     "bench cameras": ("benchmarks.load.cameras", "cameras of which some are dead, frozen or malformed"),
     "bench subscribers": ("benchmarks.load.subscribers", "many clients on one stream, some of them stalled"),
+    "bench cluster": ("benchmarks.load.cluster", "nodes that die, hang and are upgraded, and a thousand streams"),
     "bench churn": ("benchmarks.load.churn", "a thousand streams added and removed"),
     "bench soak": ("benchmarks.load.soak", "minutes of one camera: memory and age of tracks"),
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes, beside other trackers"),
@@ -45,7 +46,9 @@ PROGRAMS = {
 """Words -> module, and what it does."""
 
 EXTRAS = {
-    "train": "training", "export": "export", "bench": "dev",
+    "train": "training",
+    "export": "export",
+    "bench": "dev",
     **dict.fromkeys(("box", "node", "gateway", "cluster"), "cluster"),
 }
 """First word -> extra of pyproject.toml with what it needs besides."""

@@ -132,14 +132,14 @@ def _run(
     flags: list[str],
     ending: threading.Event,
 ) -> int:
-    port, password = _free_port(), secrets.token_urlsafe(24)
+    port, password = free_port(), secrets.token_urlsafe(24)
     url = f"nats://box:{password}@127.0.0.1:{port}"
     environment = {**os.environ, "ATTTRACK_NATS": url}
     conf = write_settings(folder, port, password)
     nats = Child("nats-server", [server, "--config", str(conf), "--log", str(folder / "nats.log")], os.environ)
     nats.start()
     try:
-        asyncio.run(_make_buckets(url))
+        asyncio.run(make_buckets(url))
     except RuntimeError as error:
         nats.stop(time.monotonic() + 1)
         print(f"{PROGRAM} box: {error}", file=sys.stderr)
@@ -184,7 +184,8 @@ def _devices(nodes: int | None) -> list[str | None]:
     return [gpus[number % len(gpus)] if gpus else None for number in range(max(1, nodes))]
 
 
-async def _make_buckets(url: str) -> None:
+async def make_buckets(url: str) -> None:
+    """Make the buckets of the first site at a server that has just begun. Raises RuntimeError."""
     bus = Bus(BusAddress.parse([url], "box"))
     running = asyncio.create_task(bus.run())
     try:
@@ -196,7 +197,8 @@ async def _make_buckets(url: str) -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -74,7 +74,7 @@ class Control:
         self._running: dict[str, int] = {}
         self._shown: dict[str, int] = {}  # stream -> revision of the spec that it runs by
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._leaving = False
+        self._leaving = self._died = False
         self._balanced_s = 0.0
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
@@ -116,6 +116,12 @@ class Control:
         self._leaving = True
         self._soon(self._news.set)
         self._thread.join(timeout_s + 1)
+
+    def die(self) -> None:
+        """End the thread without a word, as a process that is killed: for tests and measurements."""
+        self._died = True
+        self._soon(self._news.set)
+        self._thread.join(5)
 
     def shown(self, stream_id: str) -> int:
         """Revision of the spec that a stream runs by; 0 while it does not run here."""
@@ -173,6 +179,8 @@ class Control:
         leave_by = float("inf")
         while True:
             self._news.clear()
+            if self._died:
+                return
             if self._leaving:
                 leave_by = min(leave_by, time.monotonic() + LEAVE_S)
             if self._bus.connected:

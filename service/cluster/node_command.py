@@ -22,13 +22,13 @@ def main(arguments: Sequence[str]) -> None:
     """Run a node until it is told to stop."""
     options, settings = parse("node", "One device with its streams, as a part of a cluster.", EXAMPLES, arguments)
     given = {flag.partition("=")[0] for flag in arguments}
-    settings = settings.model_copy(update=_of_node(settings, options, "--port" in given))
+    settings = settings.model_copy(update=of_node(settings, options, "--port" in given))
     configure_logs(settings.log_level, settings.log_format)
     node = Node(settings, options, lambda progress: build_pipeline(settings, progress))
     serve(health_app(node), settings, node, lambda: node.runtime.worker.alive)
 
 
-def _of_node(settings: Settings, options: ClusterOptions, port_given: bool) -> dict[str, object]:
+def of_node(settings: Settings, options: ClusterOptions, port_given: bool) -> dict[str, object]:
     """What of the settings is otherwise for a node: its files are its own, its port is free unless it is given."""
     folder = settings.store_path
     changed: dict[str, object] = {"demo": False, "cameras": []}

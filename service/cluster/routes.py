@@ -1,15 +1,21 @@
 """/cluster: the nodes behind a gateway, for admins."""
 
+import asyncio
+
 from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from service.app import PAGE_POLICY, STATIC
 from service.cluster.asking import Question
 from service.cluster.bus import BusAway
 from service.cluster.forwarding import gateway_of
 from service.cluster.gateway import Gateway
 from service.cluster.subjects import node_of
 from service.errors import NotFound, documented
-from service.routes.dependencies import Needs
+from service.routes.dependencies import PUBLIC, Needs
+from service.routes.sinks import SinkList
+from service.sinks.sinks import SinkView
 
 router = APIRouter(tags=["cluster"])
 
@@ -91,6 +97,20 @@ async def drain_node(request: Request, name: str) -> None:
 async def undrain_node(request: Request, name: str) -> None:
     """Let a node that was drained take part again; streams come back to it one by one."""
     await _drain(gateway_of(request), name, False)
+
+
+@router.get("/sinks", summary="List the brokers that get every message", dependencies=[Needs("read", all_streams=True)])
+async def list_sinks(request: Request) -> SinkList:
+    """List the brokers of all nodes, each node's own, with their counters."""
+    streams = gateway_of(request).streams
+    found = await asyncio.gather(*(streams.sinks_of(node) for node in sorted({node_of(one) for one in streams.live})))
+    return SinkList(sinks=[SinkView.model_validate(one) for sinks in found for one in sinks])
+
+
+@router.get("/nodes", include_in_schema=False, dependencies=[PUBLIC])
+async def page() -> FileResponse:
+    """The page that shows the nodes; what it shows, /cluster tells to admins alone."""
+    return FileResponse(STATIC / "nodes.html", headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 async def _drain(gateway: Gateway, name: str, on: bool) -> None:

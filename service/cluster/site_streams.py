@@ -146,7 +146,7 @@ class SiteStreams:
         for stream_id in self._table.stream_ids():
             if (node := self.owner(stream_id)) is not None:
                 owners[node].add(stream_id)
-        answers = await asyncio.gather(*(self._views_of(node) for node in owners))
+        answers = await asyncio.gather(*(self._listed(node, "streams") for node in owners))
         told = {
             one["id"]: one
             for node, views in zip(owners, answers, strict=True)
@@ -161,11 +161,16 @@ class SiteStreams:
                 shown.append(self._told(document, one) if one else self._untold(document))
         return shown
 
-    async def _views_of(self, node: str) -> list[dict[str, Any]]:
+    async def sinks_of(self, node: str) -> list[dict[str, Any]]:
+        """The brokers of one node, as it shows them."""
+        return await self._listed(node, "sinks")
+
+    async def _listed(self, node: str, what: str) -> list[dict[str, Any]]:
+        """What a node lists at a path of that name; nothing where it does not answer."""
         with contextlib.suppress(BusAway):
-            answer = await self.ask_node(node, Question("GET", "/streams"), VIEW_S)
+            answer = await self.ask_node(node, Question("GET", f"/{what}"), VIEW_S)
             if answer.status == 200:
-                found: list[dict[str, Any]] = json.loads(await answer.whole())["streams"]
+                found: list[dict[str, Any]] = json.loads(await answer.whole())[what]
                 return found
         return []
 

