@@ -121,7 +121,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(name, lambda *_: ending.set())
     with tempfile.TemporaryDirectory(prefix="atttrack-box-") as passing:
         folder = settings.store_path.parent / "cluster" if settings.store_path else Path(passing)
-        return _run(server, folder, settings, _devices(given.nodes), flags, ending)
+        return _run(server, folder, settings, devices(given.nodes), flags, ending)
 
 
 def _run(
@@ -173,7 +173,7 @@ def _node(
     return Child(name, command, {**environment, **own})
 
 
-def _devices(nodes: int | None) -> list[str | None]:
+def devices(nodes: int | None) -> list[str | None]:
     """One entry for each node: the GPU that it shall see, None for none of its own."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:

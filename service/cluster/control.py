@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TICK_S = 0.5
+GATHER_S = 0.03
+"""How long news are gathered before it looks at all of them."""
 REREAD_S = 10.0
 """How often the whole table is read again: a write that was not told is known after that time."""
 BALANCE_S = 2.0
@@ -190,7 +192,8 @@ class Control:
             if time.monotonic() > leave_by:
                 break
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), 0.05 if self._leaving else TICK_S)
+                await asyncio.wait_for(self._news.wait(), TICK_S)
+            await asyncio.sleep(GATHER_S)
         for stream_id in list(self._running):  # what could not be given back ends at least
             await self._lanes.release(stream_id, removed=False)
         with contextlib.suppress(BusAway):
@@ -270,7 +273,11 @@ class Control:
         self._counts.restore(stream_id, await self._last_counts(stream_id))
         spec = await document.opened(self._secrets)
         self._running[stream_id], self._shown[stream_id] = run, row.revision  # it may count as soon as it begins
-        await self._lanes.adopt(spec, document.created_at, run)
+        try:
+            await self._lanes.adopt(spec, document.created_at, run)
+        except BaseException:
+            del self._running[stream_id], self._shown[stream_id]
+            raise
         log.info("stream %s taken, run %x", stream_id, run, extra=fields("stream_taken", stream_id=stream_id))
 
     async def _last_counts(self, stream_id: str) -> dict[str, Any]:

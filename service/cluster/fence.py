@@ -18,8 +18,9 @@ class Fence:
 
     def passes(self, stream_id: str, run: int, seq: int) -> bool:
         """Whether this message is newer than all before it; it is the newest from now on."""
-        if (run, seq) <= self.newest(stream_id):
-            self.refused += 1
+        newest = self.newest(stream_id)
+        if (run, seq) <= newest:
+            self.refused += (run, seq) != newest  # who follows one stream and all of them hears it twice
             return False
         self._newest[stream_id] = (run, seq)
         return True

@@ -30,17 +30,18 @@ class RemoteFeed:
 
     async def newer_than(self, seq: int, style: Style) -> Picture:
         """Wait for another picture than that with `seq`. Raises FeedClosed."""
-        made = self._made
+        made, after = self._made, seq
         while not self._closed:
             async with self._locks[style]:
                 known = self._newest.get(style)
                 if known is not None and known.seq != seq and self._made > made:
                     return known
-                picture = await self._asked(style, seq)
+                picture = await self._asked(style, after)
                 if picture is not None and picture.seq != seq:
                     self._newest[style] = picture
                     self._made += 1
                     return picture
+            after = -1  # whatever there is: another node counts from 1 again
             await asyncio.sleep(RETRY_S)
         raise FeedClosed
 
