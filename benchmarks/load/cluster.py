@@ -20,6 +20,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ def disturbed() -> dict[str, Any]:
         site.rest()
         gaps = []
         for name in NODES:
-            gaps.append(site.gap_after(lambda name=name: site.end(name, signal.SIGTERM), site.of(name), name))
+            gaps.append(site.gap_after(partial(site.end, name, signal.SIGTERM), site.of(name), name))
             site.start_node(name)
             site.rest()
         found["stopped_gap_s"], found["upgrade_gap_s"] = gaps[0], max(gaps)
