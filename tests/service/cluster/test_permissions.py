@@ -184,6 +184,7 @@ def test_template_suffices_for_a_node_and_a_gateway(secured: Secured, loop: Loop
     loop.do(open_gateway())
     try:
         wait_until(lambda: gateway.streams.owner("door") == "hall-0", 20, "the node to take the stream")
+        wait_until(lambda: "door" in lanes.running, 20, "it to run there")
         counts.keep_counts("door", {"n": 1}).result(10)
         secret, _ = loop.do(_made(gateway))
         assert gateway.guard().keys.find(secret) is not None
