@@ -75,6 +75,7 @@ class Control:
         self._beats = Beats(self.life)
         self._running: dict[str, int] = {}
         self._shown: dict[str, int] = {}  # stream -> revision of the spec that it runs by
+        self._damaged: set[str] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._leaving = self._died = False
         self._balanced_s = 0.0
@@ -269,7 +270,15 @@ class Control:
         row = self._table.row("spec", stream_id)
         if row.value is None:
             return
-        document = SpecDocument.parse(stream_id, row.value)
+        try:
+            document = SpecDocument.parse(stream_id, row.value)
+        except ValueError:
+            log.exception(
+                "stream %s cannot be read; it is kept, and not run", stream_id, extra=fields("record_damaged")
+            )
+            self._running[stream_id], self._shown[stream_id] = run, row.revision
+            self._damaged.add(stream_id)
+            return
         self._counts.restore(stream_id, await self._last_counts(stream_id))
         spec = await document.opened(self._secrets)
         self._running[stream_id], self._shown[stream_id] = run, row.revision  # it may count as soon as it begins
@@ -298,7 +307,9 @@ class Control:
 
     async def _change(self, stream_id: str) -> None:
         row = self._table.row("spec", stream_id)
-        if row.value is not None:
+        if stream_id in self._damaged:  # from here on it is as if it had just been taken
+            await self._stop(stream_id, removed=False)
+        elif row.value is not None:
             await self._lanes.change(await SpecDocument.parse(stream_id, row.value).opened(self._secrets))
             self._shown[stream_id] = row.revision
 
@@ -334,6 +345,7 @@ class Control:
         await self._lanes.release(stream_id, removed=removed)
         self._running.pop(stream_id, None)
         self._shown.pop(stream_id, None)
+        self._damaged.discard(stream_id)
 
     async def _write_counts(self) -> None:
         while True:

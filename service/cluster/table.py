@@ -54,7 +54,9 @@ class Table:
 
     def specs(self) -> dict[str, dict[str, Any]]:
         """All streams, oldest first."""
-        found = [(row.value["created_at"], one, row.value) for one, row in self._rows["spec"].items() if row.value]
+        found = [
+            (row.value.get("created_at", 0.0), one, row.value) for one, row in self._rows["spec"].items() if row.value
+        ]
         return {stream_id: value for _, stream_id, value in sorted(found, key=lambda one: one[:2])}
 
     def stream_ids(self) -> set[str]:

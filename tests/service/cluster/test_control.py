@@ -154,3 +154,17 @@ def test_counts_go_on_where_the_owner_before_has_left_them(bus: Bus, loop: Loop,
     _, others = make("two")
     wait_until(lambda: "a" in others.running, PATIENCE_S, "another one to take it")
     assert others.counts.counts("a") == {"n": 5}
+
+
+def test_stream_that_cannot_be_read_disturbs_no_other_and_runs_when_it_is_mended(
+    bus: Bus, loop: Loop, make: Make
+) -> None:
+    bucket = Bucket(bus, MAIN.bucket)
+    loop.do(bucket.put(key("spec", "a"), b"{}", 0))
+    loop.do(add_streams(bus, ["b"]))
+    control, lanes = make("one")
+    wait_until(lambda: "b" in lanes.running, PATIENCE_S, "the other one to run")
+    wait_until(lambda: "a" in control.running, PATIENCE_S, "it to be taken")
+    assert "a" not in lanes.running
+    loop.do(_again(bucket))
+    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")

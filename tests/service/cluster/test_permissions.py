@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from service.auth.guard import Guard
 from service.cluster.asking import Question, ask
 from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus, BusAddress, BusAway
@@ -176,40 +177,31 @@ def test_template_suffices_for_a_node_and_a_gateway(secured: Secured, loop: Loop
     gateway = Gateway(Settings(), ClusterOptions(secured.address("gateway"), "main", "gateway"))
     control.start()
 
-    async def open_gateway() -> None:
+    async def open_gateway() -> Guard:
         await gateway.open()
         assert await gateway.bus.wait(10), gateway.bus.error
-        gateway.guard()
+        return gateway.guard()
 
-    loop.do(open_gateway())
+    guard = loop.do(open_gateway())
     try:
         wait_until(lambda: gateway.streams.owner("door") == "hall-0", 20, "the node to take the stream")
         wait_until(lambda: "door" in lanes.running, 20, "it to run there")
         counts.keep_counts("door", {"n": 1}).result(10)
-        secret, _ = loop.do(_made(gateway))
-        assert gateway.guard().keys.find(secret) is not None
-        loop.do(_ticket(gateway))
+        loop.do(_keys_and_tickets(guard))
         loop.do(_asked(secured))
     finally:
         control.leave()
         loop.do(gateway.drain())
 
 
-async def _made(gateway: Gateway) -> tuple[str, object]:
-    return await asyncio.wrap_future(gateway.guard().keys.add("boss", "admin"))
-
-
-async def _ticket(gateway: Gateway) -> None:
-    guard = gateway.guard()
-    caller = guard.keys.find((await _made_named(gateway, "screen"))[0])
+async def _keys_and_tickets(guard: Guard) -> None:
+    """A key works at once, and a ticket once."""
+    secret, _ = await asyncio.wrap_future(guard.keys.add("screen", "read"))
+    caller = guard.keys.find(secret)
     assert caller is not None
     ticket = await guard.issue(caller)
     found = await asyncio.gather(*(guard._redeemed(ticket) for _ in range(20)))
     assert sum(one is not None for one in found) == 1
-
-
-async def _made_named(gateway: Gateway, name: str) -> tuple[str, object]:
-    return await asyncio.wrap_future(gateway.guard().keys.add(name, "read"))
 
 
 async def _asked(secured: Secured) -> None:

@@ -5,8 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
 
 from service.cluster import box, command, gateway_command, server_program
 from service.cluster.bucket import Bucket
@@ -18,6 +18,8 @@ from service.cluster.subjects import key
 from service.settings import Settings
 from tests.service.cluster.harness import MAIN, Loop, add_streams, url_of
 from tests.service.sinks.brokers import Broker, free_port
+
+HERE = "http://127.0.0.1"
 
 
 def parsed(*arguments: str, **environment: str) -> ClusterOptions:
@@ -143,12 +145,16 @@ def test_import_of_something_else_is_refused(nats: Broker, tmp_path: Path) -> No
     assert command.main(["import", str(tmp_path / "other.json"), "--nats", url_of(nats)]) == 1
 
 
-def test_gateway_without_nats_says_so_and_lets_nobody_in(tmp_path: Path) -> None:
+def test_gateway_without_nats_says_so_and_lets_nobody_in(loop: Loop, tmp_path: Path) -> None:
     options = parsed("--nats", f"nats://127.0.0.1:{free_port()}")
     settings = Settings(state_dir=tmp_path)
-    with TestClient(
-        gateway_command.gateway_app(settings, Gateway(settings, options)), base_url="http://127.0.0.1"
-    ) as http:
-        assert http.get("/healthz").status_code == 200
-        assert http.get("/readyz").json()["reasons"][0]["code"] == "nats_away"
-        assert http.get("/streams").status_code == 401, "whether there are keys is not known yet"
+    app = gateway_command.gateway_app(settings, Gateway(settings, options))
+
+    async def look() -> None:
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=HERE) as http:
+            assert (await http.get("/healthz")).status_code == 200
+            assert (await http.get("/readyz")).json()["reasons"][0]["code"] == "nats_away"
+            assert (await http.get("/streams")).status_code == 401, "whether there are keys is not known yet"
+
+    loop.do(look())

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiomqtt
 import pytest
 import redis.asyncio
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from nats.aio.client import Client as NatsClient
 
 from service.sinks import base
@@ -84,12 +84,11 @@ async def nats_reader(broker: Broker) -> AsyncIterator[Received]:
 
 @asynccontextmanager
 async def kafka_reader(broker: Broker) -> AsyncIterator[Received]:
+    server = f"127.0.0.1:{broker.port}"
     client = AIOKafkaConsumer(
-        bootstrap_servers=f"127.0.0.1:{broker.port}", auto_offset_reset="earliest", metadata_max_age_ms=500
+        "atttrack.tracks", bootstrap_servers=server, auto_offset_reset="earliest", metadata_max_age_ms=300
     )
     await client.start()
-    partition = TopicPartition("atttrack.tracks", 0)
-    client.assign([partition])
 
     async def receive(count: int) -> list[dict[str, Any]]:
         got = [await asyncio.wait_for(client.getone(), 20) for _ in range(count)]
