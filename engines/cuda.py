@@ -1,7 +1,7 @@
 """A CUDA GPU as a device: memory, page-locked memory, queues, events, captured graphs and kernels.
 
 The only file that speaks to CUDA. It calls the driver's C interface (`libcuda.so.1`, part of every driver) by ctypes:
-thirty functions whose form has not changed since CUDA 11.4. pycuda makes the same calls, but has to be compiled on each
+31 functions whose form has not changed since CUDA 11.4. pycuda makes the same calls, but has to be compiled on each
 machine for each Python and cannot even be imported without a driver; cuda-bindings are wheels, but one per CUDA version
 and under NVIDIA's licence. This way nothing needs to be installed, and CI runs every line, against a library that keeps
 the driver's contract on the host (tests/support/host_driver.cpp).
@@ -29,6 +29,7 @@ _SLEEP_WHILE_WAITING = 4  # CU_CTX_SCHED_BLOCKING_SYNC
 _CAPTURE_THIS_THREAD = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 _CC_MAJOR, _CC_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
 _OUT_OF_MEMORY = 2
+_NOT_READY = 600
 _LOST = frozenset({214, 700, 702, 714, 715, 716, 717, 718, 719})
 """Memory that cannot be corrected, illegal addresses and instructions, a kernel without end: each ends the context."""
 _WRONG_CODE = frozenset({200, 209, 218, 222})
@@ -103,6 +104,17 @@ class CudaEvent:
     def synchronize(self) -> None:
         """See `Event.synchronize`."""
         self._driver("cuEventSynchronize", self.handle)
+
+    @property
+    def reached(self) -> bool:
+        """See `Event.reached`."""
+        try:
+            self._driver("cuEventQuery", self.handle)
+        except DeviceError as error:
+            if error.status != _NOT_READY:
+                raise
+            return False
+        return True
 
 
 class CudaQueue:

@@ -25,6 +25,11 @@ class Event(Protocol):
         """Wait on the host until all work before this point is done."""
         ...
 
+    @property
+    def reached(self) -> bool:
+        """Whether all work before this point is done; waits for nothing."""
+        ...
+
 
 class CudaStream(Protocol):
     """Work in order. Two of them run side by side unless an event says otherwise."""

@@ -3,6 +3,7 @@
 EngineError
 ├── ModelFileError    the file is missing or is no model that the runtime can read
 ├── PlanError         a TensorRT plan cannot be built, or does not fit this machine
+│   └── PlanTooSmallError   it would fit, but takes fewer images at a time than are wanted
 ├── SignatureError    the model does not keep the network contract, or two models do not belong together
 └── DeviceError       the device that was asked for is not there, or refuses a call
     └── DeviceLostError   the device cannot be used by this process any more
@@ -22,6 +23,10 @@ class ModelFileError(EngineError):
 
 class PlanError(EngineError):
     """A plan that cannot be built, is damaged, or was built for another machine."""
+
+
+class PlanTooSmallError(PlanError):
+    """A plan for this machine, but for smaller batches."""
 
 
 class SignatureError(EngineError, ValueError):

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from engines.cuda import CudaDevice
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
-from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError
+from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError, PlanError, PlanTooSmallError
 from engines.host import HostDevice
 from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
@@ -64,7 +64,9 @@ def load_engine(
     A .onnx file runs in ONNX Runtime; on a GPU its newest plan in the folder `plans` (None: `plans_folder`) takes its
     place where one fits. Where none does and `builds` is given, a plan is ordered there, and takes over when it is
     ready. A .plan file runs in TensorRT. `threads`: as in OnnxEngine. A plan for fewer than `max_batch` images does not
-    fit. `size`: width and height of the input, None for the file's own; one with open sizes takes any multiples of 32.
+    fit; where it is all that is missing, and nobody builds another, that is an error: ONNX Runtime in its place would
+    be several times slower. `size`: width and height of the input, None for the file's own; one with open sizes takes
+    any multiples of 32.
 
     Raises ModelFileError, PlanError, SignatureError or DeviceError.
     """
@@ -77,20 +79,34 @@ def load_engine(
     gpu = cast(GpuDevice, device)  # which is what `kind` says
     if path.suffix == ".plan":
         return TensorRtEngine(path, gpu, max_batch=max_batch, size=size)
-    return _planned(path, gpu, plans or plans_folder(), max_batch, size) or _unplanned(path, gpu, builds, size)
+    planned = _planned(path, gpu, plans or plans_folder(), max_batch, size, too_small_will_do=builds is not None)
+    return planned or _unplanned(path, gpu, builds, size)
 
 
 def _planned(
-    path: Path, device: GpuDevice, folder: Path, max_batch: int, size: tuple[int, int] | None
+    path: Path,
+    device: GpuDevice,
+    folder: Path,
+    max_batch: int,
+    size: tuple[int, int] | None,
+    too_small_will_do: bool,
 ) -> TensorRtEngine | None:
-    """The newest plan of a model file that fits; those that do not are told of, with the remedy."""
+    """The newest plan of a model file that fits; those that do not are told of, with the remedy.
+
+    Raises PlanError where one fits but for its batch, unless that will do.
+    """
     wanted = file_sha256(path) if path.is_file() else ""
+    too_small: PlanError | None = None
     for plan, manifest in PlanStore(folder).manifests():
         if manifest.key.model_sha256 == wanted and manifest.key.size in ("", size_name(size)):
             try:
                 return TensorRtEngine(plan, device, max_batch=max_batch, size=size)
             except EngineError as error:
                 log.warning("%s", error)
+                if isinstance(error, PlanTooSmallError):
+                    too_small = error
+    if too_small is not None and not too_small_will_do:
+        raise too_small
     return None
 
 

@@ -16,7 +16,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from engines.errors import MAKE_PLAN, PlanError
+from engines.errors import MAKE_PLAN, PlanError, PlanTooSmallError
 from engines.gpu import Gpu
 
 RuntimeName = Literal["tensorrt", "tensorrt_rtx"]
@@ -196,7 +196,10 @@ def check_fits(path: Path, manifest: Manifest, version: str, gpu: Gpu, max_batch
     )
     if differences := key.differences(here):
         command = replace(manifest, key=here).command(path.parent)
-        raise PlanError(f"plan {path.name} does not fit here: built for {'; '.join(differences)}; run: {command}")
+        alone = len(differences) == 1 and key.max_batch < max_batch
+        raise (PlanTooSmallError if alone else PlanError)(
+            f"plan {path.name} does not fit here: built for {'; '.join(differences)}; run: {command}"
+        )
 
 
 def now() -> str:

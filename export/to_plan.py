@@ -6,12 +6,13 @@ examples:
   atttrack export plan models/yolo-student-576x320.onnx --runtime tensorrt_rtx     (also without a GPU)
 
 A plan that is there already is not built again. The folder is where the service looks: ATTTRACK_PLANS_DIR, else
-~/.cache/atttrack/plans.
+~/.cache/atttrack/plans. The largest batch is as many streams as the service takes: ATTTRACK_MAX_STREAMS, else 16.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +49,8 @@ from export.calibration import DRAWN_SCENE
 from export.precision import Precision, read_model, to_precision
 
 Reporting = Literal["bar", "json", "none"]
+MAX_STREAMS = "ATTTRACK_MAX_STREAMS"
+"""The service's variable: a plan for fewer streams than it takes would be of no use to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.max_batch < 1:
-        parser.error("--max-batch must be 1 or more")
+        parser.error("--max-batch, or the variable ATTTRACK_MAX_STREAMS, must be 1 or more")
     store = PlanStore(options.output or plans_folder())
     try:
         runtime = options.runtime or find_runtime()
@@ -222,7 +225,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", choices=get_args(RuntimeName), help="default: the one that is installed")
     parser.add_argument("--precision", choices=get_args(Precision), default="fp16", help="default %(default)s")
     parser.add_argument(
-        "--max-batch", type=int, default=16, metavar="B", help="batches of 1 to B (default %(default)s)"
+        "--max-batch",
+        type=int,
+        default=os.environ.get(MAX_STREAMS) or 16,  # argparse reads it as if it had been typed
+        metavar="B",
+        help=f"batches of 1 to B (default: {MAX_STREAMS}, else 16)",
     )
     parser.add_argument("--optimum-batch", type=int, metavar="B", help="batch to tune for (default: --max-batch)")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="of the input (default: the file's)")

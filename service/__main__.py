@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edge.pipeline.pipeline import PipelineError
-from engines.errors import EngineError
+from engines.errors import DeviceLostError, EngineError
 from service.app import build_pipeline, create_app
 from service.auth.exposure import ExposureError, check_exposure
 from service.auth.keys import KeyRing
@@ -20,7 +20,7 @@ from service.server import DrainingServer, ListenError, check_address, server_co
 from service.settings import Settings
 from service.store import StoreError
 
-NOT_STARTED, BAD_MODELS, BAD_STATE = 1, 3, 4
+NOT_STARTED, BAD_MODELS, BAD_STATE, DEVICE_LOST = 1, 3, 4, 5
 
 COMMANDS = {
     "config": "service.configuration",
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(settings: Settings) -> None:
     """Run the service until it is told to stop, at once when told twice.
 
-    Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder.
+    Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder,
+    5 the GPU is lost and a new process may have it.
     """
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     try:
@@ -73,6 +74,8 @@ def serve(settings: Settings) -> None:
     if runtime.worker.alive:  # native code that loads a network, or hangs, survives no orderly end of the interpreter
         logging.shutdown()
         os._exit(code)
+    if isinstance(runtime.failure, DeviceLostError):
+        stop(DEVICE_LOST, str(runtime.failure))
     if isinstance(runtime.failure, EngineError | PipelineError):
         stop(BAD_MODELS, str(runtime.failure))
     if runtime.failure is not None:

@@ -49,8 +49,7 @@ class Runtime:
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
         self.decoding = ON_CPU
         """What streams are decoded by; chosen before the first one begins."""
-        self.failure: Exception | None = None
-        """What ended the start; the process should end with it."""
+        self._failure: Exception | None = None
         self.store: Store
         self.loop: asyncio.AbstractEventLoop
         self.hub: TrackHub
@@ -97,8 +96,8 @@ class Runtime:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
             await self.registry.begin(() if self._counts is not None else first_cameras(self.settings))
-        except Exception as error:  # whatever it is, the server ends with it: see `failure`
-            self.failure = error
+        except Exception as error:  # whatever it is, the server ends with it
+            self._failure = error
             self.readiness.report("load_failed", str(error))
         else:
             self.readiness.start()
@@ -134,6 +133,11 @@ class Runtime:
     def streams(self) -> StreamRegistry:
         """All streams."""
         return self.registry
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the start, or the loss of the device: the process should end with it."""
+        return self._failure or self.worker.lost
 
     @property
     def stalled(self) -> bool:

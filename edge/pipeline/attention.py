@@ -37,9 +37,9 @@ class Attention:
     def learn(self, keyframe: bool, ids: I64, tracker: Tracker, time_s: float) -> None:
         """Take in a look: who is there now (N,), and what the tracker thinks of them."""
         now = frozenset(ids.tolist())
-        if self._look_s is not None:
+        if self._look_s is not None and time_s > self._look_s:  # not so where a teacher answers later than the student
             self.usual_wait_s += 0.3 * (max(0.0, time_s - self._look_s) - self.usual_wait_s)
-        self._look_s = time_s
+        self._look_s = time_s if self._look_s is None else max(time_s, self._look_s)
         fresh = sum(one > self._largest_id for one in now)
         self._came = 0.95 * self._came + min(fresh, self.newcomers)
         self._promised = 0.95 * self._promised + self.newcomers

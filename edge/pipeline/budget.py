@@ -1,6 +1,6 @@
 """One budget for all lanes: how much time a tick has, and which of the lanes' wishes it grants."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 
 from edge.pipeline.look_costs import LookCosts
@@ -60,6 +60,11 @@ def grant(wishes: Mapping[str, Wish], costs: LookCosts, budget_ms: float | None)
         left_ms -= _ms(kinds[lane_id], costs)
         first = False
     return kinds
+
+
+def left_ms(kinds: Iterable[Kind], costs: LookCosts, budget_ms: float) -> float:
+    """What these looks leave of a budget."""
+    return budget_ms - sum(_ms(kind, costs) for kind in kinds)
 
 
 def _ms(kind: Kind, costs: LookCosts) -> float:

@@ -1,6 +1,6 @@
 """What a lane remembers of its keyframe, and how that becomes a prior for later frames (AttTrack's Phi)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -9,7 +9,7 @@ from edge.ops.base import MovedHeatmap, Ops
 from edge.ops.letterbox import Letterbox
 from edge.ops.objects import Objects
 from edge.tracking.detections import Detections, Tracks
-from engines.device import Array, CudaStream, Device
+from engines.device import Array, CudaStream, Device, Event
 from engines.signature import STRIDE
 
 Motion: TypeAlias = Callable[[Detections, Tracks, Letterbox], Objects]
@@ -47,12 +47,18 @@ class HeatmapMemory:
         self._time_s = 0.0
         self._undrawn: CudaStream | None = None  # where the owner map has to be drawn; None where it has been
         self._put_aside = self._shown = 0
+        self.readers: Sequence[Event] = ()
+        """When the device has made the last priors from the heatmap before the one kept, if it has not."""
 
     def put_aside(self, heatmap: Array, cuda_stream: CudaStream) -> int:
         """Copy a keyframe's heatmap (h, w) float32 on the teacher's cuda_stream; returns the slot that it is in.
 
-        The slot is that of the keyframe before the last: no prior from it may be on the device any more.
+        The slot is that of the keyframe before the last: no prior from it may be on the device any more, but for what
+        `readers` says.
         """
+        for reader in self.readers:
+            cuda_stream.wait(reader)
+        self.readers = ()
         self._put_aside = 1 - self._put_aside
         self._device.copy(heatmap, self._heatmaps[self._put_aside], cuda_stream)
         return self._put_aside

@@ -11,6 +11,7 @@ from edge.pipeline.modes import NetworkName
 from edge.pipeline.schedule import Kind, LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
+from edge.tracking.hindsight import Hindsight
 from edge.tracking.tracker import Tracker
 
 
@@ -31,6 +32,10 @@ class Lane:
     """Whether the frame tracked last was the first one after a reconnect."""
     frames_since_teacher: int | None = None
     """0 on a keyframe; None before the first, and after a reconnect or a change of the picture's size."""
+    awaited_s: float | None = None
+    """Time of the keyframe about which the teacher has yet to answer; None where there is none."""
+    _hindsight: Hindsight | None = None
+    """From when the student has answered about that keyframe."""
     _teacher_time_s: float = 0.0
     _look_time_s: float | None = None  # of the frame that a network saw last
     _fitted_session: int = 0
@@ -77,10 +82,33 @@ class Lane:
         """What a detection must exceed: the teacher decides who is there, a student may be less sure of who was."""
         return settings.threshold * (1 if network == "teacher" else self.tracker.settings.weak_share)
 
+    @property
+    def may_settle(self) -> bool:
+        """Whether the teacher's late answer can be taken in."""
+        return self._hindsight is not None
+
+    def settle(self, detections: Detections, settings: LaneSettings) -> Tracks:
+        """Take in the teacher's late answer; returns the keyframe's tracks."""
+        assert self._hindsight is not None and self.awaited_s is not None  # noqa: S101  (see may_settle)
+        tracks, self.tracker = self._hindsight.settle(detections, settings.threshold)
+        if settings.schedule == "adaptive":
+            self.attention.learn(True, tracks.ids, self.tracker, self.awaited_s)
+        self.awaited_s = self._hindsight = None
+        return tracks
+
+    def begin_anew(self) -> None:
+        """After an error: a late answer that is still to come is of no use, and the next frame is a keyframe."""
+        if self._hindsight is not None:
+            self._hindsight.give_up()
+        self.awaited_s = self._hindsight = self.frames_since_teacher = None
+
     def associate(
-        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
+        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool, late: bool = False
     ) -> Tracks:
-        """Feed the tracker with the time since the last look; a clock that jumps back counts as none."""
+        """Feed the tracker with the time since the last look; a clock that jumps back counts as none.
+
+        `late`: on a keyframe, whose teacher is still to answer; see `settle`.
+        """
         dt_s = self._since_look_s(frame)
         self.discontinuity = frame.session != self._tracked_session and self._look_time_s is not None
         self._look_time_s, self._tracked_session = frame.time_s, frame.session
@@ -90,7 +118,13 @@ class Lane:
         before, self._tracked_size = self._tracked_size or frame.size, frame.size
         if before != frame.size:  # a camera's night mode, or a viewer's wish: the same scene, in other pixels
             self.tracker.rescale(frame.size[0] / before[0], frame.size[1] / before[1])
-        tracks = self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
+        if self._hindsight is not None:
+            tracks = self._hindsight.update(detections, dt_s, settings.threshold)
+        else:
+            if late:
+                self._hindsight = Hindsight(self.tracker, dt_s)
+                self.tracker = self._hindsight.scout
+            tracks = self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
         if settings.schedule == "adaptive":
             self.attention.learn(not between_keyframes, tracks.ids, self.tracker, frame.time_s)
             if not self.attention.people and not self.attention.newcomers:

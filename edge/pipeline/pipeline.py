@@ -27,6 +27,13 @@ Teacher and students have a cuda_stream each and run side by side. What a second
   cuda_stream waits for it before the first prior. It takes the slot of the keyframe before the last: by then all
   frames between those two have been collected.
 - Results on the host have `depth` buffers. All else on the device follows from the order on its cuda_stream.
+
+A LATE TEACHER. With a budget, which says that frames are live, a keyframe need not wait for its teacher: the student
+answers at once, its prior being the old heatmap, and the teacher's answer mends tracks and memory when it is there.
+`settle` takes in what is there; `submit` begins with it. How it is mended: edge.tracking.hindsight. On a device with
+queues of its own every keyframe is late whose lane has a heatmap. On a CPU the teacher then runs in `settle`, after the
+student's tracks were told; a keyframe is late where there is time for both looks, else the student would only delay
+its teacher. A lane awaits one answer at a time: its next keyframe, and another size or session, wait for it.
 """
 
 from collections import deque
@@ -37,7 +44,7 @@ from time import perf_counter
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
-from edge.pipeline.budget import grant
+from edge.pipeline.budget import grant, left_ms
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
@@ -52,6 +59,10 @@ from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
 from edge.tracking.tracker import Tracker
+from engines.device import Event
+
+LATE = 2
+"""Ticks with late teachers that may be on the device, each with result buffers of its own."""
 
 
 class PipelineError(Exception):
@@ -84,7 +95,7 @@ class TrackingPipeline:
                 self._teacher_stream if name == "teacher" else self._student_stream,
                 self.times,
                 self.settings.max_lanes,
-                self.depth,
+                self.depth + (LATE if name == "teacher" else 0),
             )
             for name, engine in backend.engines.items()
         }
@@ -95,6 +106,7 @@ class TrackingPipeline:
         self._adaptive = Adaptive(self._costs)
         self._lanes: dict[str, Lane] = {}
         self._in_flight: deque[InFlight] = deque()
+        self._late: deque[Share] = deque()
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -131,6 +143,7 @@ class TrackingPipeline:
             raise PipelineError("cannot remove a lane while a tick is in flight; collect it first")
         lane = self._lane(lane_id)
         self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
+        lane.begin_anew()
         del self._lanes[lane_id]
         self._schedule(lane).forget(lane_id)
 
@@ -143,6 +156,7 @@ class TrackingPipeline:
         self._check_mode(settings.mode)
         lane = self._lane(lane_id)
         if (settings.mode, settings.schedule) != (lane.settings.mode, lane.settings.schedule):
+            self._settle_now([lane])
             self._schedule(lane).forget(lane_id)
             lane.frames_since_teacher = None
         lane.settings = settings
@@ -151,7 +165,7 @@ class TrackingPipeline:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
 
         `budget_ms`: how long its looks may take, as far as lanes with an adaptive schedule can do with less; None for
-        as long as they like.
+        as long as they like, and no late teacher.
 
         Raises PipelineError for an unknown lane or while `depth` ticks are in flight. After any other error the tick is
         lost, and its lanes begin with keyframes again.
@@ -159,10 +173,13 @@ class TrackingPipeline:
         if len(self._in_flight) == self.depth:
             raise PipelineError("cannot submit while a tick is in flight; collect it first")
         lanes = [self._lane(lane_id) for lane_id in frames]
+        self.settle()
         with self._restarting(lanes):
-            batches = self._split(lanes, frames, budget_ms)
+            batches, late = self._split(lanes, frames, budget_ms)
             turn = self._free_turn()
             # The teacher first: it works on while the host does what the students' priors need.
+            if late:
+                self._begin_late(late)
             shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key=_after_teacher)]
         tick = InFlight(tuple(frames), shares)
         self._in_flight.append(tick)
@@ -185,19 +202,97 @@ class TrackingPipeline:
 
     def _split(
         self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
-    ) -> dict[NetworkName | None, list[Ticket]]:
-        """Which lane's frame goes to which network, or to none; counts the frames."""
+    ) -> tuple[dict[NetworkName | None, list[Ticket]], list[Ticket]]:
+        """Which lane's frame goes to which network, or to none, and for whom the teacher is late; counts the frames."""
         for lane in lanes:
             lane.fit(frames[lane.lane_id])
+        self._settle_now([lane for lane in lanes if lane.frames_since_teacher is None])
         kinds, refused = self._choose(lanes, frames, budget_ms)
+        self._settle_now([lane for lane in lanes if kinds[lane.lane_id] == "teacher"])
+        late_ids = () if budget_ms is None else self._can_be_late(lanes, kinds, budget_ms)
         batches: dict[NetworkName | None, list[Ticket]] = {}
+        late: list[Ticket] = []
         for lane in lanes:
-            kind = kinds[lane.lane_id]
-            lane.begin(frames[lane.lane_id], kind)
+            frame, kind, is_late = frames[lane.lane_id], kinds[lane.lane_id], lane.lane_id in late_ids
+            lane.begin(frame, kind)
             seen: dict[Kind, NetworkName | None] = {"teacher": "teacher", "student": MODES[lane.settings.mode].student}
-            ticket = Ticket.of(lane, frames[lane.lane_id], refused.get(lane.lane_id))
-            batches.setdefault(seen.get(kind), []).append(ticket)
-        return batches
+            ticket = Ticket.of(lane, frame, refused.get(lane.lane_id), is_late)
+            batches.setdefault(seen.get("student" if is_late else kind), []).append(ticket)
+            if is_late:
+                late.append(ticket)
+                lane.awaited_s = frame.time_s
+        return batches, late
+
+    def _can_be_late(self, lanes: Sequence[Lane], kinds: Mapping[str, Kind], budget_ms: float) -> list[str]:
+        """Lanes whose keyframe the student may answer first; on a CPU only as many as there is time for."""
+        if self.settings.tracker.new_between_keyframes:
+            return []  # newcomers of the student's would have to be told from the teacher's
+        able = [
+            lane.lane_id
+            for lane in lanes
+            if kinds[lane.lane_id] == "teacher"
+            and lane.frames_since_teacher  # not on the frame after a keyframe: the teacher sees every one, or nearly
+            and MODES[lane.settings.mode].student is not None
+        ]
+        if self._backend.device.asynchronous:
+            return able
+        spare_ms, look_ms = left_ms(kinds.values(), self._costs, budget_ms), self._costs.ms("student", 1)
+        return able[: sum(look_ms * (row + 1) <= spare_ms for row in range(len(able)))]
+
+    def _begin_late(self, tickets: Sequence[Ticket]) -> None:
+        """Put a late teacher's work on the device, which on a CPU has to wait for `settle`."""
+        if len(self._late) == LATE:
+            self._settle_share(self._late[0])
+        turn = min({self.depth + late for late in range(LATE)} - {share.turn for share in self._late})
+        if self._backend.device.asynchronous:
+            self._late.append(self._enqueue("teacher", tickets, turn))
+        else:
+            self._late.append(Share("teacher", tickets, turn, None, {}, None))
+
+    def settle(self) -> None:
+        """Take in the late answers of teachers that are there. On a CPU, where nothing works by itself, they are asked
+        now: to be called when the tracks are told, before there is time to spare.
+
+        After an error the lanes concerned begin with keyframes again.
+        """
+        while self._late:
+            share = self._late[0]
+            told = all(ticket.lane.may_settle for ticket in _awaited(share))
+            if not told or not (share.found is None or share.found.reached):
+                return
+            self._settle_share(share)
+
+    def _settle_now(self, lanes: Sequence[Lane]) -> None:
+        """Take in the late answers that these lanes await, and wait for them."""
+        awaiting = {lane.lane_id for lane in lanes if lane.awaited_s is not None}
+        for share in [one for one in self._late if awaiting & {ticket.lane.lane_id for ticket in _awaited(one)}]:
+            self._settle_share(share)
+
+    def _settle_share(self, share: Share) -> None:
+        """Take in a late teacher's answers, behind the student's about these keyframes."""
+        for before in [one for tick in self._in_flight for one in tick.shares]:
+            untold = {ticket.lane.lane_id for ticket in _awaited(share) if not ticket.lane.may_settle}
+            if untold & {ticket.lane.lane_id for ticket in before.tickets}:
+                self._finish(before)
+        self._late.remove(share)
+        tickets = _awaited(share)
+        if not tickets:
+            return
+        with self._restarting([ticket.lane for ticket in tickets]):
+            if share.found is None:
+                share = self._enqueue("teacher", tickets, share.turn)
+            assert share.found is not None  # noqa: S101  (a network's share has results)
+            waited = not share.found.reached
+            with self.times.wait(len(tickets)):
+                share.found.synchronize()
+            if waited:  # else nobody knows for how long the answer has been there
+                self._measure(share)
+            if share.heatmaps is not None:
+                self._student_stream.wait(share.heatmaps)
+            for row, ticket in enumerate(share.tickets):
+                if _is_awaited(ticket):
+                    ticket.lane.memory.readers = self._students_of(ticket.lane)
+                    self._track(share, row, ticket)
 
     def _choose(
         self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
@@ -261,6 +356,15 @@ class TrackingPipeline:
                     tracked[ticket.lane.lane_id] = self._track(share, row, ticket)
         return share.tracked
 
+    def _students_of(self, lane: Lane) -> list[Event]:
+        """When the student has done with this lane's frames in flight."""
+        shares = [share for tick in self._in_flight for share in tick.shares if share.network == "student"]
+        return [
+            share.found
+            for share in shares
+            if share.found is not None and any(ticket.lane is lane for ticket in share.tickets)
+        ]
+
     def _measure(self, share: Share) -> None:
         """On a device that works on its own: from the end of that network's share before, or this one's begin."""
         if share.network is not None and self._backend.device.asynchronous:
@@ -276,7 +380,7 @@ class TrackingPipeline:
             yield
         except BaseException:
             for lane in lanes:
-                lane.frames_since_teacher = None
+                lane.begin_anew()
             self._teacher_stream.synchronize()
             self._student_stream.synchronize()
             raise
@@ -289,13 +393,18 @@ class TrackingPipeline:
                 return self._tracked(ticket, lane.predict(frame), "predicted")
             least = lane.least_score(ticket.settings, share.network)
             detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
-            tracks = lane.associate(detections, frame, ticket.settings, ticket.since_teacher > 0)
+            first = ticket.late and share.network != "teacher"  # of two answers about this frame
+            if ticket.late and not first:
+                tracks = lane.settle(detections, ticket.settings)
+            else:
+                between = ticket.since_teacher > 0 or first
+                tracks = lane.associate(detections, frame, ticket.settings, between, first)
         motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(lane.lane_id)
         if motion is not None and slot is not None:
             with self.times.keep(1):
                 objects = motion(detections, tracks, ticket.letterbox)
                 lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
-        return self._tracked(ticket, tracks, "teacher" if share.network == "teacher" else "student")
+        return self._tracked(ticket, tracks, "teacher" if share.network == "teacher" or ticket.late else "student")
 
     def _tracked(self, ticket: Ticket, tracks: Tracks, kind: Kind) -> TrackedFrame:
         lane = ticket.lane
@@ -309,6 +418,7 @@ class TrackingPipeline:
             discontinuity=lane.discontinuity,
             settings=ticket.settings,
             wish=ticket.wish,
+            late=ticket.late,
         )
 
     def _schedule(self, lane: Lane) -> Schedule:
@@ -330,6 +440,15 @@ class TrackingPipeline:
         if lane_id not in self._lanes:
             raise PipelineError(f"no lane {lane_id!r}; there are {list(self._lanes)}")
         return self._lanes[lane_id]
+
+
+def _is_awaited(ticket: Ticket) -> bool:
+    """Whether its lane still waits for a late answer: an error may have come between, or the lane's end."""
+    return ticket.lane.awaited_s == ticket.frame.time_s
+
+
+def _awaited(share: Share) -> list[Ticket]:
+    return [ticket for ticket in share.tickets if _is_awaited(ticket)]
 
 
 def _after_teacher(network: NetworkName | None) -> bool:

@@ -34,6 +34,13 @@ class TrackedFrame:
     """The lane's, as they held for this frame."""
     wish: Kind | None = None
     """Who would have seen it, had there been time; None where the wish was granted."""
+    late: bool = False
+    """Whether these are the student's boxes, on a keyframe whose teacher answers later: edge.tracking.hindsight."""
+
+    @property
+    def origin(self) -> Kind:
+        """Whose boxes these are; `kind` says who looks at the frame."""
+        return "student" if self.late else self.kind
 
     def ended(self, ids: I64, epoch: int) -> Bool:
         """(N,) whether the people `ids`, known until now and of `epoch`, are gone; a new epoch ends everybody.
@@ -57,12 +64,14 @@ class Ticket:
     """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
     wish: Kind | None
     """What was refused; None where the wish was granted."""
+    late: bool
+    """Whether the student answers first, on a keyframe."""
 
     @classmethod
-    def of(cls, lane: Lane, frame: Frame, wish: Kind | None) -> "Ticket":
+    def of(cls, lane: Lane, frame: Frame, wish: Kind | None, late: bool) -> "Ticket":
         """The lane as it is now, after `Lane.begin`."""
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return cls(lane, frame, lane.letterbox, lane.settings, since, wish)
+        return cls(lane, frame, lane.letterbox, lane.settings, since, wish, late)
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@
     gstreamer   a Jetson's video unit, in a process per camera; NV12 as with gpu
 
 `auto` is cpu where the networks are told to stay there; else it takes the first of gpu, gstreamer and cpu that decodes
-a test clip to the last bit, or draws a picture; it never takes gpu-direct, which gives the wall between cameras and
-pipeline up. With gpu and gpu-direct, a camera whose codec is refused later is decoded on the CPU, with a line of log;
-gstreamer does not open it.
+a test clip to the last bit, or draws a picture, in a process that is confined as a camera's is. It never takes
+gpu-direct, which gives the wall between cameras and pipeline up. With gpu and gpu-direct, a camera whose codec is
+refused later is decoded on the CPU, with a line of log; gstreamer does not open it.
 """
 
 import logging
@@ -21,6 +21,7 @@ from av.codec.hwaccel import HWAccel
 
 from edge.sources import hardware, surfaces
 from edge.sources.decoder import gstreamer as jetson
+from edge.sources.decoder import probe
 from edge.sources.session import CameraSession, Connect, on_cpu
 from engines.cuda import CudaDevice
 from engines.errors import DeviceError
@@ -81,9 +82,8 @@ def _on_gpu() -> Choice:
     accelerator, refused = hardware.gpu_decoding()
     if accelerator is None:
         return refused
-    wrong = hardware.difference(lambda: hardware.decode_clip(accelerator))
     connect = partial(CameraSession, task="gpu")
-    return wrong or Decoding("gpu", connect, lambda: hardware.gpu_decoding()[0])
+    return probe.refusal("probe-gpu") or Decoding("gpu", connect, lambda: hardware.gpu_decoding()[0])
 
 
 def _on_gpu_directly() -> Choice:
@@ -97,7 +97,11 @@ def _on_gpu_directly() -> Choice:
 
 
 def _by_gstreamer() -> Choice:
-    return jetson.unusable() or Decoding("gstreamer", partial(CameraSession, task="gstreamer"))
+    return (
+        jetson.unusable()
+        or probe.refusal("probe-gstreamer")
+        or Decoding("gstreamer", partial(CameraSession, task="gstreamer"))
+    )
 
 
 _CHOICES: dict[str, Callable[[], Choice]] = {

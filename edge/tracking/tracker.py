@@ -11,6 +11,7 @@ After an interruption of the stream (`Tracker.interrupt`), where motion says not
 to a newcomer goes to the absent person who looks like it, if there is one.
 """
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,6 +105,11 @@ class Tracker:
         self._ended: list[tuple[I64, F64, Why]] = []
         """Ids and when they were last seen, since the last report of an update."""
         self._next_id = 1
+        self._births = 0
+        self._told: dict[int, int] = {}
+        """Birth -> id that was given ahead, by this scout or the one that is followed."""
+        self._vouched: I64 | None = None
+        """Of a scout: whom it was given; they are not gone, whatever it thinks. None: not a scout."""
         self._first_frame = True
 
     def update(
@@ -120,6 +126,10 @@ class Tracker:
         before, and will see a later one. Raises ValueError for another dt_s or when embeddings have another length
         than before; the tracker is then as it was.
         """
+        return replace(self.take_in(detections, dt_s, threshold, between_keyframes), gone=self._gone())
+
+    def take_in(self, detections: Detections, dt_s: float, threshold: float, between_keyframes: bool) -> Tracks:
+        """An `update` that does not tell who is gone: the next one does."""
         seen = self._select(detections, threshold)
         self._advance(dt_s)
         match = self._associate(seen)
@@ -129,7 +139,31 @@ class Tracker:
             self._start(match, seen)
         self._identify()
         self._forget()
-        return replace(self._report(_CONFIRMED), gone=self._gone())
+        return self._report(_CONFIRMED)
+
+    def scout(self) -> "Tracker":
+        """A copy that goes ahead and gives ids, but leaves to this tracker who is gone: edge.tracking.hindsight."""
+        scout = copy(self)
+        scout._tracklets, scout._absent = self._tracklets.copy(), self._absent.copy()
+        scout._drift, scout._ended, scout._told = copy(self._drift), list(self._ended), {}
+        ids = np.concatenate((self._tracklets.ids, self._absent.ids))
+        scout._vouched = ids[ids > 0]
+        return scout
+
+    def stand_alone(self) -> None:
+        """Of a scout: go on as any tracker, since the one that it was copied from never follows."""
+        self._vouched, self._told = None, {}
+
+    def follow(self, scout: "Tracker") -> None:
+        """From now on, whom the scout has named gets that id when confirmed; others get ids that it has not given."""
+        self._told, self._next_id = scout._told, scout._next_id
+
+    def overtake(self) -> None:
+        """All that the scout saw was taken in: whom it named in vain is gone."""
+        named = np.array([*self._told.values()], np.int64)
+        vain = np.setdiff1d(named, np.concatenate((self._tracklets.ids, self._absent.ids)))
+        self._ended.append((vain, np.full(len(vain), self._now_s), "unseen"))
+        self._told = {}
 
     def interrupt(self, gap_s: float) -> None:
         """Nothing was seen for `gap_s` seconds and the next update starts afresh, but for whom it knows by sight.
@@ -314,6 +348,7 @@ class Tracker:
             Tracklets(
                 motion=self._kalman.initiate(seen.xyah[columns]),
                 embeddings=seen.embeddings[columns],
+                births=np.arange(count) + self._births,
                 ids=np.zeros(count, np.int64),
                 states=np.full(count, state),
                 scores=seen.scores[columns],
@@ -324,17 +359,33 @@ class Tracker:
                 detection=seen.detection[columns],
             )
         )
+        self._births += count
 
     def _identify(self) -> None:
         """Give an id to everybody who was just confirmed: that of an absent person who looks alike, or a new one."""
         tracklets = self._tracklets
         rows = ((tracklets.ids == 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
+        confirmed = rows
+        if self._told and self._vouched is None:
+            rows = self._as_told(rows)
         if len(self._absent):
             known = self._now_s - self._absent.last_seen_s <= self.settings.relink_s + TIME_TOLERANCE_S
             self._keep(self._absent, known, "unseen")
             rows = self._relink(rows)
         tracklets.ids[rows] = np.arange(self._next_id, self._next_id + len(rows))
         self._next_id += len(rows)
+        if self._vouched is not None:
+            self._told |= zip(tracklets.births[confirmed].tolist(), tracklets.ids[confirmed].tolist(), strict=True)
+
+    def _as_told(self, rows: I64) -> I64:
+        """Give the tracklets `rows` the ids that a scout has given; returns the other rows."""
+        tracklets = self._tracklets
+        told = np.array([self._told.get(birth, 0) for birth in tracklets.births[rows].tolist()], np.int64)
+        named = (told > 0) & ~np.isin(told, tracklets.ids)
+        tracklets.ids[rows[named]] = told[named]
+        found, columns = (told[named, None] == self._absent.ids).nonzero()[::-1]
+        self._meet(found, rows[named][columns])
+        return rows[~named]
 
     def _relink(self, rows: I64) -> I64:
         """Give the ids of absent people to the tracklets `rows` that look like them; returns the other rows."""
@@ -343,14 +394,20 @@ class Tracker:
             return rows
         cost = appearance_cost(absent.embeddings, tracklets.embeddings[rows]).astype(np.float64)
         found, columns = assign(cost, self.settings.appearance_limit)
-        again = rows[columns]
+        self._meet(found, rows[columns])
+        return np.delete(rows, columns)
+
+    def _meet(self, found: I64, again: I64) -> None:
+        """The absent people `found` (N,) are the tracklets `again` (N,)."""
+        if not len(found):
+            return
+        tracklets, absent = self._tracklets, self._absent
         tracklets.ids[again] = absent.ids[found]
         tracklets.first_seen_s[again] = absent.first_seen_s[found]
         tracklets.embeddings[again] = self._smoothed(absent.embeddings[found], tracklets.embeddings[again])
         still_absent = np.ones(len(absent), np.bool_)
         still_absent[found] = False
         absent.keep(still_absent)
-        return np.delete(rows, columns)
 
     def _forget(self) -> None:
         """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person.
@@ -390,7 +447,7 @@ class Tracker:
 
     def _gone(self) -> Gone:
         """Who ended since the last update."""
-        if not self._ended:
+        if not self._ended or self._vouched is not None:
             return Gone.nobody()
         ids, last_seen_s = (np.concatenate(column) for column in list(zip(*self._ended, strict=True))[:2])
         whys = [why for ended, _, why in self._ended for _ in ended]
@@ -409,6 +466,10 @@ class Tracker:
         rows = rows[np.argsort(tracklets.ids[rows])]  # in order already, but for those found again
         others = tracklets.ids > 0
         others[rows] = False
+        remembered = np.concatenate((tracklets.ids[others], self._absent.ids))
+        if self._vouched is not None:
+            named = np.array([*self._told.values()], np.int64)
+            remembered = np.setdiff1d(np.concatenate((remembered, self._vouched, named)), tracklets.ids[rows])
         velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
         return Tracks(
             ids=tracklets.ids[rows],
@@ -419,7 +480,7 @@ class Tracker:
             ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
             unseen_s=(self._now_s - tracklets.last_seen_s[rows]).astype(np.float32),
             detection=tracklets.detection[rows],
-            remembered=np.concatenate((tracklets.ids[others], self._absent.ids)),
+            remembered=remembered,
             clock_s=self._now_s,
         )
 

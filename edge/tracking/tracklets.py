@@ -1,14 +1,17 @@
 """The tracker's memory: every identity it follows, as one struct of arrays."""
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 from edge.arrays import F32, F64, I32, I64, U8, Bool
 from edge.tracking.detections import TrackState
 
-_COLUMNS = ("embeddings", "ids", "states", "scores", "first_seen_s", "last_seen_s", "harms", "waits_s2", "detection")
+_COLUMNS = (
+    *("embeddings", "births", "ids", "states", "scores", "first_seen_s", "last_seen_s", "harms", "waits_s2"),
+    "detection",
+)
 """Fields with one row per identity; `motion` has them on its second axis."""
 
 
@@ -21,6 +24,7 @@ class Tracklets:
 
     motion: F64  # (5, N, 4) Kalman state as edge.tracking.kalman lays it out, source pixels
     embeddings: F32  # (N, D) smoothed appearance, unit length
+    births: I64  # (N,) counts everybody who was ever seen; unlike an id, nobody is told of it
     ids: I64  # (N,) public id, 0 while tentative
     states: U8  # (N,) TrackState
     scores: F32  # (N,) score of the last detection
@@ -44,6 +48,7 @@ class Tracklets:
         return cls(
             motion=np.zeros((5, 0, 4)),
             embeddings=np.zeros((0, 0), np.float32),
+            births=np.zeros(0, np.int64),
             ids=np.zeros(0, np.int64),
             states=np.zeros(0, np.uint8),
             scores=np.zeros(0, np.float32),
@@ -53,6 +58,11 @@ class Tracklets:
             waits_s2=np.zeros(0),
             detection=np.zeros(0, np.int32),
         )
+
+    def copy(self) -> Self:
+        """The same identities in arrays of their own."""
+        copies: dict[str, Any] = {name: getattr(self, name).copy() for name in ("motion", *_COLUMNS)}
+        return replace(self, **copies)
 
     def append(self, born: Self) -> None:
         """Add the identities of `born` after the present ones."""

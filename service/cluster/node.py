@@ -53,7 +53,6 @@ class Node:
         self.subjects = SiteSubjects(options.site)
         self.name = options.name
         self.control = Control(options.bus, options.site, options.name, _Lanes(self), self.counts)
-        self.failure: Exception | None = None
         self._tracks = Bus(options.bus)
         self._asked = Bus(options.bus, begin=self._listen)
         self._app = answering(self)
@@ -87,8 +86,7 @@ class Node:
 
     async def _begin(self) -> None:
         while not self.runtime.readiness.started:
-            if self.runtime.failure is not None:
-                self.failure = self.runtime.failure
+            if self.failure is not None:
                 return
             await asyncio.sleep(0.05)
         self.control.start()
@@ -97,6 +95,11 @@ class Node:
     async def _listen(self, bus: Bus) -> None:
         await bus.subscribe(self.subjects.ask(self.name), self._answers.take)
         await bus.barrier()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended the start, or the loss of the device: the process should end with it."""
+        return self.runtime.failure
 
     @property
     def readiness(self) -> "NodeReadiness":

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from edge.pipeline.pipeline import PipelineError
-from engines.errors import EngineError
+from engines.errors import DeviceLostError, EngineError
 from service.auth.exposure import ExposureError, check_tls
 from service.backend import Backend
 from service.configuration import BAD_SETTINGS, stop
 from service.server import DrainingServer, ListenError, check_address, server_config
 from service.settings import Settings
 
-NOT_STARTED, BAD_MODELS = 1, 3
+NOT_STARTED, BAD_MODELS, DEVICE_LOST = 1, 3, 5
 
 
 def serve(app: FastAPI, settings: Settings, backend: Backend, hangs: Callable[[], bool] = lambda: False) -> None:
@@ -38,6 +38,8 @@ def serve(app: FastAPI, settings: Settings, backend: Backend, hangs: Callable[[]
         DrainingServer(server_config(app, settings), backend).run()
     except SystemExit as ended:
         code = NOT_STARTED if ended.code else 0
+    if isinstance(backend.failure, DeviceLostError):
+        stop(DEVICE_LOST, str(backend.failure))
     if isinstance(backend.failure, EngineError | PipelineError):
         stop(BAD_MODELS, str(backend.failure))
     if backend.failure is not None:

@@ -44,6 +44,7 @@ class Pipeline(Protocol):
     def remove_lane(self, lane_id: str) -> None: ...
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Any: ...
     def collect(self, in_flight: Any) -> list[TrackedFrame]: ...
+    def settle(self) -> None: ...
 
 
 class Lane(Protocol):
@@ -88,6 +89,8 @@ class Worker:
         """What a lane may run; none until the pipeline is built."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
+        self.lost: DeviceLostError | None = None
+        """Why the device thread ended, where that was for want of a device: this process cannot have it back."""
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -189,6 +192,9 @@ class Worker:
                 else:
                     self._finish(pipeline)  # nothing new to compute meanwhile
             self._finish(pipeline)
+        except DeviceLostError as error:
+            log.critical("the GPU is lost: %s", error, extra=fields("device_lost"))
+            self.lost = error
         except Exception:  # /healthz tells; a thread that just ended would say nothing
             log.critical("the device thread died", exc_info=True, extra=fields("worker_died"))
         finally:
@@ -233,13 +239,23 @@ class Worker:
             try:
                 self._in_flight.append((batch, pipeline.submit(batch, self._allowance.budget_ms(began_s))))
             except DeviceLostError:
-                raise  # no stream is to blame, and none can go on: the thread ends, and /healthz tells
+                raise  # no stream is to blame, and none can go on: the thread ends, and the service with it
             except Exception:  # whatever a stream's frame breaks, the other streams go on
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
+            self._settle(pipeline, batch)
             took_s = time.monotonic() - began_s
             self.busy_s += took_s
             self._allowance.spend(took_s)
+
+    def _settle(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
+        """Now that the tracks are told there may be time for what they could not wait for."""
+        try:
+            pipeline.settle()
+        except DeviceLostError:
+            raise
+        except Exception:  # as in `_tick`
+            self._blame(pipeline, batch)
 
     def _finish(self, pipeline: Pipeline, leave: int = 0) -> None:
         """Publish what is in flight, oldest first, until `leave` ticks are; the device computes these meanwhile."""

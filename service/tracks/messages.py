@@ -153,7 +153,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
             "state": _STATE_NAMES[state],
             "age": age,
             "unseen": unseen,
-            "origin": tracked.kind if detection >= 0 else "predicted",
+            "origin": tracked.origin if detection >= 0 else "predicted",
             "since_teacher": tracked.since_teacher,
             "velocity": velocity,
             "zones": inside,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from export.to_plan import _parser as plan_options
 from service.__main__ import COMMANDS
 from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile
@@ -94,6 +95,17 @@ def test_programs_of_the_cluster_start_when_its_buckets_are_there() -> None:
         command = services[name]["command"]
         assert command[:3] == ["python", "-m", "service"]
         assert command[3] in COMMANDS
+
+
+@pytest.mark.parametrize("profile", ["gpu", "jetson"])
+def test_plans_are_built_for_as_many_streams_as_the_service_takes(
+    profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = [service["environment"]["ATTTRACK_MAX_STREAMS"] for service in in_profile(profile).values()]
+    assert most == ["${ATTTRACK_MAX_STREAMS:-16}"] * 2
+    assert Settings().max_streams == 16
+    monkeypatch.setenv("ATTTRACK_MAX_STREAMS", "17")
+    assert (Settings().max_streams, plan_options().parse_args(["MODEL.onnx"]).max_batch) == (17, 17)
 
 
 @pytest.mark.parametrize("name", SERVICES)

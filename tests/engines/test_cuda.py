@@ -210,8 +210,29 @@ class LateEvent:
     def __init__(self, queue: LateQueue, number: int) -> None:
         self.queue, self.number = queue, number
 
+    reached = False
+
     def synchronize(self) -> None:
         self.queue.awaited.append(self.number)
+
+
+def test_an_event_says_whether_it_was_reached_and_waits_for_nothing(
+    device: CudaDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = device.cuda_stream().record()
+    assert event.reached
+    for status in (600, 1):
+        error = DeviceError("cuEventQuery failed", status)
+
+        def fails(*_: object, error: DeviceError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(event, "_driver", fails)
+        if status == 600:
+            assert not event.reached
+        else:
+            with pytest.raises(DeviceError):
+                _ = event.reached
 
 
 def test_a_ring_sends_what_was_put_into_it(device: CudaDevice) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engines import load, tensorrt_engine
 from engines.engine import Buffers
-from engines.errors import DeviceError, EngineError, ModelFileError
+from engines.errors import DeviceError, EngineError, ModelFileError, PlanError
 from engines.host import HostDevice
 from engines.load import load_engine, open_device
 from engines.onnx_engine import OnnxEngine
@@ -86,9 +86,28 @@ def test_a_plan_for_too_few_images_gives_way_to_one_for_enough(
     assert isinstance(engine, TensorRtEngine) and engine.manifest.key.max_batch == 8
     assert "built for max batch 4, not 8" in caplog.text
     enough.unlink()
-    assert isinstance(load_engine(teacher, on_gpu, plans=store.folder, max_batch=8), OnnxEngine)
     with pytest.raises(EngineError, match="built for max batch 4, not 8"):
         load_engine(newer, on_gpu, max_batch=8)
+
+
+def test_more_streams_than_the_plan_takes_is_an_error_and_no_slower_runtime(
+    tmp_path: Path, teacher: Path, on_gpu: HostGpu
+) -> None:
+    store = PlanStore(tmp_path / "plans")
+    write_plan(store, teacher, max_batch=16)
+    with pytest.raises(PlanError, match=r"built for max batch 16, not 17; run: .*--max-batch 17"):
+        load_engine(teacher, on_gpu, plans=store.folder, max_batch=17)
+    builds = PlanBuilds(lambda *_: pytest.fail("not started"))
+    ordered = load_engine(teacher, on_gpu, plans=store.folder, max_batch=17, builds=builds)
+    assert isinstance(ordered, SwitchingEngine), "where another is being built, ONNX Runtime serves meanwhile"
+
+
+def test_a_plan_that_does_not_fit_in_more_than_its_batch_is_nothing_to_wait_for(
+    tmp_path: Path, teacher: Path, on_gpu: HostGpu
+) -> None:
+    store = PlanStore(tmp_path / "plans")
+    write_plan(store, teacher, HostGpu((9, 0)), max_batch=16)
+    assert isinstance(load_engine(teacher, on_gpu, plans=store.folder, max_batch=17), OnnxEngine)
 
 
 @pytest.mark.parametrize("plans", ["none", "for another GPU", "of another model"])

@@ -12,6 +12,8 @@ import pytest
 from websockets.sync.client import connect
 
 from edge.pipeline.config import SHIPPED_PAIR
+from edge.pipeline.pipeline import TrackingPipeline
+from engines.errors import DeviceLostError
 from service.__main__ import read_settings, serve
 from service.runtime import Runtime
 from service.settings import Settings
@@ -114,6 +116,22 @@ def test_port_that_is_taken_is_told_by_the_exit_code(tmp_path: Path, models: Pat
         "choose another --port"
     )
     assert "Traceback" not in ended.stderr
+
+
+def test_a_gpu_that_is_lost_ends_the_service_so_that_a_new_process_can_have_it(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object) -> None:
+        raise DeviceLostError("an illegal address was used (700); start it again")
+
+    monkeypatch.setattr(TrackingPipeline, "submit", lose)
+    scene = "synthetic://?people=1&width=320&height=192&fps=20"
+    with pytest.raises(SystemExit) as ended:
+        serve(Settings(models=models, pair="tiny", size="320x192", state_dir=tmp_path, port=0, cameras=[scene]))
+    assert ended.value.code == 5, "no other failure has this number: a supervisor may start it again at once"
+    assert (
+        capsys.readouterr().err.strip().splitlines()[-1].endswith("an illegal address was used (700); start it again")
+    )
 
 
 def startup_error(settings: Settings, capsys: pytest.CaptureFixture[str]) -> str:

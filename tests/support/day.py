@@ -58,20 +58,20 @@ class Day:
         image = np.full((height, width, 3), (brightness + int(lane[4:])) % 255, np.uint8)
         return Frame(image, index, index / 25, 0.0, "media")
 
-    def through(self, backend: Backend) -> list[TrackedFrame]:
+    def through(self, backend: Backend, budget_ms: float | None = None) -> list[TrackedFrame]:
         """All results; as many ticks in flight as the pipeline takes."""
         pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(self.lanes)))
         for lane, k, mode in self.lanes:
             pipeline.add_lane(lane, LaneSettings(k, mode, 0.1, student_every=1 + int(lane[4:]) % 3))  # type: ignore[arg-type]
-        return list(self._results(pipeline))
+        return list(self._results(pipeline, budget_ms))
 
-    def _results(self, pipeline: TrackingPipeline) -> Iterator[TrackedFrame]:
+    def _results(self, pipeline: TrackingPipeline, budget_ms: float | None) -> Iterator[TrackedFrame]:
         waiting: deque[InFlight] = deque()
         for frames, change in self.ticks:
             if change:
                 lane, mode, k = change
                 pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
-            waiting.append(pipeline.submit(frames))
+            waiting.append(pipeline.submit(frames, budget_ms))
             if len(waiting) == pipeline.depth:
                 yield from pipeline.collect(waiting.popleft())
         while waiting:

@@ -110,6 +110,13 @@ class RecordingEvent:
     def synchronize(self) -> None:
         self.queue.device.host_waits(self)
 
+    @property
+    def reached(self) -> bool:
+        if self.queue.done < self.number:
+            return False
+        self.synchronize()  # who knows that it is done need not wait
+        return True
+
 
 class RecordingQueue:
     """A cuda_stream."""

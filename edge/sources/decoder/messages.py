@@ -34,9 +34,9 @@ class Pinned:
         return list(self.addresses)
 
 
-Task = Literal["cpu", "gpu", "packets", "gstreamer"]
+Task = Literal["cpu", "gpu", "packets", "gstreamer", "probe-gpu", "probe-gstreamer"]
 """cpu: decode with FFmpeg; gpu: the same with the GPU's video unit; packets: hand the video over as it is;
-gstreamer: decode with a Jetson's video unit."""
+gstreamer: decode with a Jetson's video unit; probe-: say in a note what keeps this machine from that, if anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Job:
     @property
     def with_driver(self) -> bool:
         """Whether a GPU's driver is at work in the decoder."""
-        return self.task in ("gpu", "gstreamer")
+        return self.task not in ("cpu", "packets")
 
     def pack(self) -> bytes:
         return pickle.dumps(self)

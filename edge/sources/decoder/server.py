@@ -26,6 +26,7 @@ from edge.sources.decoder.gstreamer import decode_with_gstreamer
 from edge.sources.decoder.limits import confine, end_with
 from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Started, Task, pack_error
 from edge.sources.decoder.pictures import decode_on_cpu, decode_on_gpu, hand_packets_over
+from edge.sources.decoder.probe import probe_gpu, probe_gstreamer
 from edge.sources.decoder.ring import Outlet, PictureRing, Stop
 
 LONGEST_JOB = 16384
@@ -34,6 +35,8 @@ TASKS: Mapping[Task, Callable[[Outlet, Job], None]] = {
     "gpu": decode_on_gpu,
     "packets": hand_packets_over,
     "gstreamer": decode_with_gstreamer,
+    "probe-gpu": probe_gpu,
+    "probe-gstreamer": probe_gstreamer,
 }
 
 

@@ -1,6 +1,7 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,12 +192,10 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
 ) -> None:
     associate = Lane.associate
 
-    def breaks(
-        lane: Lane, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool
-    ) -> Tracks:
+    def breaks(lane: Lane, detections: Detections, frame: Frame, *more: Any) -> Tracks:
         if (lane.lane_id, frame.index) == ("lane0", 0):
             raise RuntimeError("the tracker broke")
-        return associate(lane, detections, frame, settings, between_keyframes)
+        return associate(lane, detections, frame, *more)
 
     monkeypatch.setattr(Lane, "associate", breaks)
     pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2)))

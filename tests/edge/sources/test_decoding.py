@@ -9,6 +9,7 @@ from edge.sources import decoding, hardware, open_source, surfaces
 from edge.sources.base import SourceError
 from edge.sources.camera import CameraSource
 from edge.sources.decoder import gstreamer as jetson
+from edge.sources.decoder import probe
 from edge.sources.decoding import ON_CPU, choose_decoding, survey
 from edge.sources.session import CameraSession, on_cpu
 from engines.cuda import CudaDevice
@@ -29,7 +30,7 @@ def gpu(bare: None, monkeypatch: pytest.MonkeyPatch) -> object:
     """A machine with a video unit that works."""
     accelerator = object()
     monkeypatch.setattr(hardware, "gpu_decoding", lambda index=0: (accelerator, ""))
-    monkeypatch.setattr(hardware, "decode_clip", lambda given: hardware.clip_pictures())
+    monkeypatch.setattr(probe, "refusal", lambda which: None)
     return accelerator
 
 
@@ -74,7 +75,7 @@ def test_a_video_unit_that_decodes_rightly_is_taken_with_a_process_per_camera(
 
 
 def test_a_video_unit_that_decodes_wrongly_is_not(gpu: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "decode_clip", lambda given: [one ^ 1 for one in hardware.clip_pictures()])
+    monkeypatch.setattr(probe, "refusal", lambda which: "it decodes pictures [0, 1] of a test clip wrongly")
     assert choose_decoding() is ON_CPU
     with pytest.raises(DeviceError, match=r"cannot decode video by gpu: it decodes pictures \[0, .* use 'auto'"):
         choose_decoding("gpu")
@@ -82,6 +83,7 @@ def test_a_video_unit_that_decodes_wrongly_is_not(gpu: object, monkeypatch: pyte
 
 def test_a_jetson_decodes_by_gstreamer(bare: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jetson, "unusable", lambda: None)
+    monkeypatch.setattr(probe, "refusal", lambda which: None)
     chosen = choose_decoding()
     assert chosen.where == "gstreamer" and chosen.accelerator() is None
     assert isinstance(chosen.connect, partial) and chosen.connect.keywords == {"task": "gstreamer"}

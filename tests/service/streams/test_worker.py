@@ -66,6 +66,9 @@ class ScriptedPipeline:
             raise RuntimeError("broken result")
         return [TrackedFrame(i, f, Tracks.empty(), "teacher", 0) for i, f in in_flight.items()]
 
+    def settle(self) -> None:
+        """Nobody is late."""
+
 
 class FakeLane:
     """A lane whose frames the test puts in."""
@@ -288,6 +291,27 @@ def test_tick_under_way_is_published_before_the_worker_stops() -> None:
         leave.set()  # while the worker is still inside collect
     worker.stop()
     assert lane.published == [1]
+
+
+def test_late_answers_are_asked_for_when_the_tracks_are_told_and_their_failure_is_the_ticks() -> None:
+    told: list[int] = []
+
+    class Late(ScriptedPipeline):
+        def settle(self) -> None:
+            told.append(len(lane.published))
+            if told[1:]:
+                raise RuntimeError("the teacher broke")
+
+    worker = Worker(Late)
+    worker.start()
+    lane = FakeLane("a", worker)
+    worker.add(lane).result(5)
+    for index in (1, 2):
+        lane.door.put(frame(index))
+        wait_until(lambda index=index: len(told) == index, 5, "the late answer")
+    wait_until(lambda: lane.failed is not None, 5, "the end of the lane")
+    worker.stop()
+    assert told == [1, 2]
 
 
 def test_device_that_hangs_is_not_waited_for_when_there_is_no_time() -> None:
