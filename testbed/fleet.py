@@ -16,7 +16,7 @@ from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key
 from service.streams.spec import StreamSpec
 
-AT_ONCE = 100
+AT_ONCE = 20
 
 
 class FakeLanes:

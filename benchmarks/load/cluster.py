@@ -98,7 +98,7 @@ class Fleet:
             time.sleep(0.1)
 
     def owners(self) -> dict[str, str]:
-        nodes = self.http.get("/cluster").json()["nodes"]
+        nodes = self.http.get("/cluster").json().get("nodes", ())
         return {stream: node["name"] for node in nodes for stream in node["streams"]}
 
     def rest(self) -> None:
@@ -154,15 +154,16 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def fleet() -> Iterator[Fleet]:
+def fleet(store: Path | None) -> Iterator[Fleet]:
     """All of it, running and followed."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=store) as folder:
         found = Fleet(Path(folder))
         try:
             for name in NODES:
                 found.start_node(name)
             found.start("gateway", sys.executable, "-m", "service", "gateway", "--port", str(found.port))
-            until(lambda: len(found.http.get("/cluster").json()["nodes"]) == len(NODES), "nodes")
+            until(lambda: len(found.http.get("/cluster").json().get("nodes", ())) == len(NODES), "nodes")
+            until(lambda: found.http.get("/readyz").is_success, "the gateway")
             for number in range(STREAMS):
                 found.http.post("/streams", json={"id": f"s{number}", "url": SCENE.format(number)}).raise_for_status()
             threading.Thread(target=found.follow, daemon=True).start()
@@ -175,10 +176,10 @@ def fleet() -> Iterator[Fleet]:
                 program.wait(10)
 
 
-def disturbed() -> dict[str, Any]:
+def disturbed(store: Path | None) -> dict[str, Any]:
     """What a client saw while parts died, hung, were cut off and were upgraded."""
     found: dict[str, Any] = {}
-    with fleet() as site:
+    with fleet(store) as site:
         found["killed_gap_s"] = site.gap_after(lambda: site.end("a"), site.of("a"), "a")
         site.start_node("a")
         site.rest()
@@ -237,9 +238,9 @@ def costs(site: Fleet, seconds: float = 20.0) -> dict[str, Any]:
     }
 
 
-def crowded(streams: int, nodes: int) -> dict[str, Any]:
+def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
     """How fast many streams are placed on many nodes, and taken over from one that is gone without a word."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=store) as folder:
         port = free_port()
         conf = write_settings(Path(folder), port, "bench")
         server = subprocess.Popen([find_server(), "-c", str(conf), "-l", f"{folder}/nats.log"])
@@ -281,16 +282,35 @@ def crowded(streams: int, nodes: int) -> dict[str, Any]:
     }
 
 
+def fsync_ms(store: Path | None, times: int = 50) -> float:
+    """How long the disk takes to have a small write for good: the server waits for it with each write."""
+    with tempfile.TemporaryFile(dir=store, buffering=0) as file:
+        began_s = time.monotonic()
+        for _ in range(times):
+            file.write(bytes(300))
+            os.fsync(file.fileno())
+        return round(1e3 * (time.monotonic() - began_s) / times, 3)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, save, and return 1 where a limit is exceeded."""
     parser = command("cluster", __doc__)
     parser.add_argument("--streams", type=int, default=1000, help="shared by the nodes without insides")
     parser.add_argument("--nodes", type=int, default=20, help="of those")
+    parser.add_argument(
+        "--store", type=Path, help="where the server keeps its files (default: where temporary files go)"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for cluster.json")
     options = parser.parse_args(arguments)
-    found = {**crowded(options.streams, options.nodes), **disturbed()}
+    found = {**crowded(options.streams, options.nodes, options.store), **disturbed(options.store)}
     slow = [name for name, most in LIMITS.items() if found[name] > most]
-    result = {"limits": LIMITS, "streams": STREAMS, "nodes": len(NODES), "crowd": vars(options) | {"output": ""}}
+    result = {
+        "limits": LIMITS,
+        "streams": STREAMS,
+        "nodes": len(NODES),
+        "crowd": {"streams": options.streams, "nodes": options.nodes},
+    }
+    result["store_fsync_ms"] = fsync_ms(options.store)
     return save_verdict("cluster", {**result, "conditions": conditions()}, {**found, "failures": slow}, options.output)
 
 

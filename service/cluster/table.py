@@ -1,7 +1,7 @@
 """Table: one process's copy of a bucket's specs and leases. A higher revision always wins."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class Table:
     def __init__(self, changed: Callable[[str, str], None] = lambda kind, stream_id: None) -> None:
         """`changed(kind, stream_id)` is called after each change."""
         self._rows: dict[str, dict[str, Row]] = {kind: {} for kind in self.KINDS}
+        self._leases: dict[str, Lease] = {}
         self._changed = changed
         self.complete = False
         """Whether it was read as a whole: before that nothing can be said to be missing."""
@@ -34,7 +35,9 @@ class Table:
         known = self._rows[kind].get(stream_id)
         if known is not None and known.revision >= revision:
             return
-        self._rows[kind][stream_id] = Row(revision, _parsed(payload))
+        row = self._rows[kind][stream_id] = Row(revision, _parsed(payload))
+        if kind == "lease":
+            self._leases[stream_id] = _lease(row)
         self._changed(kind, stream_id)
 
     def finish(self, kind: str, found: Collection[str], up_to: int) -> None:
@@ -42,6 +45,8 @@ class Table:
         for stream_id, row in list(self._rows[kind].items()):
             if stream_id not in found and row.revision <= up_to:
                 del self._rows[kind][stream_id]
+                if kind == "lease":
+                    del self._leases[stream_id]
                 self._changed(kind, stream_id)
 
     def row(self, kind: str, stream_id: str) -> Row:
@@ -65,12 +70,11 @@ class Table:
 
     def lease(self, stream_id: str) -> Lease | None:
         """Who has a stream; None where nobody ever had."""
-        row = self._rows["lease"].get(stream_id)
-        return None if row is None else _lease(row)
+        return self._leases.get(stream_id)
 
-    def leases(self) -> dict[str, Lease]:
-        """All leases."""
-        return {one: _lease(row) for one, row in self._rows["lease"].items()}
+    def leases(self) -> Mapping[str, Lease]:
+        """All leases, as they are now and will be: copy what has to last."""
+        return self._leases
 
 
 _NONE = Row(0, None)

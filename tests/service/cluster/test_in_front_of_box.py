@@ -20,7 +20,7 @@ from tests.service.sinks.brokers import free_port, program
 from tests.service.waiting import wait_until
 from tests.service.zones import test_zones_route as zones
 
-START_S = 60.0
+START_S = 120.0
 SAME = (
     streams.test_list_is_empty_at_first,
     streams.test_url_is_enough_to_add_a_stream,
