@@ -278,13 +278,14 @@ class SiteStreams:
             raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
 
     def _told(self, document: SpecDocument, view: Mapping[str, Any]) -> StreamView:
-        """As its node shows it; who follows, only this gateway knows."""
+        """As its node shows it; who follows, only this gateway knows, and its address from the moment of its POST."""
         found = StreamView.model_validate(view)
         stats = found.stats.model_copy(update={"subscribers": self._hub.subscribers(document.spec.id)})
         state = found.state
         if not self._bus.connected:
             state = state.model_copy(update={"phase": "degraded", "cause": "nats_away"})
-        return found.model_copy(update={"stats": stats, "state": state})
+        known = {"url": document.spec.url, "has_credentials": document.has_credentials}
+        return found.model_copy(update={"stats": stats, "state": state, **known})
 
     def _untold(self, document: SpecDocument) -> StreamView:
         """A stream that no node tells of."""
