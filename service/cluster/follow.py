@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 
@@ -32,6 +33,7 @@ class Follower:
         self.fence = Fence()
         self._wanted: Counter[str | None] = Counter()
         self._heard: dict[str | None, Subscription] = {}
+        self._left_s: dict[str | None, float] = {}
         self._fresh: set[str] = set()
         """Streams that were not followed before: a hole in their numbers says nothing."""
 
@@ -51,6 +53,7 @@ class Follower:
             yield
         finally:
             self._wanted.subtract(wanted)
+            self._left_s |= dict.fromkeys(wanted, time.monotonic())
             with contextlib.suppress(RuntimeError):  # the loop ends
                 asyncio.get_running_loop().call_later(LINGER_S, self._leave, wanted)
 
@@ -67,9 +70,10 @@ class Follower:
         if not heads or heads[-1][1] < self.fence.newest(stream_id)[0]:
             return  # its owner before has answered
         newest, run = heads[-1]
-        if len(self._hub.history(stream_id)) == 0 and self.fence.passes(stream_id, run, newest.seq):
+        anew = stream_id in self._fresh and self.fence.passes(stream_id, run, newest.seq)
+        if anew:  # nothing came since it is followed: what is here is of an earlier time
             self._fresh.discard(stream_id)
-        self._hub.refill(stream_id, [message for message, of_run in heads if of_run == run])
+        self._hub.refill(stream_id, [message for message, of_run in heads if of_run == run], anew=anew)
 
     async def _hear(self, wanted: str | None) -> bool:
         if wanted in self._heard:
@@ -81,8 +85,9 @@ class Follower:
 
     def _leave(self, wanted: Collection[str | None]) -> None:
         for one in wanted:
-            if self._wanted[one] <= 0:
+            if self._wanted[one] <= 0 and time.monotonic() - self._left_s.get(one, 0.0) >= LINGER_S:
                 del self._wanted[one]
+                self._left_s.pop(one, None)
                 if (subscription := self._heard.pop(one, None)) is not None:
                     asyncio.get_running_loop().create_task(_unsubscribe(subscription))
 

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 VIEW_S = 2.0
 """Longest wait for the live numbers of one node."""
+PLACE_S = 1.0
+"""Longest wait of who adds a stream for a node to take it."""
 PLACED_S = 3.0
 """A stream that nobody took for so long has no room."""
 JSON = [("content-type", "application/json")]
@@ -58,14 +60,16 @@ class SiteStreams:
         spec = StreamSpec.from_request(new, self._lane, idempotency_key)
         if (known := self._known(spec.id, new)) is not None:
             return known, False
+        revision = self._table.row("spec", spec.id).revision  # as it was when there was no such stream
         shown, has_credentials = await self._checked(spec)
         document, hidden = SpecDocument.of(spec, shown, has_credentials, time.time())
-        if not await self._write(document, hidden, self._table.row("spec", spec.id).revision):
+        if not await self._write(document, hidden, revision):
             await self._reread(spec.id)
             if (known := self._known(spec.id, new)) is not None:
                 return known, False
             raise Conflict("stream_exists", f"somebody else adds or removes stream {spec.id!r} just now; try again")
         log.info("stream %s added: %s", spec.id, shown, extra=fields("stream_added", stream_id=spec.id))
+        await self._place(spec.id)
         return self.get(spec.id), True
 
     async def update(self, stream_id: str, patch: StreamPatch, if_match: str | None = None) -> RemoteStream:
@@ -85,6 +89,8 @@ class SiteStreams:
                 shown = shown if spec.url == before.spec.url else found
                 has_credentials = with_login or spec.credentials is not None
             document, hidden = SpecDocument.of(spec, shown, has_credentials, before.created_at, before)
+            if document == before:
+                return self.get(stream_id)
             if await self._write(document, hidden, row.revision):
                 break
             await self._reread(stream_id)  # somebody else was faster; look again at what there is now
@@ -247,6 +253,14 @@ class SiteStreams:
         except BusAway as away:
             raise nats_away(away) from None
         self._table.apply("spec", stream_id, entry.revision, entry.payload)
+
+    async def _place(self, stream_id: str) -> None:
+        """Wait a moment for a node to take a new stream, so that whoever added it finds it where it asks next."""
+        deadline_s = time.monotonic() + PLACE_S
+        while self.live and self.owner(stream_id) is None and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.02)
+        if self.owner(stream_id) is not None:
+            await self._settle(stream_id)
 
     async def _settle(self, stream_id: str) -> None:
         revision = self._table.row("spec", stream_id).revision

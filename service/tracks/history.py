@@ -22,12 +22,16 @@ class History:
     def append(self, message: Published) -> None:
         """Add the newest message. One whose `seq` does not follow starts the history anew."""
         if self._ring and message.seq != self._ring[-1].seq + 1:
-            self._ring.clear()
-            self._held_bytes = 0
+            self.clear()
         self._ring.append(message)
         self._held_bytes += len(message.encoded)
         while len(self._ring) > 1 and (len(self._ring) > self._messages or self._held_bytes > self._size_bytes):
             self._held_bytes -= len(self._ring.popleft().encoded)
+
+    def clear(self) -> None:
+        """Forget all messages."""
+        self._ring.clear()
+        self._held_bytes = 0
 
     def refill(self, older: Iterable[Published]) -> None:
         """Begin earlier, with what was kept elsewhere: consecutive messages, oldest first, that lead up to these."""
