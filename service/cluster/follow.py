@@ -85,7 +85,7 @@ class Follower:
 
     def _leave(self, wanted: Collection[str | None]) -> None:
         for one in wanted:
-            if self._wanted[one] <= 0 and time.monotonic() - self._left_s.get(one, 0.0) >= LINGER_S:
+            if self._wanted[one] <= 0 and time.monotonic() - self._left_s.get(one, 0.0) > LINGER_S - 0.1:
                 del self._wanted[one]
                 self._left_s.pop(one, None)
                 if (subscription := self._heard.pop(one, None)) is not None:
