@@ -69,17 +69,17 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
-fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less
-	$(BIN)/python -m testbed.fuzz $(ARGS)
+fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less, "--cameras 2000": real connections
+	$(BIN)/python -m $(if $(findstring --cameras,$(ARGS)),testbed.mutated_cameras,testbed.fuzz) $(ARGS)
 
 audit: $(RUN_READY) ## hold the pinned packages against known weaknesses on file (ARGS="--advisories FOLDER" for more)
-	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt $(ARGS)
+	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt requirements/alone.txt $(ARGS)
 
 parts: $(RUN_READY) ## list the parts of the image (CycloneDX) into parts.json
 	$(BIN)/python deploy/supply/parts.py requirements/run.txt models > parts.json
 
 soak: $(DEV_READY) ## ten minutes of a looping RTSP camera; ARGS="--hours 1": eight that come and go, subscribers, zones, a broker
-	$(BIN)/$(if $(findstring --hours,$(ARGS)),python -m benchmarks.load.endurance,atttrack bench soak) $(ARGS)
+	$(BIN)/atttrack bench soak $(ARGS)
 
 train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open or mot; hours on a CPU; goes on where it stopped)
 	$(call CHAIN,teacher)
@@ -110,11 +110,12 @@ $(RUN_READY): pyproject.toml requirements/run.txt | $(BIN)/python
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_READY): pyproject.toml requirements/develop.txt | $(BIN)/python
+$(DEV_READY): pyproject.toml requirements/develop.txt requirements/alone.txt | $(BIN)/python
 	@echo "setting up .venv for development: some minutes, about 600 MB to fetch"
 	@$(PIP) '$(TORCH)' 2>/dev/null || \
 	  $(PIP) '$(TORCH)' --extra-index-url $(TORCH_INDEX)
 	$(PIP) --require-hashes -r requirements/develop.txt
+	$(PIP) --require-hashes --no-deps -r requirements/alone.txt
 	$(PIP) --no-deps --no-build-isolation -e .
 	@for version in $(TRT_BINDINGS); do \
 	  $(BIN)/python -m pip download -q --no-deps -d .trt-bindings tensorrt-$$version 2>/dev/null || \

@@ -1,16 +1,14 @@
 """What is compared: the pipeline's modes and frame skipping, at a keyframe period each; and how they run over a film.
 
 Frame skipping (`predicted`) is what a product without a student does to save time, so the arm that a student must beat:
-the teacher sees every K-th frame, and the people of that keyframe, moved on by their velocity, are the boxes of the
-frames between, as `Tracker.predict_boxes` has them. The tracker sees keyframes only, with the time between them.
+the teacher sees every K-th frame, and the frames between are predicted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
@@ -20,11 +18,12 @@ from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
 from edge.sources.base import Frame
 from edge.sources.sequence import SequenceSource
-from edge.tracking.detections import Tracks
 from edge.tracking.tracker import TrackerSettings
 
 Arm = Mode | Literal["predicted"]
 ARMS: tuple[Arm, ...] = (*MODES, "predicted")
+SKIPPING: tuple[Mode, ...] = ("naive", "no-update", "atttrack")
+"""Frames are skipped in the first of these that the networks allow; its student is never asked."""
 NAMES: Mapping[str, str] = {
     "teacher": "teacher alone",
     "student": "student alone",
@@ -50,7 +49,7 @@ def has_period(arm: Arm) -> bool:
 
 
 def mode_of(arm: Arm) -> Mode:
-    """The pipeline's mode behind an arm."""
+    """The mode that wants the networks which an arm needs."""
     return "teacher" if arm == "predicted" else arm
 
 
@@ -71,6 +70,14 @@ def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
     return [Variant(mode, k) for mode in modes for k in (periods if has_period(mode) else [None])]
 
 
+def settings_of(arm: Arm, k: int | None, lane: LaneSettings, allowed: Collection[Mode]) -> LaneSettings:
+    """How the pipeline runs an arm; `allowed`: modes that the networks allow."""
+    if arm != "predicted":
+        return replace(lane, k=k or 1, mode=arm)
+    mode: Mode = next((mode for mode in SKIPPING if mode in allowed), SKIPPING[0])
+    return replace(lane, k=k or 1, mode=mode, student_every=k or 1)
+
+
 @dataclass(slots=True)
 class FrameTracker:
     """One arm at one period over the frames of one source, from a fresh tracker on. Takes a lane of `pipeline`."""
@@ -79,12 +86,11 @@ class FrameTracker:
     arm: Arm
     k: int = 1
     lane: str = "source"
-    _frames: int = 0
-    _keyframe: TrackedFrame | None = None
 
     def __enter__(self) -> "FrameTracker":
-        self._frames, self._keyframe = 0, None
-        self.pipeline.add_lane(self.lane, replace(self.pipeline.settings.lane, k=self.k, mode=mode_of(self.arm)))
+        self.pipeline.add_lane(
+            self.lane, settings_of(self.arm, self.k, self.pipeline.settings.lane, self.pipeline.modes)
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,23 +98,8 @@ class FrameTracker:
 
     def track(self, frame: Frame) -> TrackedFrame:
         """The frame's tracks."""
-        since = self._frames % self.k
-        self._frames += 1
-        if self.arm == "predicted" and since and self._keyframe is not None:
-            tracks = moved(self._keyframe.tracks, frame.time_s - self._keyframe.frame.time_s)
-            return replace(self._keyframe, frame=frame, tracks=tracks, kind="predicted", since_teacher=since)
         (tracked,) = self.pipeline.collect(self.pipeline.submit({self.lane: frame}))
-        self._keyframe = tracked
         return tracked
-
-
-def moved(tracks: Tracks, after_s: float) -> Tracks:
-    """The people of an earlier frame, `after_s` seconds later; see `Tracker.predict_boxes`, which needs the tracker."""
-    return replace(
-        tracks,
-        xyxy=tracks.xyxy + np.tile(tracks.velocities, 2) * np.float32(after_s),
-        detection=np.full(len(tracks), -1, np.int32),
-    )
 
 
 def open_pipelines(
@@ -119,7 +110,9 @@ def open_pipelines(
 ) -> dict[Variant, TrackingPipeline]:
     """A pipeline for each variant, of the variant's mode; they share the networks."""
     lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
-    settings = [PipelineSettings(replace(lane, mode=mode_of(variant.mode)), 1, tracker) for variant in chosen]
+    settings = [
+        PipelineSettings(settings_of(variant.mode, variant.k, lane, backend.modes), 1, tracker) for variant in chosen
+    ]
     return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
 
 

@@ -1,8 +1,22 @@
-"""The command line that all benchmarks share: `atttrack bench WORD`, with a default beside every flag."""
+"""The command line that all benchmarks share: one look, a default beside every flag, mistakes told in one line."""
 
 import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from benchmarks.conditions import conditions
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
+from edge.pipeline.modes import Mode
+from edge.pipeline.pipeline import PipelineError
+from edge.sources.base import SourceError
+from engines.errors import EngineError
 
 FLAGS_WITHOUT_DEFAULT = (None, False, argparse.SUPPRESS)
+Main = Callable[[Sequence[str] | None], int]
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -22,3 +36,58 @@ def command(word: str, about: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog=f"atttrack bench {word}", description=about, formatter_class=_Help, allow_abbrev=False
     )
+
+
+def one_line(word: str) -> Callable[[Main], Callable[..., int]]:
+    """Make a `main` tell what was wrong with its arguments or files in one line, and return 2."""
+
+    def told(main: Main) -> Callable[..., int]:
+        @wraps(main)
+        def run(arguments: Sequence[str] | None = None) -> int:
+            try:
+                return main(arguments)
+            except (EngineError, PipelineError, SourceError, ValueError, OSError) as error:
+                print(f"atttrack bench {word}: {error}", file=sys.stderr)
+                return 2
+
+        return run
+
+    return told
+
+
+def add_networks(parser: argparse.ArgumentParser, device: str = "auto", sizes: str | None = None) -> None:
+    """Which networks run, and on what; sizes: `nargs` of --size."""
+    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
+    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair")
+    size = "network input (default 576x320)"
+    parser.add_argument("--size", type=parse_size, nargs=sizes, default=INPUT_SIZE, metavar="WxH", help=size)
+    add_device(parser, device)
+
+
+def add_device(parser: argparse.ArgumentParser, device: str = "auto") -> None:
+    """Where networks run."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=device, help="where networks run")
+
+
+def open_networks(options: argparse.Namespace, mode: Mode = "atttrack", threads: int | None = None) -> Backend:
+    """The networks that `mode` needs, and the others of the pair that are there. Raises EngineError."""
+    return open_backend(options.models, options.size, options.device, mode, options.pair, threads)
+
+
+def about(options: argparse.Namespace, backend: Backend | None = None) -> dict[str, Any]:
+    """What a result says of its networks: conditions, and the input's size."""
+    files = model_files(options.models, options.pair, options.size)
+    return {"conditions": conditions(files, backend), "input": named(options.size)}
+
+
+def named(size: tuple[int, int]) -> str:
+    """576x320 and the like."""
+    return f"{size[0]}x{size[1]}"
+
+
+def networks(backend: Backend) -> Mapping[str, Mapping[str, str]]:
+    """What each network says of itself, as far as it matters to who reads the scores."""
+    return {
+        name: {"network": s.network, "mapping": s.mapping, "commit": s.commit}
+        for name, s in ((name, engine.signature) for name, engine in backend.engines.items())
+    }

@@ -5,8 +5,7 @@
     atttrack bench fps --compare first.json second.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
-and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.speed.blocks. Writes JSON with
-the conditions and a plot, named after the size, to benchmarks/results.
+and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.speed.blocks.
 
 Exit codes: 1 where a measured rate is farther than 5 % from the law (something queues that the law does not know), or
 where --compare finds ratios more than 3 % apart; 2 after one line that says what was wrong.
@@ -19,19 +18,14 @@ import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from benchmarks.arms import ARMS, Arm
-from benchmarks.command import command
-from benchmarks.conditions import RESULTS, conditions, save
+from benchmarks.command import about, add_networks, command, named, one_line, open_networks
+from benchmarks.conditions import RESULTS, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
-from benchmarks.speed.report import AGREE_WITHIN, differences, plot, report, table, worst_law
-from edge.pipeline.backend import SHIPPED_MODELS, model_files, open_backend
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
-from edge.pipeline.pipeline import PipelineError
+from benchmarks.speed.report import AGREE_WITHIN, differences, report, table, worst_law
 from edge.sources import open_source
-from edge.sources.base import Frame, SourceError
-from engines.errors import EngineError
+from edge.sources.base import Frame
 
 SOURCE = "synthetic://?seed=1&people=20&width=1280&height=720"
 PERIODS = tuple(range(1, 13))
@@ -41,46 +35,32 @@ LAW_WITHIN = 0.05
 """A larger difference between a rate and the law means hidden queueing or a bug."""
 
 
+@one_line("fps")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; see the module for what is returned."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.compare:
-            return compare(*options.compare)
-        worst = max([run(options, size) for size in options.size])
-    except (SourceError, EngineError, PipelineError, ValueError, OSError) as error:
-        print(f"atttrack bench fps: {error}", file=sys.stderr)
-        return 2
+    if options.compare:
+        return compare(*options.compare)
+    sizes = options.size if isinstance(options.size, list) else [options.size]
+    worst = max([run(argparse.Namespace(**vars(options) | {"size": size})) for size in sizes])
     if worst > options.law_within:
         print(f"the law is off by {worst:.1%}, allowed are {options.law_within:.1%}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(options: argparse.Namespace, size: tuple[int, int]) -> float:
+def run(options: argparse.Namespace) -> float:
     """One size: measure, print, write; returns how far the law is off."""
-    named = f"{size[0]}x{size[1]}"
-    models: Path = options.models or SHIPPED_MODELS
     arms: list[Arm] = ["student", *(arm for arm in options.modes if arm not in ("teacher", "student"))]
-    frames = read_frames(options.source, options.frames)
-    backend = open_backend(options.models, size, options.device, "atttrack", options.pair, options.threads)
-    bench = Bench(backend, frames)
-    measured = measure(bench, arms, options.k, options.turns, options.repeats, options.error)
-    result: dict[str, Any] = report(*measured) | {
-        "source": options.source,
-        "size": named,
-        "pair": options.pair,
-        "device": options.device,
-        "frames": options.frames,
-        "turns_per_block": options.turns,
-        "repeats": options.repeats,
-        "largest_error_wanted": options.error if math.isfinite(options.error) else None,
-        "threads": options.threads,
-        "conditions": conditions(model_files(models, options.pair, size), backend),
-    }
-    path = save(options.name or f"fps-{named}", result, options.results)
-    plot(result, path.with_suffix(".png"))
-    print(f"\n{named}\n{table(result)}\nsaved {path} and its plot")
+    backend = open_networks(options, threads=options.threads)
+    bench = Bench(backend, read_frames(options.source, options.frames))
+    result = report(*measure(bench, arms, options.k, options.turns, options.repeats, options.error))
+    result |= {name: getattr(options, name) for name in ("source", "pair", "device", "frames", "repeats", "threads")}
+    result |= {"size": named(options.size), "turns_per_block": options.turns}
+    result["largest_error_wanted"] = options.error if math.isfinite(options.error) else None
+    result["conditions"] = about(options, backend)["conditions"]
+    path = save(options.name or f"fps-{named(options.size)}", result, options.output)
+    print(f"\n{named(options.size)}\n{table(result)}\nsaved {path}")
     return worst_law(result)
 
 
@@ -116,32 +96,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--frames", type=int, default=72, help="of the source, played to and fro (default 72)")
     parser.add_argument("--turns", type=int, default=8, help="per block, of about 0.1 s (default 8)")
     parser.add_argument("--repeats", type=int, default=10, help="blocks per mode and period at least (default 10)")
-    parser.add_argument(
-        "--error",
-        type=float,
-        default=WANTED_ERROR,
-        help=f"more blocks until a ratio's standard error is at most this (default %(default)s), up to {MOST_ROUNDS} "
-        "times --repeats; inf: none",
+    certain = (
+        f"more blocks until a ratio's standard error is at most this, up to {MOST_ROUNDS} times --repeats; inf: none"
     )
-    parser.add_argument(
-        "--size", type=parse_size, nargs="+", default=[INPUT_SIZE], metavar="WxH", help="one or more; default 576x320"
-    )
-    parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of the model files (default: the shipped one)"
-    )
-    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="cpu", help="default cpu")
+    parser.add_argument("--error", type=float, default=WANTED_ERROR, help=certain)
+    add_networks(parser, device="cpu", sizes="+")
     parser.add_argument("--threads", type=int, help="CPU threads per network (default: one per core)")
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where to write")
-    parser.add_argument("--name", help="of the files written (default fps-WxH); with one size")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for the result")
+    parser.add_argument("--name", help="of the result's file (default fps-WxH); with one size")
     parser.add_argument("--law-within", type=float, default=LAW_WITHIN, help="largest residual (default %(default)s)")
-    parser.add_argument(
-        "--compare",
-        type=Path,
-        nargs=2,
-        metavar="JSON",
-        help="do the ratios of two runs agree? measures nothing (default: measure)",
-    )
+    agree = "do the ratios of two runs agree? measures nothing (default: measure)"
+    parser.add_argument("--compare", type=Path, nargs=2, metavar="JSON", help=agree)
     return parser
 
 

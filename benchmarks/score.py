@@ -5,7 +5,7 @@
 
 A recipe is trained first, with the teacher and the start that it names, as far as that was not done. Then the networks
 are exported to ONNX, and run over the test halves like any others: benchmarks.accuracy does the rest. The result,
-benchmarks/results/score-NAME.json, is what benchmarks.paper looks into for its rows.
+benchmarks/results/score-NAME.json, can stand beside the paper's rows: name it in benchmarks/paper/rows.csv.
 """
 
 import argparse
@@ -17,31 +17,32 @@ from pathlib import Path
 
 from benchmarks.accuracy import add_options, score
 from benchmarks.arms import ARMS
-from benchmarks.command import command
+from benchmarks.command import add_device, command, named, one_line
 from benchmarks.conditions import ROOT, conditions
-from benchmarks.paper.rows import SEQUENCES
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.modes import Mode, NetworkName
-from edge.pipeline.pipeline import PipelineError
-from edge.sources.base import SourceError
 from edge.tracking.mot_folders import sequence_folder
-from engines.errors import EngineError
 
 MAPPINGS = ("none", "ifm", "efm")
+SEQUENCES = {
+    "MOT17": ("MOT17-02", "MOT17-04", "MOT17-05", "MOT17-09", "MOT17-10", "MOT17-11", "MOT17-13"),
+    "MOT15": (
+        *("ADL-Rundle-6", "ADL-Rundle-8", "ETH-Bahnhof", "ETH-Pedcross2", "ETH-Sunnyday", "KITTI-13", "KITTI-17"),
+        *("PETS09-S2L1", "TUD-Campus", "TUD-Stadtmitte", "Venice-2"),
+    ),
+}
+"""The benchmarks' training sequences, whose second halves the paper tests on."""
 
 
+@one_line("score")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train what is missing, export, score; 2 after one line that says what was wrong."""
+    """Train what is missing, export, score."""
     options = _parser().parse_args(arguments)
-    try:
-        with ExitStack() as stack:
-            folder: Path = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="score-")))
-            run(options, folder)
-    except (ScoreError, EngineError, PipelineError, SourceError) as error:
-        print(f"atttrack bench score: {error}", file=sys.stderr)
-        return 2
+    with ExitStack() as stack:
+        folder: Path = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="score-")))
+        run(options, folder)
     return 0
 
 
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     exported = folder / "subject.onnx"
     signature = export(subject, "student", size, pivot, exported)
     networks = networks_of(subject, signature.prior, teacher, plain)
-    files = {name: folder / f"{signature.pair}-{FILE_ROLES[name]}-{size[0]}x{size[1]}.onnx" for name in networks}
+    files = {name: folder / f"{signature.pair}-{FILE_ROLES[name]}-{named(size)}.onnx" for name in networks}
     for name, trained in networks.items():
         if trained is subject:
             exported.rename(files[name])
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     backend = Backend(found.device, found.ops, **ours)  # a kept folder may hold an earlier subject's files, too
     about = {
         "conditions": conditions(files.values(), backend),
-        "input": f"{size[0]}x{size[1]}",
+        "input": named(size),
         "trained": {name: trained.as_record() for name, trained in networks.items()},
     }
     options.name = options.name or default_name(subject, options.mapping)
@@ -135,19 +136,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("subject", type=Path, help="recipe (.toml), folder of a run, or file of weights")
     parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, and images/ for training")
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="likewise; default: the one that the recipe names")
-    parser.add_argument(
-        "--plain",
-        type=Path,
-        metavar="RUN",
-        help="likewise; student without prior, for naive and student (default: none)",
-    )
+    parser.add_argument("--plain", type=Path, metavar="RUN", help="likewise, without prior; for naive (default: none)")
     parser.add_argument("--mapping", choices=MAPPINGS, help="of features; default as trained. efm exports pivots")
     parser.add_argument("--sequences", nargs="+", help="default: those of MOT17 and MOT15 that are there")
     parser.add_argument("--modes", nargs="+", choices=ARMS, help="default: all that these networks allow")
     parser.add_argument("--size", type=parse_size, metavar="WxH", help="default: as trained")
     parser.add_argument("--runs", type=Path, help="where recipes are trained (default runs/ and the recipe's folder)")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the model files here (default: nowhere)")
-    parser.add_argument("--name", help="of the result's files (default score- and the run's name)")
+    parser.add_argument("--name", help="of the result's file (default score- and the run's name)")
+    add_device(parser)
     add_options(parser, "paper")
     return parser
 

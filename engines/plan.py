@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shlex
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from engines.errors import MAKE_PLAN, PlanError, PlanTooSmallError
+from engines.files import whole
 from engines.gpu import Gpu
 
 RuntimeName = Literal["tensorrt", "tensorrt_rtx"]
@@ -149,8 +149,9 @@ class PlanStore:
 
     def write(self, path: Path, plan: bytes, manifest: Manifest) -> None:
         """Save both; a reader sees either all of a plan or none of it."""
-        _replace(path, plan)
-        _replace(path.with_suffix(".json"), manifest.to_json().encode())
+        for file, content in ((path, plan), (path.with_suffix(".json"), manifest.to_json().encode())):
+            with whole(file) as partial:
+                partial.write_bytes(content)
 
     def manifests(self) -> Iterator[tuple[Path, Manifest]]:
         """All plans of the folder whose manifest can be read, the newest first."""
@@ -205,17 +206,3 @@ def check_fits(path: Path, manifest: Manifest, version: str, gpu: Gpu, max_batch
 def now() -> str:
     """The time in UTC, for manifests."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, then rename: `path` never holds a part of the content."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
+from training.losses import PivotFeatures
 from training.models.decode import decode
 from training.models.folded import Folded
 from training.models.heads import TrackingNetwork
-from training.pivot import PivotFeatures
 
 
 class Deployed(nn.Module):

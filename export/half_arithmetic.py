@@ -4,6 +4,9 @@ The body, which is all that leads to a convolution, computes in fp16. What comes
 fp32: the sigmoid, whose upper end fp16 rounds to ties; coordinates, of which fp16 has only whole pixels above 1024; and
 the embeddings' norm, whose epsilon of 1e-12 fp16 cannot hold. Only steps that move values around stay in fp16 there,
 so that 300 embeddings are converted and not a whole map of them. Positions at which a network samples stay in fp32.
+
+Not ONNX Runtime's own converter (1.32 tried): it casts around each node that is to stay in fp32, so that what goes from
+one of them to the next, and to the outputs, is rounded to fp16 all the same.
 """
 
 from collections.abc import Iterable, Iterator

@@ -28,9 +28,9 @@ from export.deployed import Deployed
 from export.half_weights import halve_weights
 from export.sizes import name_axes
 from export.verify import verify
+from training.losses import PivotFeatures
 from training.models.decode import PEAKS
 from training.models.heads import TrackingNetwork
-from training.pivot import PivotFeatures
 from training.weights import load_network, pivot_from
 
 OPSET = 18

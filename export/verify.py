@@ -12,9 +12,9 @@ import torch
 
 from edge.arrays import F32, U8
 from engines.signature import BOXES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES, Signature
+from training.losses import PivotFeatures
 from training.models.decode import decode
 from training.models.heads import TrackingNetwork
-from training.pivot import PivotFeatures
 
 TOLERANCE = {HEATMAP: 5e-3, SCORES: 5e-3, POINTS: 2e-2, BOXES: 0.5, EMBEDDINGS: 2e-2}
 """Largest allowed difference: likelihoods, likelihoods, cells, input pixels, unit vectors; fp16 weights included."""

@@ -15,6 +15,7 @@ from service.auth.keys import KeyRing
 from service.auth.stored_keys import StoredKeys
 from service.configuration import BAD_SETTINGS, read_settings, stop
 from service.logs import configure_logs
+from service.memory import share_arenas
 from service.runtime import Runtime
 from service.server import DrainingServer, ListenError, check_address, server_config
 from service.settings import Settings
@@ -53,6 +54,7 @@ def serve(settings: Settings) -> None:
     Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder,
     5 the GPU is lost and a new process may have it.
     """
+    share_arenas()
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     try:
         runtime.open_store()

@@ -7,17 +7,17 @@ from service.readiness import Reason
 from service.streams.schema import NewStream, StreamPatch, StreamView
 from service.streams.spec import StreamSpec
 from service.tracks.hub import TrackHub
-from service.tracks.video import Picture, Style
+from service.tracks.video import EncodedPicture, Style
 
 
 class Feed(Protocol):
     """Pictures of one stream."""
 
-    async def newer_than(self, seq: int, style: Style) -> Picture:
+    async def newer_than(self, seq: int, style: Style) -> EncodedPicture:
         """Wait for a picture after `seq` (0: any). Raises FeedClosed."""
         ...
 
-    async def newest(self, style: Style) -> Picture | None:
+    async def newest(self, style: Style) -> EncodedPicture | None:
         """Return the newest frame's picture, None before the first frame."""
         ...
 

@@ -23,7 +23,7 @@ UNREAD_S = 30.0
 """How long a client may leave an answer unread while more waits to be sent."""
 RESERVE = 16
 """Connections beyond the most that are answered when they ask for the service's health, and refused otherwise."""
-HEALTH_PATHS = ("/healthz", "/startupz", "/readyz", "/v2/health/live", "/v2/health/ready")
+HEALTH_PATHS = ("/healthz", "/startupz", "/readyz")
 MOST, FEWEST = 10_000, 32
 OWN_DESCRIPTORS, DESCRIPTORS_PER_STREAM = 64, 8
 """What the service itself, and each camera, needs."""
@@ -70,6 +70,8 @@ class TimedProtocol(H11Protocol):
         if self._phase is None:
             self._expect("head", HEAD_S)
         super().data_received(data)
+        if self.transport.get_protocol() is not self:  # a WebSocket by now: this is no request that goes on
+            return
         if self.conn.their_state is h11.SEND_BODY and self._phase != "body":
             self._expect("body", BODY_S)
         elif self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):

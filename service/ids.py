@@ -4,5 +4,6 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+from service.store import ID_PATTERN
+
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]

@@ -27,6 +27,8 @@ Work = Callable[[sqlite3.Connection], Result]
 Table = Literal["streams", "zone_counts", "api_keys"]
 
 FILE_NAME = "atttrack.sqlite3"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+"""What streams, zones and keys may be called, see `service.ids`."""
 BUSY_TIMEOUT_S = 10.0
 """How long a change waits for whoever holds the file's lock: a backup, a tool that looks into it."""
 COUNTS_TIMEOUT_S = 0.25
@@ -429,13 +431,12 @@ _COLUMNS: dict[str, tuple[tuple[str, ...], str]] = {
     "zone_counts": (("stream_id", "counts"), "stream_id"),
     "api_keys": (("id", "name", "scope", "streams", "created_at", "expires_at", "hash"), "id"),
 }
-_STREAM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def _stream(row: tuple[Any, ...]) -> StoredStream:
     """Raises ValueError where the row is damaged, without its values."""
     stream_id, document, created_at, position, version, from_settings = row
-    if not isinstance(stream_id, str) or not _STREAM_ID.fullmatch(stream_id):
+    if not isinstance(stream_id, str) or not re.fullmatch(ID_PATTERN, stream_id):
         raise ValueError("its id is none")
     if not isinstance(created_at, float) or not math.isfinite(created_at):
         raise ValueError("its time of creation is none")

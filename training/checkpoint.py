@@ -1,17 +1,24 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped, written atomically."""
+"""What a run leaves on disk: checkpoints, weights and records, whole at any moment."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from engines.files import whole
+
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write beside and rename, so that a kill at any moment leaves the previous checkpoint whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    """Everything that is needed to go on as if the run had never stopped, or to export."""
+    with whole(path) as partial:
+        torch.save(state, partial)
+
+
+def save_record(path: Path, record: Any) -> None:
+    """JSON for people."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -81,6 +81,23 @@ class IdentityClassifier(nn.Module):
         return self.linear(self.scale * unit(embeddings))  # type: ignore[no-any-return]
 
 
+class PivotFeatures(nn.Module):
+    """EFM's (AttTrack section 3.3): (..., D) unit embeddings -> (..., identities) of unit length.
+
+    One identity classifier per network, both onto the same identities, so that teacher and student meet in one space.
+    The mean over identities goes out, since logits are free to shift together.
+    """
+
+    def __init__(self, classifier: IdentityClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.identities = classifier.linear.out_features
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        logits = self.classifier(embeddings)
+        return unit(logits - logits.mean(-1, keepdim=True))
+
+
 def identity_loss(
     feature: Tensor, cells: Tensor, ids: Tensor, mask: Tensor, classifier: IdentityClassifier, known: Tensor
 ) -> Tensor:

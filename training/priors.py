@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from edge.ops.objects import MIN_OVERLAP
+from edge.tracking.detections import SCORE_THRESHOLD
 from engines.signature import STRIDE
 from training.models.decode import Decoded
 from training.recipe import Recipe
-
-SCORE_THRESHOLD = 0.4
-"""As in service: peaks above it are objects that move, the rest of the map stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def make_priors(
     cells per frame, of which the first key_count (B,) are used.
     """
     heatmap = decoded.heatmap
-    seen = decoded.scores > SCORE_THRESHOLD
+    seen = decoded.scores > SCORE_THRESHOLD  # as in service: they are objects that move, the rest of the map stays
     sample = seen.nonzero()[:, 0]
     boxes, points = decoded.boxes[seen], decoded.points[seen].double()
     uniform, normal, frames = draws.uniform[seen], draws.normal[seen], gap[sample, None].double()

@@ -12,12 +12,11 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from training.atomic import save_text
-from training.average import Average
 from training.board import NoBoard, open_board
-from training.checkpoint import load_checkpoint, save_checkpoint
+from training.checkpoint import load_checkpoint, save_checkpoint, save_record
 from training.data.loader import batches
 from training.data.samples import Samples
 from training.losses import Counts, IdentityClassifier
@@ -63,7 +62,7 @@ class Run:
         self.classifier = IdentityClassifier(network.embedding, sum(identities.values())).to(place.device)
         if known is not None:
             self.classifier.load_state_dict(known)
-        self.average = Average(self.network, recipe.ema)
+        self.average = averaged(self.network, recipe.ema)
         begun, new = self.network.begun_and_new()
         if recipe.only:
             begun, new = [], self._chosen(recipe.only)
@@ -104,7 +103,7 @@ class Run:
                 "give another --out, or delete the folder to begin anew"
             )
         self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
+        self.average.module.load_state_dict(state["average"])
         self.classifier.load_state_dict(state["classifier"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.history = state["step"], state["history"]
@@ -156,7 +155,7 @@ class Run:
         self._agree(sums)
         nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        self.average.update()
+        self.average.update_parameters(self.network)
         self.step += 1
         self._unread.append((self.step, sums))
         if self.step % REPORT_EVERY == 0:
@@ -165,7 +164,11 @@ class Run:
             self.save()
 
     def _agree(self, losses: dict[str, Tensor]) -> None:
-        """Several processes continue with the mean of their gradients, running statistics and losses."""
+        """Several processes continue with the mean of their gradients, running statistics and losses.
+
+        Not torch's DistributedDataParallel: a step has several backward passes through parts of the network and the
+        classifier, and its statistics and losses are averaged, too; so one reduction after the last pass does it.
+        """
         if self.place.world > 1:
             for parameter in self._parameters:
                 if parameter.grad is None:  # nobody in this process's samples has an identity, say
@@ -202,7 +205,7 @@ class Run:
             return
         state = {
             "network": self.network.state_dict(),
-            "average": self.average.network.state_dict(),
+            "average": self.average.module.state_dict(),
             "classifier": self.classifier.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "recipe": json.loads(json.dumps(asdict(self.recipe))),
@@ -213,7 +216,7 @@ class Run:
         }
         save_checkpoint(self.out / "checkpoint.pt", state)
         weights = {
-            "network": halved(self.average.network.state_dict()),
+            "network": halved(self.average.module.state_dict()),
             "classifier": halved(self.classifier.state_dict()),
             "identities": self._identities,
             "recipe": json.loads(json.dumps(asdict(self.recipe))),
@@ -221,7 +224,7 @@ class Run:
             "step": self.step,
         }
         save_checkpoint(self.out / "weights.pt", weights)
-        save_text(self.out / "facts.json", json.dumps(self.facts(), indent=1) + "\n")
+        save_record(self.out / "facts.json", self.facts())
         self.board.flush()
 
     def facts(self) -> dict[str, Any]:
@@ -243,6 +246,14 @@ class Run:
             "threads": torch.get_num_threads(),
             "losses": self.history[:: max(1, len(self.history) // 200)],
         }
+
+
+def averaged(network: TrackingNetwork, decay: float) -> AveragedModel:
+    """The exponential moving average of weights and statistics from here on: what is exported. Decay 0: the last."""
+    # With decay 0 every value is taken over as it is; torch's average of decay 0 does so, too.
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+    average.n_averaged.fill_(1)  # begin with these weights, which may be trained, rather than with the first step's
+    return average.requires_grad_(False)
 
 
 def commit() -> str:

@@ -7,10 +7,9 @@ from typing import Any
 from torch import Tensor
 
 from training.checkpoint import load_checkpoint
-from training.losses import IdentityClassifier
+from training.losses import IdentityClassifier, PivotFeatures
 from training.models.heads import TrackingNetwork
 from training.models.networks import build_network
-from training.pivot import PivotFeatures
 from training.recipe import Recipe
 
 

@@ -16,44 +16,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import HALVES, as_boxes, networks, open_half
+from benchmarks.accuracy import add_frames, as_boxes, open_half
 from benchmarks.arms import ARMS, Variant, has_period, mode_of, open_pipelines, track_sequence
-from benchmarks.command import command
-from benchmarks.conditions import RESULTS, conditions, save
+from benchmarks.command import about, add_networks, command, networks, one_line, open_networks
+from benchmarks.conditions import save
 from benchmarks.failures.counts import count
 from benchmarks.failures.drawings import write_outlines, write_picture
 from benchmarks.failures.judge import JudgedSequence, judge
 from benchmarks.failures.plot import plot
 from edge.ops.letterbox import Letterbox
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings, parse_size
-from edge.pipeline.pipeline import PipelineError, TrackingPipeline
-from edge.sources.base import SourceError
+from edge.pipeline.config import LaneSettings
+from edge.pipeline.pipeline import TrackingPipeline
 from edge.tracking.mot_folders import sequence_folder, sequence_name
-from engines.errors import EngineError
 
 
+@one_line("failures")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, count, draw; 2 after one line that says what was wrong."""
-    options = _parser().parse_args(arguments)
-    try:
-        run(options)
-    except (EngineError, PipelineError, SourceError, ValueError, OSError) as error:
-        print(f"atttrack bench failures: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def run(options: argparse.Namespace) -> None:
     """One sequence after the other, then the files."""
+    options = _parser().parse_args(arguments)
     lane = LaneSettings(k=options.k, threshold=options.threshold)
     folders = sequence_folders(options.data, options.sequences)
-    backend = open_backend(options.models, options.size, options.device, mode_of(options.mode), options.pair)
+    backend = open_networks(options, mode_of(options.mode))
     variant = Variant(options.mode, options.k if has_period(options.mode) else None)
     pipelines = open_pipelines([variant], backend, lane)
     judged = [judge_folder(folder, pipelines, options) for folder in folders]
     chosen = [(sequence, frame) for sequence in judged for frame in sequence.worst(options.worst)]
-    result = about(options, variant, backend) | count(judged)
+    result = about(options, backend) | {"mode": variant.mode, "k": variant.k, "half": options.half}
+    result |= {"threshold": options.threshold, "networks": networks(backend), **count(judged)}
     result["worst"] = [
         {"sequence": sequence.name, "frame": frame.number, "missed": frame.missed, "false": frame.false}
         for sequence, frame in chosen
@@ -64,6 +53,7 @@ def run(options: argparse.Namespace) -> None:
     if options.outlines:
         write_outlines(chosen, path.with_name(f"{options.name}-outlines.png"))
     print(f"\nsaved {path} and its plot" + (", and the outlines" if options.outlines else ""))
+    return 0
 
 
 def sequence_folders(data: Path, names: Sequence[str] | None) -> list[Path]:
@@ -93,20 +83,6 @@ def judge_folder(
     return sequence
 
 
-def about(options: argparse.Namespace, variant: Variant, backend: Backend) -> dict[str, Any]:
-    """What was run, and under which conditions."""
-    size = f"{options.size[0]}x{options.size[1]}"
-    return {
-        "conditions": conditions(model_files(options.models, options.pair, options.size), backend),
-        "input": size,
-        "mode": variant.mode,
-        "k": variant.k,
-        "half": options.half,
-        "threshold": options.threshold,
-        "networks": networks(backend),
-    }
-
-
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """A table: one line per sequence, pooled last."""
     rows = [*result["by_sequence"], {"sequence": "pooled"} | result["pooled"]]
@@ -123,23 +99,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = command("failures", __doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
     parser.add_argument("--sequences", nargs="+", metavar="NAME", help="default: all that are there")
-    parser.add_argument("--half", choices=HALVES, default="second", help="which frames (default second)")
-    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="FOLDER", help="default: shipped")
-    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair (default %(default)s)")
-    parser.add_argument(
-        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
-    )
-    parser.add_argument("--mode", choices=ARMS, default="atttrack", help="default atttrack")
-    parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
-    parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
+    parser.add_argument("--mode", choices=ARMS, default="atttrack", help="which")
+    parser.add_argument("--k", type=int, default=6, help="keyframe period")
+    add_networks(parser)
+    add_frames(parser)
     parser.add_argument("--worst", type=int, default=3, metavar="N", help="frames per sequence to draw (default 3)")
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="draw them on their pictures, as JPEG (default: nowhere)"
     )
     parser.add_argument("--outlines", action="store_true", help="draw them as outlines: NAME-outlines.png")
-    parser.add_argument("--name", default="failures", help="of the result's files (default failures)")
-    parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER", help="default: benchmarks/results")
+    parser.add_argument("--name", default="failures", help="of the result's files")
     return parser
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.failures.judge import KEYFRAME, JudgedFrame, JudgedSequence, Switch, Verdict
+from benchmarks.failures.judge import KEYFRAME, JudgedFrame, JudgedSequence, Verdict
 from edge.arrays import F64, I64, Bool
 
 HEIGHTS_PX = (0, 15, 25, 40, 60, 100, 160, math.inf)
@@ -58,7 +58,6 @@ def count(sequences: Sequence[JudgedSequence]) -> dict[str, Any]:
             {"since_keyframe": age} | _totals([f for f in frames if f.since_keyframe == age]) for age in ages
         ],
         "switches_by_frames_unseen": _switches(frames),
-        "switches_to": dict(Counter(switch.identity for frame in frames for switch in frame.switches).most_common()),
     }
 
 
@@ -71,7 +70,7 @@ def _totals(frames: Sequence[JudgedFrame]) -> dict[str, Any]:
         **_recall(found),
         "precision": _ratio(verdicts[Verdict.RIGHT], verdicts.total()),
         "false": {name: verdicts[verdict] for verdict, name in FALSE_KINDS.items()},
-        "switches": sum(len(frame.switches) for frame in frames),
+        "switches": sum(len(frame.unseen) for frame in frames),
     }
 
 
@@ -92,19 +91,13 @@ def _in_bins(values: F64, found: Bool, edges: Sequence[float]) -> list[dict[str,
 
 def _switches(frames: Sequence[JudgedFrame]) -> list[dict[str, Any]]:
     """By the frames unseen before, those that came at keyframes and those at the frames between."""
-    at_keyframe = [switch for frame in frames if frame.since_keyframe == KEYFRAME for switch in frame.switches]
-    between = [switch for frame in frames if frame.since_keyframe != KEYFRAME for switch in frame.switches]
-    keyframe_counts, between_counts = _unseen(at_keyframe), _unseen(between)
-    return [
-        _bounds(low, high) | {"at_keyframe": int(keyframe_counts[i]), "between": int(between_counts[i])}
-        for i, (low, high) in enumerate(pairwise(UNSEEN_FRAMES))
-    ]
-
-
-def _unseen(switches: Sequence[Switch]) -> I64:
-    """(bins,) how many switches are in each bin of UNSEEN_FRAMES."""
-    places = _places(np.array([switch.unseen for switch in switches], np.float64), UNSEEN_FRAMES)
-    return np.bincount(places, minlength=len(UNSEEN_FRAMES) - 1)
+    counts = []
+    for keyframes in (True, False):
+        unseen = [n for frame in frames if (frame.since_keyframe == KEYFRAME) == keyframes for n in frame.unseen]
+        places = _places(np.array(unseen, np.float64), UNSEEN_FRAMES)
+        counts.append(np.bincount(places, minlength=len(UNSEEN_FRAMES) - 1).tolist())
+    bins = zip(pairwise(UNSEEN_FRAMES), *counts, strict=True)
+    return [_bounds(*edges) | {"at_keyframe": at_keyframe, "between": between} for edges, at_keyframe, between in bins]
 
 
 def _places(values: F64, edges: Sequence[float]) -> I64:

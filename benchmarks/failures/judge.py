@@ -1,18 +1,27 @@
 """Frames laid beside the truth, box by box: who was found and who was missed, what each false box is, who changed id.
 
-By MOTChallenge's rules, with the cleaning and the matches that benchmarks.metrics counts: misses, false boxes and
-switches add up to its numbers.
+By MOTChallenge's rules: misses, false boxes and switches add up to the numbers of benchmarks.metrics.scores, which
+tells no matches of single frames.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
-from benchmarks.metrics.clear import match
-from benchmarks.metrics.overlaps import DISTRACTORS, MATCH_IOU, ROUNDING, clean, iou, is_scored, lay_over, per_frame
+from benchmarks.metrics.overlaps import (
+    DISTRACTORS,
+    MATCH_IOU,
+    ROUNDING,
+    Overlaps,
+    clean,
+    iou,
+    is_scored,
+    lay_over,
+    per_frame,
+)
 from edge.arrays import F64, I64, Bool
 from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
 
@@ -22,11 +31,10 @@ TOUCHING_IOU = 0.1
 """Overlap below which a false box has nothing to do with a person."""
 APART_S = 2.0
 """Two of a sequence's worst frames are at least this far apart: neighbours would show the same."""
+STAYS = 1000.0
+"""Outweighs every overlap."""
 KEYFRAME, NO_KEYFRAME = 0, -1
 """Special values of `JudgedFrame.since_keyframe`."""
-
-Identity = Literal["new", "other", "own"]
-"""What somebody's id changed to: one that nobody had yet, one that somebody else had, one that they had before."""
 
 
 class Verdict(IntEnum):
@@ -43,15 +51,6 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
-    """Somebody found under another id than the last time."""
-
-    unseen: int
-    """Frames in between in which that person was not found; 0: the id changed in plain view."""
-    identity: Identity
-
-
-@dataclass(frozen=True, slots=True)
 class JudgedFrame:
     """One frame: N people whom the truth scores, M results without those on distractors."""
 
@@ -63,7 +62,8 @@ class JudgedFrame:
     found: Bool  # (N,)
     results: MotBoxes  # (M,)
     verdicts: I64  # (M,) Verdict
-    switches: tuple[Switch, ...]
+    unseen: tuple[int, ...]
+    """Of everybody whose id changes here, the frames in between without a match; 0: it changed in plain view."""
 
     @property
     def missed(self) -> int:
@@ -108,15 +108,36 @@ def judge(truth: MotBoxes, results: MotBoxes, first: int, since_keyframe: Sequen
     last = first + len(since_keyframe) - 1
     cleaned = list(clean(truth, results, first, last))
     together = zip(cleaned, per_frame(truth, first, last), match(lay_over(cleaned)), since_keyframe, strict=True)
-    memory, frames = _Matches(), []
+    known: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
+    frames = []
     for number, ((people, seen), everyone, (rows, columns), since) in enumerate(together, start=first):
         found = np.zeros(len(people), bool)
         found[rows] = True
         verdicts = _false_kinds(seen, people, found, everyone)
         verdicts[columns] = Verdict.RIGHT
-        switches = memory.follow(number, people.ids[rows].tolist(), seen.ids[columns].tolist())
-        frames.append(JudgedFrame(number, since, people, found, seen, verdicts, switches))
+        matches = dict(zip(people.ids[rows].tolist(), seen.ids[columns].tolist(), strict=True))
+        changed = [known[person][0] for person, track in matches.items() if known.get(person, (0, track))[1] != track]
+        unseen = tuple(number - before - 1 for before in changed)
+        known |= {person: (number, track) for person, track in matches.items()}
+        frames.append(JudgedFrame(number, since, people, found, seen, verdicts, unseen))
     return frames
+
+
+def match(sequence: Overlaps) -> Iterator[tuple[I64, I64]]:
+    """Per frame: rows of the truth (n,) and of the results (n,) that belong together, as CLEAR MOT has it.
+
+    Whoever was matched in the last frame that had both truth and results stays matched while the overlap allows.
+    """
+    before = np.full(len(sequence.truth_boxes), -1)
+    for truth, results, overlap in sequence.frames:
+        score = overlap + STAYS * (before[truth][:, None] == results)
+        score[overlap < MATCH_IOU - ROUNDING] = 0
+        rows, columns = linear_sum_assignment(score, maximize=True)
+        good = score[rows, columns] > 0
+        if score.size:
+            before[:] = -1
+        before[truth[rows[good]]] = results[columns[good]]
+        yield rows[good], columns[good]
 
 
 def _false_kinds(seen: MotBoxes, people: MotBoxes, found: Bool, everyone: MotBoxes) -> I64:
@@ -135,29 +156,3 @@ def _best(seen: MotBoxes, others: MotBoxes) -> F64:
     """(M,) each result's largest overlap with any of the others; 0 where there are none."""
     best: F64 = iou(others, seen).max(axis=0, initial=0)
     return best
-
-
-class _Matches:
-    """Who was found under which id, and when."""
-
-    def __init__(self) -> None:
-        self._last: dict[int, tuple[int, int]] = {}  # person -> frame and id of the last match
-        self._had: dict[int, set[int]] = {}  # id -> people who were found under it
-
-    def follow(self, number: int, people: Sequence[int], ids: Sequence[int]) -> tuple[Switch, ...]:
-        """Take a frame's matches; the switches among them."""
-        pairs = list(zip(people, ids, strict=True))
-        switches = [
-            Switch(number - self._last[person][0] - 1, self._identity(person, track))
-            for person, track in pairs
-            if person in self._last and self._last[person][1] != track
-        ]
-        for person, track in pairs:
-            self._last[person] = (number, track)
-            self._had.setdefault(track, set()).add(person)
-        return tuple(switches)
-
-    def _identity(self, person: int, track: int) -> Identity:
-        """Whose id that was before this frame."""
-        had = self._had.get(track, set())
-        return "own" if person in had else "other" if had else "new"

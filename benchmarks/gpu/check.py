@@ -18,10 +18,12 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.command import command
-from benchmarks.gpu.process import Entry, environment, fingerprint, run, say, work_folder
+from benchmarks.gpu.process import Entry, fingerprint, run, say
+from benchmarks.gpu.subject import Check, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
+from engines.files import whole
 
 RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"
@@ -46,13 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started_s = perf_counter()
     options = _parser().parse_args(arguments)
     if options.step:
-        return _child(options)
+        return _child(options.step)
     options.out.mkdir(parents=True, exist_ok=True)
-    work = work_folder()
     path = options.out / RESULT
-    asked = {name: str(getattr(options, name)) for name in ("device", "pair", "size", "quick")}
-    models = model_files(options.models, options.pair, parse_size(options.size))
-    print_of = fingerprint(asked, models)
+    asked = {name: getattr(options, name) for name in ("device", "pair", "size", "quick")}
+    print_of = fingerprint(asked, model_files(options.models, options.pair, options.size))
+    check = Check(**asked, out=options.out.resolve(), work=work_folder(), models=options.models.resolve())
     results = _read(path)
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "error": f"{max(left_s, 0):.0f} s were left; run it again",
             }
         else:
-            entry = run(_command(step, options), environment(work), min(LIMITS[step], left_s))
+            command = [sys.executable, "-m", MODULE, "--out", str(check.out), "--step", step]
+            entry = run(command, check.as_environment(), min(LIMITS[step], left_s))
         results[step] = entry | {"fingerprint": print_of}
         results["verdicts"] = verdicts(results)
         _write(path, results)
@@ -97,29 +99,12 @@ def table(results: Mapping[str, Entry]) -> str:
     return "\n".join(lines)
 
 
-def _command(step: str, options: argparse.Namespace) -> list[str]:
-    command = [sys.executable, "-m", MODULE, "--step", step, "--device", options.device]
-    command += ["--out", str(options.out.resolve()), "--pair", options.pair, "--size", options.size]
-    return [*command, "--models", str(options.models.resolve()), *(["--quick"] if options.quick else [])]
-
-
-def _child(options: argparse.Namespace) -> int:
+def _child(step: str) -> int:
     """The step itself; its last line of output is its result."""
     from benchmarks.gpu.steps import STEPS, Skip
-    from benchmarks.gpu.subject import Check
 
-    width, _, height = options.size.partition("x")
-    check = Check(
-        device=options.device,
-        out=options.out.resolve(),
-        work=work_folder(),
-        models=options.models.resolve(),
-        pair=options.pair,
-        size=(int(width), int(height)),
-        quick=options.quick,
-    )
     try:
-        result = STEPS[options.step](check)
+        result = STEPS[step](Check.of_environment())
         say("ok" if result.get("passed", True) else "failed", result=result)
     except Skip as reason:
         say("skipped", error=str(reason))
@@ -143,10 +128,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, results: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(results, indent=1) + "\n")
-    beside.replace(path)
+    with whole(path) as partial:
+        partial.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="tiny settings, for a rehearsal")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="default: the shipped ones")
     parser.add_argument("--pair", default=SHIPPED_PAIR, help="default %(default)s")
-    parser.add_argument("--size", default="1088x608", metavar="WxH", help="default 1088x608")
+    parser.add_argument("--size", type=parse_size, default=(1088, 608), metavar="WxH", help="default 1088x608")
     parser.add_argument(
         "--budget", type=float, default=BUDGET_S, metavar="S", help="seconds for all (default %(default)s)"
     )

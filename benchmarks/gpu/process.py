@@ -1,12 +1,10 @@
-"""A step of `benchmarks.gpu.check` in a process of its own: what it needs, what it said, and its end."""
+"""A step of `benchmarks.gpu.check` in a process of its own: what it said, and its end."""
 
 import hashlib
 import json
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +15,7 @@ from benchmarks.conditions import ROOT
 
 Entry = dict[str, Any]
 """What is known of a step: status, seconds, and its result or an error."""
-SOURCES = ("benchmarks", "edge", "engines", "export", "service")
-
-
-def work_folder() -> Path:
-    """For what is large and can be made again."""
-    return Path(tempfile.gettempdir()) / f"atttrack-gpu-check-{os.getuid()}"
+SOURCES = ("benchmarks", "edge", "engines", "export", "service", "tests/edge/ops", "tests/engines")
 
 
 def fingerprint(asked: Entry, models: Sequence[Path]) -> str:
@@ -32,13 +25,6 @@ def fingerprint(asked: Entry, models: Sequence[Path]) -> str:
     for path in (*models, *(path for path in programs if path.suffix in (".py", ".cu"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def environment(work: Path) -> dict[str, str]:
-    """For the steps: the CUDA libraries that came with Python packages, and a folder of plans of their own."""
-    libraries = [str(folder) for entry in sys.path for folder in sorted(Path(entry).glob("nvidia/*/lib"))]
-    found = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).strip(os.pathsep)
-    return os.environ | {"LD_LIBRARY_PATH": found, "ATTTRACK_PLANS_DIR": str(work / "plans")}
 
 
 def say(status: str, **more: Any) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from shutil import which
 from time import perf_counter
 from typing import Any, cast, get_args
+from xml.etree import ElementTree
 
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.gpu.lanes import lanes
-from benchmarks.gpu.parity import kernels, parity
 from benchmarks.gpu.speed import law
 from benchmarks.gpu.subject import ROLES, Check
 from engines.device import GpuDevice
@@ -24,6 +24,11 @@ from engines.gpu import Gpu
 from engines.load import open_device
 from engines.plan import PlanStore, RuntimeName
 from engines.tensorrt_engine import TensorRtEngine
+
+PYTEST = "-m pytest -q -p no:cacheprovider -m gpu".split()
+KERNEL_TESTS = "tests/edge/ops/test_cuda_ops.py"
+FEW = "share_a_batch or ends_of_luma or five_hundred or lanes_of_a_batch"
+"""Tests that launch every kernel and are quick under the sanitizer."""
 
 
 class Skip(Exception):
@@ -71,6 +76,40 @@ def halved(check: Check) -> dict[str, Any]:
     return {role: check.model(role, "halved").stat().st_size for role in ROLES}
 
 
+def kernels(check: Check) -> dict[str, Any]:
+    """Letterbox, ownership and extrapolation against their specification, `edge.ops.host`."""
+    return _tests(check, "kernels", KERNEL_TESTS)
+
+
+def parity(check: Check) -> dict[str, Any]:
+    """Every engine against ONNX Runtime on the CPU, on drawn frames."""
+    return _tests(check, "parity", "tests/engines/test_parity.py")
+
+
+def _tests(check: Check, name: str, file: str) -> dict[str, Any]:
+    """What the tests marked `gpu` of a file say. Raises Skip where they cannot run."""
+    if missing := [package for package in ("pytest", "hypothesis") if not find_spec(package)]:
+        raise Skip(f"{' and '.join(missing)} not installed, which the tests need")
+    report = check.out / f"{name}.xml"
+    command = [sys.executable, *PYTEST, file, f"--junitxml={report}"]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314 - pytest's own
+    skipped = [case.find("skipped") for case in cases]
+    reasons = {str(entry.get("message")) for entry in skipped if entry is not None}
+    if cases and None not in skipped:
+        raise Skip("; ".join(reasons))
+    broken = {
+        case.get("name"): entry.get("message")
+        for case in cases
+        for entry in (*case.findall("failure"), *case.findall("error"))
+    }
+    return {
+        "tests": len(cases) - len(skipped) + skipped.count(None),
+        "failed": broken,
+        "passed": bool(cases) and not broken,
+    }
+
+
 def sanitizer(check: Check) -> dict[str, Any]:
     """The kernels under compute-sanitizer: no access out of bounds, no use of what was never written."""
     tool = which("compute-sanitizer")
@@ -78,10 +117,8 @@ def sanitizer(check: Check) -> dict[str, Any]:
         raise Skip("no compute-sanitizer on this machine")
     found: dict[str, Any] = {}
     for kind in ("memcheck", "initcheck", "synccheck"):
-        command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, "-m", "benchmarks.gpu.check"]
-        command += ["--step", "kernels", "--device", check.device, "--models", str(check.models), "--quick"]
-        command += ["--pair", check.pair, "--size", f"{check.size[0]}x{check.size[1]}", "--out", str(check.out)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        command = [tool, "--tool", kind, "--error-exitcode", "9", sys.executable, *PYTEST, KERNEL_TESTS]
+        done = subprocess.run([*command, "-k", FEW], cwd=ROOT, capture_output=True, text=True, check=False)
         lines = [line for line in done.stdout.splitlines() if "ERROR SUMMARY" in line]
         said = lines[-1].strip("= ") if lines else (done.stderr or done.stdout)[-300:]
         found[kind] = {"exit": done.returncode, "summary": said}
@@ -123,4 +160,4 @@ STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
     "law": law,
     "lanes": lanes,
 }
-"""Names as in `benchmarks.gpu_check.LIMITS`."""
+"""Names as in `benchmarks.gpu.check.LIMITS`."""

@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from benchmarks.gpu.process import say
 from benchmarks.gpu.verdicts import fastest
@@ -15,25 +15,17 @@ from edge.pipeline.backend import FILE_ROLES, SHIPPED_MODELS, Backend, model_fil
 from edge.pipeline.config import SHIPPED_PAIR
 from edge.sources import open_source
 from edge.sources.base import Frame
-from engines.device import Device, GpuDevice
-from engines.engine import Engine
-from engines.load import load_engine
-from engines.plan import PlanStore
-from engines.tensorrt_engine import TensorRtEngine
 
 SCENE = "synthetic://?seed=1&people=20"
 ROLES = tuple(FILE_ROLES.values())
 ModelFiles = Literal["served", "halved"]
 """served: what the service runs, a plan where there is one; halved: the fp16 files, in ONNX Runtime."""
+VARIABLE, PLANS_VARIABLE = "ATTTRACK_GPU_CHECK", "ATTTRACK_PLANS_DIR"
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to run a network."""
-
-    name: str
-    precision: str
-    load: Callable[[], Engine]
+def work_folder() -> Path:
+    """For what is large and can be made again."""
+    return Path(tempfile.gettempdir()) / f"atttrack-gpu-check-{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +41,21 @@ class Check:
     size: tuple[int, int] = (1088, 608)
     quick: bool = False
     """Tiny settings, for rehearsals."""
+
+    @classmethod
+    def of_environment(cls) -> "Check":
+        """The one that a step, or a test that it starts, is about; without one, the shipped networks on a GPU."""
+        asked = json.loads(os.environ.get(VARIABLE, "{}"))
+        paths = {name: Path(asked[name]) for name in ("out", "work", "models") if name in asked}
+        size = {"size": tuple(asked["size"])} if "size" in asked else {}
+        return cls(**({"device": "cuda", "out": Path("none"), "work": work_folder()} | asked | paths | size))
+
+    def as_environment(self) -> dict[str, str]:
+        """For steps: this, the CUDA libraries that came with Python packages, and a folder of plans of its own."""
+        libraries = [str(folder) for entry in sys.path for folder in sorted(Path(entry).glob("nvidia/*/lib"))]
+        found = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).strip(os.pathsep)
+        more = {"LD_LIBRARY_PATH": found, PLANS_VARIABLE: str(self.plans)}
+        return os.environ | more | {VARIABLE: json.dumps(asdict(self), default=str)}
 
     def model(self, role: str, files: ModelFiles = "served") -> Path:
         """Path of a model file; role: teacher, student or student-plain."""
@@ -79,7 +86,7 @@ class Check:
 
     def backend(self, files: ModelFiles = "served") -> Backend:
         """Networks and device, with the plans that are there."""
-        os.environ["ATTTRACK_PLANS_DIR"] = str(self.plans)
+        os.environ[PLANS_VARIABLE] = str(self.plans)
         folder = self.halves if files == "halved" else self.models
         return open_backend(folder, self.size, self.device, "atttrack", self.pair, max_batch=self.largest_batch)
 
@@ -113,16 +120,3 @@ class Check:
     def largest_batch(self) -> int:
         """What plans must take: in their first tick, all lanes go to the teacher."""
         return max(self.lane_counts)
-
-    def ways(self, role: str, device: Device) -> Iterator[Way]:
-        """All ways in which the service would run a network here."""
-        for files, precision in (("served", "fp32"), ("halved", "fp16")):
-            path = self.model(role, cast(ModelFiles, files))
-            if path.is_file() or files == "served":
-                load = partial(load_engine, path, device, plans=self.plans / "none")
-                yield Way(f"onnx runtime {precision}", precision, load)
-        if device.kind == "cuda":
-            for path, manifest in PlanStore(self.plans).manifests():
-                if Path(manifest.model) == self.model(role):
-                    plan = partial(TensorRtEngine, path, cast(GpuDevice, device))
-                    yield Way(f"{manifest.key.runtime} {manifest.key.precision}", manifest.key.precision, plan)

@@ -4,7 +4,7 @@
     atttrack bench gpu-train --data ../shared/data --minutes 3        (3 minutes a network)
     atttrack bench gpu-train --data ../shared/data --list
 
-Each stage is a command of its own (training.stages). One that is done is not run again; one that was killed goes on
+Each stage is a command of its own. One that is done is not run again; one that was killed goes on
 where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
 """
 
@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from benchmarks import accuracy
 from benchmarks.command import command
 from training import schedule
-from training.stages import Programs
 
-PROGRAMS = Programs(export="export.to_onnx", score=accuracy.__name__)
+PROGRAMS = schedule.Programs(export="export.to_onnx", score=accuracy.__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,16 +16,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 from websockets.sync.client import connect
 
-from benchmarks.command import command
+from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
-from benchmarks.load.usage import files, rss_mb, threads
+from benchmarks.load.usage import Held
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -41,18 +41,8 @@ NO_CAMERA = "rtsp://127.0.0.1:1025/nobody"
 PICTURES = "synthetic://?width=320&height=192&people=4&fps=15"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The process at rest, without streams."""
-
-    cycles: int
-    rss_mb: float
-    files: int
-    threads: int
-
-
-def judge(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Compare the last third of the samples with the first third. Raises ValueError for less than three."""
+def judge(samples: Sequence[Held]) -> dict[str, Any]:
+    """Compare the least of the last third of the samples with that of the first; ValueError for less than three."""
     third = len(samples) // 3
     if third == 0:
         raise ValueError(f"at least 3 samples are needed, got {len(samples)}: run more cycles")
@@ -63,14 +53,8 @@ def judge(samples: Sequence[Sample]) -> dict[str, Any]:
     failures = [f"{growth[name]} more {name}" for name in ("files", "threads") if growth[name] > MAX_MORE]
     if growth["rss_mb"] >= MAX_GROWTH_MB:
         failures.append(f"memory grew by {growth['rss_mb']:.1f} MB, allowed are {MAX_GROWTH_MB:g}")
-    cycles = samples[-1].cycles - samples[0].cycles
-    return {
-        "cycles": cycles,
-        "growth_mb": round(growth["rss_mb"], 2),
-        "more_files": int(growth["files"]),
-        "more_threads": int(growth["threads"]),
-        "failures": failures,
-    }
+    found = {"growth_mb": round(growth["rss_mb"], 2), "more_files": growth["files"], "more_threads": growth["threads"]}
+    return found | {"failures": failures}
 
 
 def come_and_go(service: ServiceProcess, urls: Sequence[str], names: Iterator[int]) -> None:
@@ -87,26 +71,26 @@ def come_and_go(service: ServiceProcess, urls: Sequence[str], names: Iterator[in
             http.delete(f"/streams/{stream_id}").raise_for_status()
 
 
-def at_rest(pid: int, cycles: int, rest: Sample | None) -> Sample:
+def at_rest(pid: int, begin_s: float, rest: Held | None) -> Held:
     """Measure once the process has no more files and threads than it had at rest before, or does not get there."""
     deadline_s = time.monotonic() + 10.0
     while True:
-        sample = Sample(cycles, round(rss_mb(pid), 2), files(pid), threads(pid))
-        settled = rest is None or (sample.files <= rest.files and sample.threads <= rest.threads)
+        held = Held.of(pid, begin_s)
+        settled = rest is None or (held.files <= rest.files and held.threads <= rest.threads)
         if settled or time.monotonic() > deadline_s:
-            return sample
+            return held
         time.sleep(0.1)
 
 
 def run(
     cycles: int, samples: int, arguments: Sequence[str], camera_shows: str = PICTURES, at_once: int = AT_ONCE
-) -> list[Sample]:
+) -> list[Held]:
     """Let streams come and go; returns the service at rest, evenly spread over the cycles after the warm-up."""
     rounds = max(1, cycles // at_once)
     warm = int(rounds * WARM_UP)
     every = max(1, (rounds - warm) // samples)
-    found: list[Sample] = []
-    names = itertools.count(1)
+    found: list[Held] = []
+    names, begin_s = itertools.count(1), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         clip = read_clip(record(camera_shows, Path(folder) / "clip.mp4"))
         flags = ["--allow-loopback", "--state-dir", f"{folder}/state", *arguments]
@@ -115,10 +99,11 @@ def run(
             for number in tqdm(range(1, rounds + 1), desc="churn", unit="round", disable=None):
                 come_and_go(service, urls, names)
                 if number >= warm and (number - warm) % every == 0:
-                    found.append(at_rest(service.process.pid, number * at_once, found[0] if found else None))
+                    found.append(at_rest(service.process.pid, begin_s, found[0] if found else None))
     return found
 
 
+@one_line("churn")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when nothing grows."""
     parser = command("churn", __doc__)
@@ -128,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("service", nargs="*", help="arguments for the service, after --")
     options = parser.parse_args(arguments)
     samples = run(options.cycles, options.samples, options.service)
-    result = {"conditions": conditions(), "service": options.service, "at_once": AT_ONCE}
+    result = {"conditions": conditions(), "service": options.service, "at_once": AT_ONCE, "cycles": options.cycles}
     result["samples"] = [asdict(one) for one in samples]
     return save_verdict("churn", result, judge(samples), options.output)
 

@@ -1,55 +1,59 @@
-"""Minutes of a looping RTSP camera: is the service's memory flat, and are its tracks fresh?
+"""Minutes of one camera, or hours of many that come and go: is memory flat, and are tracks fresh?
 
     atttrack bench soak --minutes 10 --video street.mp4
+    atttrack bench soak --hours 1
 
-Starts a camera and the service as a process of its own, posts the stream, subscribes, and watches. Exit code 1 when
-memory grows or tracks are late.
+Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
+--minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
+with zones, of which two hang up and one is removed and added again, once a minute; twenty subscribers, one of whom
+leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1 when
+more grows.
 """
 
 import json
 import math
+import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from tqdm import tqdm
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
-from benchmarks.command import command
+from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
-from benchmarks.figures import panels, write
-from benchmarks.load.usage import rss_mb
+from benchmarks.load.usage import Held, more
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
 
-WARM_UP_S = 60.0
-"""Buffers, caches and the allocator settle; growth counts from here."""
-MAX_GROWTH_MB = 5.0
-MAX_AGE_P95_MS = 150.0
-MESSAGE_TIMEOUT_S = 60.0
 DRAWN_SCENE = "synthetic://?width=1280&height=720&people=20&fps=25"
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Resident memory of the service at one moment."""
-
-    time_s: float  # since the first track message
-    rss_mb: float
+CAMERAS, SUBSCRIBERS, TURN_S = 8, 20, 60.0
+WARM_UP_S = {"minutes": 60.0, "hours": 600.0}
+"""Buffers, caches and the allocator settle; growth counts from here."""
+MAX_GROWTH_MB, MAX_AGE_P95_MS, MAX_MB_PER_HOUR = 5.0, 150.0, 1.0
+ZONES = [
+    {"id": "left", "type": "polygon", "points": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
+    {"id": "middle", "type": "line", "points": [[0.5, 0], [0.5, 1]]},
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One track message, as its subscriber got it."""
 
-    time_s: float  # since the first track message
+    time_s: float  # since the beginning
     age_ms: float  # ts_out - ts_capture
     delivered_ms: float  # arrival - ts_capture
     frame_id: int
@@ -60,101 +64,181 @@ class Arrival:
     def of(cls, message: dict[str, Any], begin_s: float) -> "Arrival":
         """One that came now."""
         now, captured = time.time(), message["ts_capture"]
-        age_ms, delivered_ms = (message["ts_out"] - captured) * 1000, (now - captured) * 1000
-        return cls(now - begin_s, age_ms, delivered_ms, message["frame_id"], len(message["tracks"]), message["gap"])
+        ages_ms = (message["ts_out"] - captured) * 1000, (now - captured) * 1000
+        return cls(time.monotonic() - begin_s, *ages_ms, message["frame_id"], len(message["tracks"]), message["gap"])
 
 
-def judge(memory: Sequence[Memory], arrivals: Sequence[Arrival], warm_up_s: float) -> dict[str, Any]:
-    """Compare medians of the first and last tenth of memory after the warm-up, and the age of the tracks.
+@dataclass(slots=True)
+class Follower:
+    """A subscriber that comes back whenever it is sent away."""
+
+    url: str
+    begin_s: float
+    keeps: bool
+    """Whether it keeps what came; hours of that would be memory of its own."""
+    arrivals: list[Arrival] = field(default_factory=list)
+    messages: int = 0
+    clock: str = ""
+    leave: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def follow(self) -> None:
+        """Until it is over."""
+        while not self.over.is_set():
+            with suppress(WebSocketException, OSError, TimeoutError), connect(self.url, max_size=None) as stream:
+                while not self.over.is_set() and not self.leave.is_set():
+                    message = stream.recv(5)
+                    self.messages += 1
+                    if self.keeps:
+                        told = json.loads(message)
+                        self.clock = str(told["clock"])
+                        self.arrivals.append(Arrival.of(told, self.begin_s))
+            self.leave.clear()
+            self.over.wait(0.5)
+
+
+def judge(samples: Sequence[Held], arrivals: Sequence[Arrival], warm_up_s: float) -> dict[str, Any]:
+    """What grew after the warm-up, by the promises for minutes where there are arrivals, else by those for hours.
 
     Raises ValueError when the run is no longer than the warm-up.
     """
-    memory = [m for m in memory if m.time_s >= warm_up_s]
-    arrivals = [a for a in arrivals if a.time_s >= warm_up_s]
-    if len(memory) < 2 or len(arrivals) < 2:
+    samples = [one for one in samples if one.time_s >= warm_up_s]
+    if len(samples) < 6:
         raise ValueError(f"nothing measured after the warm-up of {warm_up_s:g} s: run longer, or see the service's log")
-    tenth = math.ceil(len(memory) / 10)
-    start, end = (float(np.median([m.rss_mb for m in part])) for part in (memory[:tenth], memory[-tenth:]))
-    p50, p95, p99 = np.percentile([a.age_ms for a in arrivals], (50, 95, 99)).tolist()
-    seconds = arrivals[-1].time_s - arrivals[0].time_s
-    failures = []
-    if end - start >= MAX_GROWTH_MB:
+    hours = np.array([one.time_s for one in samples]) / 3600
+    slope = float(np.polyfit(hours, [one.rss_mb for one in samples], 1)[0])
+    tenth = math.ceil(len(samples) / 10)
+    start, end = (float(np.median([one.rss_mb for one in part])) for part in (samples[:tenth], samples[-tenth:]))
+    failures = more(samples)
+    if arrivals and end - start >= MAX_GROWTH_MB:
         failures.append(f"memory grew by {end - start:.1f} MB, allowed are {MAX_GROWTH_MB:g}")
-    if p95 >= MAX_AGE_P95_MS:
-        failures.append(f"tracks are {p95:.0f} ms old (p95), allowed are {MAX_AGE_P95_MS:g}")
+    if not arrivals and slope >= MAX_MB_PER_HOUR:
+        failures.append(f"memory grows by {slope:.2f} MB an hour, allowed are {MAX_MB_PER_HOUR:g}")
+    verdict = {"minutes": round(float(np.ptp(hours)) * 60, 2), "mb_per_hour": round(slope, 2)}
+    verdict |= {"memory_start_mb": round(start, 1), "memory_end_mb": round(end, 1), "growth_mb": round(end - start, 2)}
+    if arrivals:
+        verdict |= _freshness([one for one in arrivals if one.time_s >= warm_up_s])
+        if verdict["age_p95_ms"] >= MAX_AGE_P95_MS:
+            failures.append(f"tracks are {verdict['age_p95_ms']:.0f} ms old (p95), allowed are {MAX_AGE_P95_MS:g}")
+    return verdict | {"failures": failures}
+
+
+def _freshness(arrivals: Sequence[Arrival]) -> dict[str, float]:
+    if len(arrivals) < 2:
+        raise ValueError("no tracks came after the warm-up: see the service's log")
+    p50, p95, p99 = np.percentile([one.age_ms for one in arrivals], (50, 95, 99)).tolist()
+    seconds = arrivals[-1].time_s - arrivals[0].time_s
     return {
-        "minutes": round(seconds / 60, 2),
         "messages_per_s": round((len(arrivals) - 1) / seconds, 2),
         "age_p50_ms": round(p50, 1),
         "age_p95_ms": round(p95, 1),
         "age_p99_ms": round(p99, 1),
-        "delivered_p95_ms": round(float(np.percentile([a.delivered_ms for a in arrivals], 95)), 1),
+        "delivered_p95_ms": round(float(np.percentile([one.delivered_ms for one in arrivals], 95)), 1),
         "frames_skipped": arrivals[-1].frame_id - arrivals[0].frame_id + 1 - len(arrivals),
-        "messages_lost": sum(a.gap for a in arrivals),
-        "people": round(float(np.mean([a.people for a in arrivals])), 1),
-        "memory_start_mb": round(start, 1),
-        "memory_end_mb": round(end, 1),
-        "growth_mb": round(end - start, 2),
-        "failures": failures,
+        "messages_lost": sum(one.gap for one in arrivals),
+        "people": round(float(np.mean([one.people for one in arrivals])), 1),
     }
 
 
-def watch(service: ServiceProcess, stream: str, seconds: float) -> tuple[list[Memory], list[Arrival], str]:
-    """Subscribe and sample until `seconds` after the first message; also returns the name of the capture clock."""
-    memory: list[Memory] = []
-    arrivals: list[Arrival] = []
-    with connect(service.tracks(stream), max_size=None) as socket:
-        clock, begin_s = str(json.loads(socket.recv(timeout=MESSAGE_TIMEOUT_S))["clock"]), time.time()
-        done = threading.Event()
-
-        def sample() -> None:
-            while not done.is_set() and service.process.poll() is None:
-                memory.append(Memory(time.time() - begin_s, rss_mb(service.process.pid)))
-                done.wait(1.0)
-
-        sampler = threading.Thread(target=sample)
-        sampler.start()
-        try:
-            with tqdm(total=round(seconds), unit="s", desc="soak", disable=None) as bar:
-                while (elapsed_s := time.time() - begin_s) < seconds:
-                    arrivals.append(Arrival.of(json.loads(socket.recv(timeout=MESSAGE_TIMEOUT_S)), begin_s))
-                    bar.update(int(elapsed_s) - bar.n)
-        finally:
-            done.set()
-            sampler.join()
-    return memory, arrivals, clock
-
-
-def draw(memory: Sequence[Memory], arrivals: Sequence[Arrival], path: Path) -> None:
-    """Memory and age over time."""
-    figure, [[upper], [lower]] = panels(1080, 720, 2, 1, sharex=True)
-    upper.plot([m.time_s for m in memory], [m.rss_mb for m in memory])
-    upper.set(ylabel="service memory, MB", ylim=(0, None))
-    lower.plot([a.time_s for a in arrivals], [a.age_ms for a in arrivals], ".", markersize=1)
-    lower.axhline(MAX_AGE_P95_MS, color="red", linewidth=0.8)
-    lower.set(ylabel="age of tracks, ms", xlabel="seconds", ylim=(0, None))
-    write(figure, path)
+def watch(
+    service: ServiceProcess, cameras: Sequence[RtspServer], seconds: float, turns: bool
+) -> tuple[list[Held], list[Follower]]:
+    """What the service held at each moment, and its subscribers; `turns`: let things come and go."""
+    bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turns else []} for i, one in enumerate(cameras)]
+    samples: list[Held] = []
+    with service.http as http:
+        for body in bodies:
+            http.post("/streams", json=body).raise_for_status()
+        begin_s = time.monotonic()
+        urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turns else 1)]
+        followers = [Follower(url, begin_s, not turns) for url in urls]
+        threads = [threading.Thread(target=one.follow, daemon=True) for one in followers]
+        for thread in threads:
+            thread.start()
+        for second in tqdm(range(round(seconds)), unit="s", desc="soak", disable=None):
+            samples.append(Held.of(service.process.pid, begin_s))
+            if turns and second and second % TURN_S == 0:
+                _turn(round(second / TURN_S), http, cameras, bodies, followers)
+            time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
+        for one in followers:
+            one.over.set()
+        for thread in threads:
+            thread.join(10)
+    return samples, followers
 
 
+def _turn(
+    number: int,
+    http: httpx.Client,
+    cameras: Sequence[RtspServer],
+    bodies: Sequence[dict[str, Any]],
+    followers: Sequence[Follower],
+) -> None:
+    """Two cameras hang up, a stream is removed and added, a subscriber leaves."""
+    for which in (number, number + 3):
+        cameras[which % len(cameras)].stop()
+        time.sleep(1)
+        cameras[which % len(cameras)].start()
+    body = bodies[(number + 5) % len(bodies)]
+    http.delete(f"/streams/{body['id']}").raise_for_status()
+    http.post("/streams", json=body).raise_for_status()
+    followers[number % len(followers)].leave.set()
+
+
+@contextmanager
+def broker(folder: Path) -> Iterator[str | None]:
+    """The address of a broker that runs meanwhile; None where none is installed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    known = {
+        "mosquitto": ("mqtt", ["-c", str(folder / "mosquitto.conf")]),
+        "redis-server": ("redis", ["--port", str(port), "--save", "", "--dir", str(folder)]),
+    }
+    programs = {name: shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") for name in known}
+    for name, program in programs.items():
+        if program is not None:
+            scheme, flags = known[name]
+            process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                yield f"{scheme}://127.0.0.1:{port}"
+            finally:
+                process.kill()
+                process.wait()
+            return
+    yield None
+
+
+@one_line("soak")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print, save; 0 when both promises hold."""
+    """Run, print, save; 0 when all promises hold."""
     parser = command("soak", __doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="after the first track message")
-    parser.add_argument("--warm-up", type=float, default=WARM_UP_S, metavar="SECONDS", help="that do not count")
-    parser.add_argument("--video", default=DRAWN_SCENE, help="the camera's: a file, a MOT folder or synthetic://")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for soak.json and soak.png")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of one camera")
+    parser.add_argument("--hours", type=float, help="of many that come and go, instead (default: none)")
+    parser.add_argument("--warm-up", type=float, metavar="SECONDS", help="that do not count (default 60; hours: 600)")
+    parser.add_argument("--video", default=DRAWN_SCENE, help="the cameras': a file, a MOT folder or synthetic://")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for soak.json, or soak-hours.json")
     parser.add_argument("service", nargs="*", help="arguments for the service, after --")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        clip = read_clip(record(options.video, Path(folder) / "clip.mp4"))
-        flags = ["--allow-loopback", "--state-dir", f"{folder}/state", *options.service]
-        with RtspServer({"camera": clip}) as camera, ServiceProcess(Path(folder) / "service.log", *flags) as service:
-            memory, arrivals, clock = watch(service, service.add(camera.url()), options.minutes * 60)
-    verdict = judge(memory, arrivals, options.warm_up)
-    result = {"conditions": conditions(), "video": options.video, "clock": clock, "service": options.service}
-    result["rss_mb"] = [round(m.rss_mb, 1) for m in memory]
-    draw(memory, arrivals, options.output / "soak.png")
-    return save_verdict("soak", result, verdict, options.output)
+    many = options.hours is not None
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        clip = read_clip(record(options.video, folder / "clip.mp4"))
+        cameras = [stack.enter_context(RtspServer({"camera": clip})) for _ in range(CAMERAS if many else 1)]
+        flags = ["--allow-loopback", "--state-dir", f"{folder}/state", "--max-streams", "16", *options.service]
+        sink = stack.enter_context(broker(folder)) if many else None
+        if sink is not None:
+            (folder / "atttrack.toml").write_text(f'sinks = ["{sink}"]\n')
+            flags += ["--config", f"{folder}/atttrack.toml"]
+        service = stack.enter_context(ServiceProcess(folder / "service.log", *flags))
+        samples, followers = watch(service, cameras, options.hours * 3600 if many else options.minutes * 60, many)
+    warm_up_s = options.warm_up if options.warm_up is not None else WARM_UP_S["hours" if many else "minutes"]
+    verdict = judge(samples, followers[0].arrivals, warm_up_s)
+    result = {"conditions": conditions(), "video": options.video, "service": options.service}
+    result |= {"cameras": len(cameras), "subscribers": len(followers), "clock": followers[0].clock}
+    result |= {"broker": sink and sink.partition(":")[0], "messages": sum(one.messages for one in followers)}
+    result["samples" if many else "rss_mb"] = [asdict(one) if many else one.rss_mb for one in samples]
+    return save_verdict("soak-hours" if many else "soak", result, verdict, options.output)
 
 
 if __name__ == "__main__":

@@ -2,29 +2,25 @@
 
     atttrack bench paper
 
-Measures nothing. The results come from
-
-    atttrack bench accuracy --data DATA/sequences --k 2 4 6 --association paper --name accuracy-paper \
-        --sequences MOT17-02 MOT17-04 MOT17-09 MOT17-11 PETS09-S2L1 TUD-Stadtmitte ETH-Bahnhof ETH-Sunnyday
-    atttrack bench score training/recipes/paper/mot17/yolo-mid.toml --data DATA
-    atttrack bench fps --size 576x320 1088x608
-
-The first is the shipped pair's. Any number of the second kind lie beside it as score-*.json; a row finds its own by the
-networks and how they were trained, and without one says which command would make it.
+Measures nothing. rows.csv has the rows as they are printed, and where ours is: the result in benchmarks/results, the
+mode there, and the mode of benchmarks.fps that computes the same. A row without says which command would make one.
 """
 
+import csv
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.command import command
 from benchmarks.conditions import RESULTS, ROOT, SIZES
-from benchmarks.paper.claims import NOISE, accuracy_lines, bars, every_period, speed_lines
-from benchmarks.paper.ours import Found, Ours, Result
-from benchmarks.paper.rows import SEQUENCES, PaperRow, read_rows, teacher_of
+from benchmarks.score import SEQUENCES
 
-NOTES = Path(__file__).with_name("notes.md")
+HERE = Path(__file__).parent
+RECIPES = ROOT / "training" / "recipes" / "paper"
+SAME_VIDEO = {"ADL-Rundle-6": "MOT17-09"}
 TITLES = {
     1: "YOLOv5 by width, alone",
     2: "teacher alone and student alone, MOT17",
@@ -37,86 +33,156 @@ TITLES = {
 }
 
 
-def document(ours: Ours) -> str:
-    """All of docs/PAPER.md."""
-    rows, shipped = read_rows(), ours.shipped
-    mapping = shipped.record["networks"].get("student", {}).get("mapping", "ifm")
-    beside = sum(ours.find(row.setup, row.k, row.dataset) is not None for row in rows)
-    return "\n".join(
-        [
-            "# The paper's tables beside ours",
-            "",
-            f"Written by `atttrack bench paper` from [benchmarks/results](../benchmarks/results); do not edit. "
-            f"Ours stands beside {beside} of {len(rows)} rows; the others say which command would make it.",
-            "",
-            *_conditions(ours),
-            "",
-            "## Who is above whom",
-            "",
-            "MOTA differences in points over the sequences that both have; AttTrack with "
-            f"{mapping.upper()} where nothing else is said. A difference below {NOISE} is a tie. Where two files are "
-            "named, the networks were trained apart (equally long from one start where that was done), and one "
-            "training differs from the next.",
-            "",
-            f"| claim | paper, MOT17 | ours, {_coverage(shipped, 'MOT17')} | paper, MOT15 "
-            f"| ours, {_coverage(shipped, 'MOT15')} |",
-            "|---|---|---|---|---|",
-            *accuracy_lines(ours, rows, mapping),
-            "",
-            "What we want of the shipped pair on the MOT17 test halves:",
-            "",
-            *bars(shipped),
-            "",
-            "Every K that was run: MOTA of AttTrack, and how much that is above the others.",
-            "",
-            *every_period(shipped),
-            "",
-            "Ratios of frame rates; the paper's are its YOLOv5 rows on MOT17, on another machine and at another size.",
-            "",
-            f"| claim | paper | {' | '.join(f'ours, {size}' for size in SIZES)} |",
-            "|---|---|---|---|",
-            *speed_lines(ours),
-            "",
-            "## Where ours differs, and why",
-            "",
-            NOTES.read_text(),
-            *(line for table in TITLES for line in _table(ours, table, rows)),
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One row of one table; numbers in percent and frames per second on the paper's GPU."""
+
+    table: int
+    teacher: str
+    student: str
+    k: int | None
+    method: str
+    mapping: str
+    """Of features: EFM, IFM, none; empty where it means nothing or is not said."""
+    dataset: str
+    mota: float
+    idf1: float | None
+    fps: float
+    result: str
+    """Ours: a file of `results`, and the mode in it; empty where it was not run."""
+    mode: str
+    rate: str
+    """Mode of a result of benchmarks.fps whose networks compute the same; empty where there is none."""
+    recipes: tuple[str, ...]
+    """Names below RECIPES of those behind it, the teacher's first."""
+
+    @property
+    def command(self) -> str:
+        """What makes our number, for all K of its recipe: trains what is not trained, exports, scores."""
+        *teacher, subject = (f"training/recipes/paper/{name}.toml" for name in self.recipes)
+        words = ["atttrack bench score", subject]
+        if self.method == "naive":  # no recipe of its own: it mixes networks that were trained alone
+            words += ["--teacher", *teacher, "--name", f"score-{self.recipes[-1].replace('/', '-')}-naive"]
+        if self.k is not None:
+            words.append("--k 2 4 6")
+        return " ".join([*words, "--data DATA"])
+
+    def __str__(self) -> str:
+        pair = self.teacher if self.student in ("", f"{self.teacher}-small") else f"{self.teacher} to {self.student}"
+        mapping, period = self.mapping if self.method == "atttrack" else "", f"K={self.k}" if self.k else ""
+        return " ".join(part for part in (pair, self.method, mapping, period) if part)
+
+
+def read_rows() -> list[PaperRow]:
+    """All rows in the order of the tables."""
+    with (HERE / "rows.csv").open(newline="") as printed, (RECIPES / "rows.csv").open(newline="") as behind:
+        return [
+            PaperRow(
+                table=int(row["table"]),
+                k=int(row["k"]) if row["k"] else None,
+                mota=float(row["mota"]),
+                idf1=float(row["idf1"]) if row["idf1"] else None,
+                fps=float(row["fps"]),
+                recipes=tuple(name for name in (by["teacher_recipe"], by["student_recipe"]) if name),
+                **{name: row[name] for name in ("teacher", "student", "method", "mapping", "dataset")},
+                **{name: row[name] for name in ("result", "mode", "rate")},
+            )
+            for row, by in zip(csv.DictReader(printed), csv.DictReader(behind), strict=True)
         ]
-    )
+
+
+def teacher_of(row: PaperRow, rows: Sequence[PaperRow]) -> PaperRow:
+    """The teacher alone, in the same table or, where that has none, on the same data."""
+    if row.method == "alone":
+        return next(other for other in rows if other.table == row.table and other.teacher == "YOLOv5")
+    wanted = ("teacher", row.teacher, row.dataset)
+    return next(other for other in rows if (other.method, other.teacher, other.dataset) == wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Results of benchmarks.accuracy and benchmarks.score by name, and of benchmarks.fps by size."""
+
+    results: Mapping[str, Mapping[str, Any]]
+    speeds: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path, names: Collection[str]) -> "Ours":
+        """Raises OSError or ValueError where a result cannot be read or compared; a missing speed is left out."""
+        results = {name: json.loads((folder / f"{name}.json").read_text()) for name in names}
+        for name, result in results.items():
+            if result.get("association", "paper") != "paper":
+                raise ValueError(f"{name} is not associated as in the paper; score it with --association paper")
+            if result["half"] != "second":
+                raise ValueError(
+                    f"{name} is of the frames {result['half']!r}, the paper's are 'second'; score it again"
+                )
+        files = {size: folder / f"fps-{size}.json" for size in SIZES}
+        return cls(results, {size: json.loads(path.read_text()) for size, path in files.items() if path.is_file()})
+
+    def sequences(self, name: str, dataset: str) -> list[str]:
+        """Those of the dataset that a result has, under the names that they have with us."""
+        run = {row["sequence"] for row in self.results[name]["rows"]}
+        return [ours for theirs in SEQUENCES[dataset] if (ours := SAME_VIDEO.get(theirs, theirs)) in run]
+
+    def scores(self, name: str, mode: str, k: int | None, dataset: str) -> tuple[float, float] | None:
+        """MOTA and IDF1 in percent, pooled over the dataset by counts; None where the result has none of it."""
+        wanted = self.sequences(name, dataset)
+        rows = [r for r in self.results[name]["rows"] if (r["mode"], r["k"]) == (mode, k) and r["sequence"] in wanted]
+        if not rows:
+            return None
+        boxes = sum(row["boxes"] for row in rows)
+        errors = sum(row["misses"] + row["false_positives"] + row["switches"] for row in rows)
+        found = sum(row["boxes"] - row["misses"] + row["false_positives"] for row in rows)
+        right = sum(row["idr"] * row["boxes"] for row in rows)
+        return 100 * (1 - errors / boxes), 100 * 2 * right / (boxes + found)
+
+
+def document(rows: Sequence[PaperRow], ours: Ours) -> str:
+    """All of docs/PAPER.md."""
+    beside = sum(bool(row.result) for row in rows)
+    lines = [
+        "# The paper's tables beside ours",
+        "",
+        "For whoever knows the paper: its rows, ours beside them, and why they differ.",
+        "",
+        "Written by `atttrack bench paper` from [benchmarks/results](../benchmarks/results); do not edit. "
+        f"Ours stands beside {beside} of {len(rows)} rows; the others say which command would make it.",
+        "",
+        *_conditions(ours),
+        "",
+        "## Where ours differs, and why",
+        "",
+        (HERE / "notes.md").read_text(),
+    ]
+    for table, title in TITLES.items():
+        theirs, own = "MOTA (to teacher) | IDF1 | FPS ratio", "MOTA (to teacher), ours | IDF1, ours"
+        speeds = "".join(f" FPS ratio, ours {size} |" for size in SIZES)
+        lines += [f"## Table {table}: {title}", "", f"| paper's row | {theirs} | {own} |{speeds} ours is |"]
+        lines += ["|---|---|---|---|---|---|" + "---|" * len(SIZES) + "---|"]
+        lines += [*(_line(ours, row, teacher_of(row, rows)) for row in rows if row.table == table), ""]
+    return "\n".join(lines)
 
 
 def _conditions(ours: Ours) -> Iterator[str]:
-    done = ours.shipped.record
+    names = {name: ours.sequences(next(iter(ours.results)), name) for name in SEQUENCES} if ours.results else {}
+    run = "; ".join(f"{dataset}: {', '.join(sequences) or 'none'}" for dataset, sequences in names.items())
     yield (
-        f"- **Data.** {done['half'].capitalize()} halves (the paper: second). {_coverage(ours.shipped, 'MOT17')}: "
-        f"{', '.join(ours.shipped.sequences('MOT17')) or 'none'}. {_coverage(ours.shipped, 'MOT15')}: "
-        f"{', '.join(ours.shipped.sequences('MOT15')) or 'none'}; MOT17-09 is the video of MOT15's ADL-Rundle-6, "
-        "scored with MOT17's truth. Fewer sequences are other numbers: read differences within a column, not across."
+        "- **Data.** Second halves, as in the paper, scored by MOTChallenge's rules, associated as in the paper. "
+        f"{run}. MOT17-09 is the video of MOT15's ADL-Rundle-6. Fewer sequences are other numbers: compare in a column."
     )
-    yield (
-        f"- **Networks.** `{ours.shipped.name}`: the shipped pair ([models](../models/README.md)), the paper's YOLOv5 "
-        f"widths, shortly trained from scratch on a CPU, input {done['input']}. The paper's start from COCO weights "
-        "and are trained for 30 epochs and more on a GPU."
-    )
-    for other in ours.others:
-        trained = other.record.get("trained", {})
-        runs = ", ".join(f"{name} {run['run']} ({run['network']}, {_steps(run)})" for name, run in trained.items())
-        yield f"- **`{other.name}`.** {runs or 'weights of unknown training'}; input {other.record['input']}."
-    yield (
-        f"- **Scores.** MOTChallenge's rules over all frames, threshold {done['threshold']}, association as in the "
-        "paper (in service it is another: [why](ARCHITECTURE.md)); measured "
-        f"{done['conditions']['measured_at'][:10]} at commit {done['conditions']['commit']}."
-    )
-    for size in SIZES:
-        if size in ours.speeds:
-            machine = ours.speeds[size]["conditions"]
-            yield (
-                f"- **Speed at {size}.** {machine['cores']} cores of {machine['cpu']}, "
-                f"{machine['measured_at'][:10]}, commit {machine['commit']}. The paper's is a GPU's, so only ratios to "
-                "the teacher alone are compared; they stand beside all rows whose networks compute the same."
-            )
-        else:
-            yield f"- **Speed at {size}.** Not measured: `atttrack bench fps --size {size}`."
+    for name, result in ours.results.items():
+        trained = result.get("trained", {}).items()
+        runs = ", ".join(f"{role} {run['run']} ({run['network']}, {_steps(run)})" for role, run in trained)
+        when = f"{result['conditions']['measured_at'][:10]} at commit {result['conditions']['commit']}"
+        what = runs or "the shipped pair ([models](../models/README.md)), trained from scratch on a CPU"
+        yield f"- **`{name}`.** {what}; input {result['input']}, threshold {result['threshold']}, {when}."
+    for size, speed in ours.speeds.items():
+        machine = speed["conditions"]
+        yield (
+            f"- **Speed at {size}.** {machine['cores']} cores of {machine['cpu']}, {machine['measured_at'][:10]}, "
+            f"commit {machine['commit']}. The paper's is a GPU's, so only ratios to the teacher alone are compared."
+        )
 
 
 def _steps(run: Mapping[str, Any]) -> str:
@@ -124,65 +190,39 @@ def _steps(run: Mapping[str, Any]) -> str:
     return f"{run['step']} steps{f' from {start}' if start else ''}"
 
 
-def _coverage(result: Result, dataset: str) -> str:
-    return f"{dataset}, {len(result.sequences(dataset))} of {len(SEQUENCES[dataset])} sequences"
-
-
-def _table(ours: Ours, number: int, rows: list[PaperRow]) -> Iterator[str]:
-    yield f"## Table {number}: {TITLES[number]}"
-    yield ""
-    speeds = "".join(f" FPS ratio, ours {size} |" for size in SIZES)
-    theirs, own = "MOTA (to teacher) | IDF1 | FPS ratio", "MOTA (to teacher), ours | IDF1, ours"
-    yield f"| paper's row | {theirs} | {own} |{speeds} ours is |"
-    yield "|---|---|---|---|---|---|" + "---|" * len(SIZES) + "---|"
-    for row in rows:
-        if row.table == number:
-            yield _line(ours, row, teacher_of(row, rows))
-    yield ""
-
-
 def _line(ours: Ours, row: PaperRow, teacher: PaperRow) -> str:
     cells = [
-        _name(row),
+        f"{row}",
         f"{row.mota:.1f} ({row.mota - teacher.mota:+.1f})",
         "-" if row.idf1 is None else f"{row.idf1:.1f}",
         f"{row.fps / teacher.fps:.2f}",
     ]
-    found = ours.find(row.setup, row.k, row.dataset)
-    scores = None if found is None else found.scores(found.result.sequences(row.dataset))
-    if found is None or scores is None:
+    scores = ours.scores(row.result, row.mode, row.k, row.dataset) if row.result else None
+    if scores is None:
         cells += ["-", "-"]
     else:
-        difference = ours.compare((row.setup, row.k), (teacher.setup, None), row.dataset)
-        to_teacher = "" if difference is None else f" ({difference.mota:+.1f})"
-        cells += [f"{scores.mota:.1f}{to_teacher}", f"{scores.idf1:.1f}"]
+        of_teacher = ours.scores(row.result, "teacher", None, row.dataset)
+        to_teacher = f" ({scores[0] - of_teacher[0]:+.1f})" if of_teacher else ""
+        cells += [f"{scores[0]:.1f}{to_teacher}", f"{scores[1]:.1f}"]
     for size in SIZES:
-        ratio = ours.speed_ratio(size, row.setup, row.k)
-        cells.append("-" if ratio is None else f"{ratio:.2f}")
-    cells.append(f"not run: `{row.command}`" if found is None else _source(found, row.dataset))
+        runs = ours.speeds.get(size, {"runs": []})["runs"]
+        ratios = (run["ratio"] for run in runs if (run["mode"], run["k"]) == (row.rate, row.k or 1))
+        cells.append(next((f"{ratio:.2f}" for ratio in ratios), "-"))
+    there = row.result and f"`{row.result}`, {len(ours.sequences(row.result, row.dataset))} of "
+    cells.append(f"{there}{len(SEQUENCES[row.dataset])}" if there else f"not run: `{row.command}`")
     return f"| {' | '.join(cells)} |"
-
-
-def _source(found: Found, dataset: str) -> str:
-    sequences = found.result.sequences(dataset)
-    return f"`{found.result.name}`, {len(sequences)} of {len(SEQUENCES[dataset])}"
-
-
-def _name(row: PaperRow) -> str:
-    pair = row.teacher if row.student in ("", f"{row.teacher}-small") else f"{row.teacher} to {row.student}"
-    parts = [pair, row.method, row.mapping if row.method == "atttrack" else "", f"K={row.k}" if row.k else ""]
-    return " ".join(part for part in parts if part)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read, write; 2 after one line that says what was missing."""
     parser = command("paper", __doc__)
-    parser.add_argument("--accuracy", type=Path, default=RESULTS / "accuracy-paper.json", help="of the shipped pair")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of score-*.json and fps-WxH.json")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results that rows.csv names")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "PAPER.md", help="page to write")
     options = parser.parse_args(arguments)
+    rows = read_rows()
     try:
-        options.output.write_text(document(Ours.read(options.accuracy, options.results)))
+        ours = Ours.read(options.results, dict.fromkeys(row.result for row in rows if row.result))
+        options.output.write_text(document(rows, ours))
     except (OSError, ValueError) as error:
         print(f"atttrack bench paper: {error}", file=sys.stderr)
         return 2

@@ -32,7 +32,8 @@ from tqdm import tqdm
 
 from benchmarks.command import command
 from benchmarks.conditions import conditions
-from benchmarks.speed.peers import PEERS, open_peers
+from benchmarks.speed.peers import PEERS, Peer, open_peers
+from edge.tracking.detections import Detections
 from edge.tracking.tracker import Tracker
 from testbed.crowd import Crowd
 
@@ -56,8 +57,8 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> "Spread":
-        p50, p95 = np.percentile(np.asarray(seconds) * 1e3, (50, 95))
-        return cls(round(float(p50), 4), round(float(p95), 4))
+        """Of each frame's time."""
+        return cls(*(round(float(ms), 4) for ms in np.percentile(np.asarray(seconds) * 1e3, (50, 95))))
 
     def __str__(self) -> str:
         return f"{self.p50_ms:.3f}/{self.p95_ms:.3f}"
@@ -87,21 +88,22 @@ class Runner:
     """Its time over ours in the same frame, median over the frames; ours is 1."""
 
 
+def film(crowd: Crowd, frames: int) -> list[Detections]:
+    """What a network would see of the crowd, in `frames` frames after the warm-up."""
+    return [crowd.step()[0] for _ in range(WARM_UP + frames)]
+
+
 def measure(people: int, frames: int) -> CrowdTimes:
     """Track a crowd of `people` for `frames` frames."""
     crowd, tracker = Crowd(people), Tracker()
-    film = [crowd.step()[0] for _ in range(WARM_UP + frames)]
-    wall: list[float] = []
-    core: list[float] = []
-    reported = 0
-    for detections in tqdm(film, desc=f"{people} people", unit="frame", leave=False, disable=None):
-        wall_start, core_start = time.perf_counter(), time.thread_time()
-        tracks = tracker.update(detections, crowd.dt_s)
-        core.append(time.thread_time() - core_start)
-        wall.append(time.perf_counter() - wall_start)
-        reported += len(tracks)
-    tracks_per_frame = round(reported / len(film), 1)
-    return CrowdTimes(people, tracks_per_frame, Spread.of(wall[WARM_UP:]), Spread.of(core[WARM_UP:]))
+    times: list[tuple[float, float, int]] = []
+    for seen in tqdm(film(crowd, frames), desc=f"{people} people", unit="frame", leave=False, disable=None):
+        wall_s, core_s = time.perf_counter(), time.thread_time()
+        tracks = tracker.update(seen, crowd.dt_s)
+        core_s, wall_s = time.thread_time() - core_s, time.perf_counter() - wall_s
+        times.append((wall_s, core_s, len(tracks)))
+    wall, core, _ = zip(*times[WARM_UP:], strict=True)
+    return CrowdTimes(people, round(sum(n for *_, n in times) / len(times), 1), Spread.of(wall), Spread.of(core))
 
 
 def race(people: int, frames: int, peers: Sequence[str], seed: int = 0) -> tuple[list[Runner], dict[str, str]]:
@@ -110,25 +112,25 @@ def race(people: int, frames: int, peers: Sequence[str], seed: int = 0) -> tuple
     Ours gets embeddings of 64 numbers and uses them; the peers have boxes and scores alone.
     """
     crowd = Crowd(people, seed)
-    film = [crowd.step()[0] for _ in range(WARM_UP + frames)]
+    recorded, ours = film(crowd, frames), Tracker()
     opened, missing = open_peers(peers)
-    ours = Tracker()
-    entrants: list[tuple[Any, list[Any]]] = [(lambda seen: ours.update(seen, crowd.dt_s), film)]
-    entrants += [(peer.update, [peer.convert(seen) for seen in film]) for peer in opened]
-    times = np.zeros((len(film), len(entrants)))
+    everybody = [Peer(OURS, "", lambda seen: seen, lambda seen: ours.update(seen, crowd.dt_s)), *opened]
+    theirs = [[peer.convert(seen) for seen in recorded] for peer in everybody]
+    times = np.zeros((len(recorded), len(everybody)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs
-        for row in tqdm(range(len(film)), desc=f"race of {people}", unit="frame", leave=False, disable=None):
-            for column, (update, seen) in enumerate(entrants):
-                begin = time.perf_counter()
-                update(seen[row])
-                times[row, column] = time.perf_counter() - begin
+        for row in tqdm(range(len(recorded)), desc=f"race of {people}", unit="frame", leave=False, disable=None):
+            for column, peer in enumerate(everybody):
+                begin_s = time.perf_counter()
+                peer.update(theirs[column][row])
+                times[row, column] = time.perf_counter() - begin_s
     times = times[WARM_UP:]
-    runners = []
-    for column, (name, version) in enumerate([(OURS, ""), *((peer.name, peer.version) for peer in opened)]):
-        spread = Spread.of(times[:, column].tolist())
-        ratio = float(np.median(times[:, column] / times[:, 0]))
-        runners.append(Runner(name, version, people, spread.p50_ms, spread.p95_ms, round(ratio, 3)))
+    ratios = np.median(times / times[:, :1], axis=0).round(3).tolist()
+    spreads = [Spread.of(column) for column in times.T.tolist()]
+    runners = [
+        Runner(peer.name, peer.version, people, spread.p50_ms, spread.p95_ms, ratio)
+        for peer, spread, ratio in zip(everybody, spreads, ratios, strict=True)
+    ]
     return runners, missing
 
 

@@ -14,10 +14,6 @@ from typing import Any
 from edge.tracking.detections import Detections
 
 
-class PeerError(Exception):
-    """A peer cannot be measured here; the message says why and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Peer:
     """A tracker under test."""
@@ -36,12 +32,11 @@ def _of_trackers(name: str) -> Opener:
     """A class of `trackers` (Roboflow, Apache-2.0), which takes the detections of `supervision` (MIT)."""
 
     def open_peer() -> Peer:
-        found = _version("trackers", "pip install -e '.[bench]' && pip install --no-deps 'trackers>=2.6'")
-        module, supervision = _import("trackers"), _import("supervision")
+        (module, supervision), found = _installed("trackers", "supervision")
         tracker = getattr(module, name)(frame_rate=30.0)
 
-        def convert(detections: Detections) -> Any:
-            return supervision.Detections(xyxy=detections.xyxy.copy(), confidence=detections.scores.copy())
+        def convert(seen: Detections) -> Any:
+            return supervision.Detections(xyxy=seen.xyxy.copy(), confidence=seen.scores.copy())
 
         return Peer(name, f"trackers {found}", convert, tracker.update)
 
@@ -50,24 +45,18 @@ def _of_trackers(name: str) -> Opener:
 
 def _norfair() -> Peer:
     """Norfair (Tryolabs, BSD-3-Clause) by IoU; its 2.3 declares numpy < 2 and cannot be installed beside ours as is."""
-    found = _version("norfair", "pip install -e '.[bench]' && pip install --no-deps 'norfair>=2.3'")
-    module = _import("norfair")
+    (module,), found = _installed("norfair")
     tracker = module.Tracker(distance_function="iou", distance_threshold=0.7)
 
-    def convert(detections: Detections) -> list[Any]:
-        corners = detections.xyxy.astype(float).reshape(-1, 2, 2)
-        return [
-            module.Detection(points, scores=score.repeat(2))
-            for points, score in zip(corners, detections.scores[:, None], strict=True)
-        ]
+    def convert(seen: Detections) -> list[Any]:
+        pairs = zip(seen.xyxy.astype(float).reshape(-1, 2, 2), seen.scores[:, None], strict=True)
+        return [module.Detection(points, scores=score.repeat(2)) for points, score in pairs]
 
     return Peer("norfair", f"norfair {found}", convert, lambda detections: tracker.update(detections=detections))
 
 
 PEERS: dict[str, Opener] = {
-    "SORTTracker": _of_trackers("SORTTracker"),
-    "ByteTrackTracker": _of_trackers("ByteTrackTracker"),
-    "OCSORTTracker": _of_trackers("OCSORTTracker"),
+    **{name: _of_trackers(name) for name in ("SORTTracker", "ByteTrackTracker", "OCSORTTracker")},
     "norfair": _norfair,
 }
 
@@ -78,22 +67,18 @@ def open_peers(names: Sequence[str]) -> tuple[list[Peer], dict[str, str]]:
     for name in names:
         try:
             peers.append(PEERS[name]())
-        except PeerError as error:
+        except ImportError as error:
             missing[name] = str(error)
     return peers, missing
 
 
-def _version(package: str, remedy: str) -> str:
+def _installed(package: str, *others: str) -> tuple[list[Any], str]:
+    """The modules, and the package's version. Raises ImportError with the remedy."""
     try:
-        return version(package)
-    except PackageNotFoundError:
-        raise PeerError(f"{package} is not installed; {remedy}") from None
-
-
-def _import(name: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # theirs
-        try:
-            return importlib.import_module(name)
-        except ImportError as error:
-            raise PeerError(f"{name} is installed and cannot be imported: {error}") from None
+        found = version(package)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # theirs
+            return [importlib.import_module(name) for name in (package, *others)], found
+    except (PackageNotFoundError, ImportError) as error:
+        remedy = f"pip install -e '.[bench]' && pip install --no-deps {package}"
+        raise ImportError(f"{package} cannot be used here ({error}); {remedy}") from None

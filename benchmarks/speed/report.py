@@ -1,15 +1,14 @@
-"""What `benchmarks.fps` makes of its blocks: rates, laws, a table, a picture, and whether two runs agree."""
+"""What `benchmarks.fps` makes of its blocks: rates, laws, a table, and whether two runs agree."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.arms import COLOURS, has_period
+from benchmarks.arms import has_period
 from benchmarks.speed.blocks import Block, Setting
-from benchmarks.speed.law import SpeedLaw, fit
+from benchmarks.speed.law import fit
 from benchmarks.speed.scatter import relative_error, undisturbed
 
 AGREE_WITHIN = 0.03
@@ -106,28 +105,3 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[tupl
     if not shared:
         raise ValueError("these runs have no mode and period in common")
     return {key: abs(mine[key] / other[key] - 1) for key in shared}
-
-
-def plot(result: Mapping[str, Any], path: Path) -> None:
-    """Rate against K, measured and as the law has it, as PNG."""
-    from benchmarks.figures import panels, write
-
-    figure, [[panel]] = panels(910, 600)
-    for mode, law in result["laws"].items():
-        points = sorted((run["k"], run["fps"], run["fps_of_repeats"]) for run in result["runs"] if run["mode"] == mode)
-        periods, rates = [point[0] for point in points], [point[1] for point in points]
-        quartiles = np.array([np.percentile(repeats, (25, 75)) for _, _, repeats in points]).T
-        bars = np.maximum((rates - quartiles[0], quartiles[1] - rates), 0)
-        panel.errorbar(periods, rates, bars, fmt="o", ms=4, capsize=2, color=COLOURS[mode])
-        expected = SpeedLaw(result["fps_teacher"], result["fps_student"], law["c_ms"])
-        label = f"{mode}; law with c = {law['c_ms']:.2f} ms, off by {law['worst_residual']:.1%} at most"
-        panel.plot(periods, [expected.fps(k) for k in periods], color=COLOURS[mode], lw=1, label=label)
-        panel.set_xticks(periods)
-    for name, style in (("teacher", ":"), ("student", "--")):
-        panel.axhline(result[f"fps_{name}"], color="0.4", ls=style, lw=1, label=f"{name} alone")
-    machine = result["conditions"]
-    title = f"{result['size']}, {machine['cores']} cores of {machine['cpu']}"
-    panel.set(xlabel="keyframe period K", ylabel="frames per second (bars: quartiles)", ylim=(0, None), title=title)
-    panel.grid(alpha=0.25)
-    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
-    write(figure, path)

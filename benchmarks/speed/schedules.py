@@ -144,7 +144,7 @@ def points_of(
         kinds[POOLED] = sum(kinds.values(), Counter[str]())
         mot = with_pooled({sequence: of[name][0] for sequence, of in scores.items()})
         for sequence, score in mot.items():
-            percent = [round(100 * value, 2) for value in (score.clear.mota, score.identity.idf1, score.hota.hota)]
+            percent = [round(100 * value, 2) for value in (score.mota, score.idf1, score.hota)]
             found[sequence].append(Point(arms[name], name, round(fps(kinds[sequence], costs_ms), 1), *percent))
     return found
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from edge.pipeline.modes import Mode
-from edge.tracking.tracker import SCORE_THRESHOLD, TrackerSettings
+from edge.tracking.detections import SCORE_THRESHOLD
+from edge.tracking.tracker import TrackerSettings
 
 IdentityPolicy = Literal["keep", "reset"]
 ScheduleName = Literal["fixed", "adaptive"]

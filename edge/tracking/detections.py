@@ -8,6 +8,9 @@ import numpy as np
 
 from edge.arrays import F32, F64, I32, I64, U8
 
+SCORE_THRESHOLD = 0.4
+"""Detections must score higher, where nothing else is said."""
+
 
 class TrackState(IntEnum):
     """Life of an identity; `Tracks.states` holds these as uint8."""

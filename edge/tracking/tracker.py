@@ -20,7 +20,7 @@ from edge.arrays import F32, F64, I64, Bool
 from edge.tracking.assignment import assign
 from edge.tracking.boxes import xyah_to_xyxy
 from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
-from edge.tracking.detections import Detections, Gone, Tracks, TrackState, Why
+from edge.tracking.detections import SCORE_THRESHOLD, Detections, Gone, Tracks, TrackState, Why
 from edge.tracking.drift import OWN_FADING, Drift, harm
 from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VAR_POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
@@ -30,9 +30,6 @@ LONGEST_GAP_S = 60.0
 """After a longer pause nothing is known about who is where: the tracker forgets everybody and starts afresh."""
 TIME_TOLERANCE_S = 1e-3
 """Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
-
-SCORE_THRESHOLD = 0.4
-"""Detections must score higher, where nothing else is said."""
 
 FORGIVEN = 2
 """How often a student may miss somebody whom only the last keyframe has seen."""

@@ -13,8 +13,7 @@ from service.auth.keys import ApiKey, KeyRing
 from service.auth.stored_keys import StoredKeys
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
-from service.ids import ID_PATTERN
-from service.store import WATCH_S, Store, StoreError
+from service.store import ID_PATTERN, WATCH_S, Store, StoreError
 
 MOST_DAYS = 36600
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from service.cluster.bus import BusAddress
 from service.configuration import BAD_SETTINGS, PROGRAM, read_settings, stop
-from service.ids import ID_PATTERN
 from service.settings import Settings
+from service.store import ID_PATTERN
 
 MAIN = "main"
 """The first site."""

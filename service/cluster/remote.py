@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from service.cluster.asking import Answer, Question
 from service.cluster.bus import BusAway
 from service.streams.spec import StreamSpec
-from service.tracks.video import FeedClosed, Picture, Style
+from service.tracks.video import EncodedPicture, FeedClosed, Style
 
 RETRY_S = 0.3
 """Between two questions for a picture that cannot be had now: its stream may move to another node."""
@@ -23,12 +23,12 @@ class RemoteFeed:
         self._stream_id = stream_id
         self._ask = ask
         self._locks: defaultdict[Style, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._newest: dict[Style, Picture] = {}
+        self._newest: dict[Style, EncodedPicture] = {}
         self._made = 0
         """Pictures that came; their `seq` begins anew when the stream moves, so it cannot tell which is newer."""
         self._closed = False
 
-    async def newer_than(self, seq: int, style: Style) -> Picture:
+    async def newer_than(self, seq: int, style: Style) -> EncodedPicture:
         """Wait for another picture than that with `seq`. Raises FeedClosed."""
         made, after = self._made, seq
         while not self._closed:
@@ -45,7 +45,7 @@ class RemoteFeed:
             await asyncio.sleep(RETRY_S)
         raise FeedClosed
 
-    async def newest(self, style: Style) -> Picture | None:
+    async def newest(self, style: Style) -> EncodedPicture | None:
         """Return the newest frame's picture, None before the first frame, or while nobody has the stream."""
         return await self._asked(style, -1)
 
@@ -53,7 +53,7 @@ class RemoteFeed:
         """End all that wait, soon: the stream is removed, or the gateway goes away."""
         self._closed = True
 
-    async def _asked(self, style: Style, after: int) -> Picture | None:
+    async def _asked(self, style: Style, after: int) -> EncodedPicture | None:
         question = Question("GET", f"/node/picture/{self._stream_id}", f"style={style}&after={after}")
         try:
             answer = await self._ask(self._stream_id, question)
@@ -62,7 +62,7 @@ class RemoteFeed:
             return None
         if answer.status != 200:
             return None
-        return Picture(int(dict(answer.headers)["x-seq"]), jpeg)
+        return EncodedPicture(int(dict(answer.headers)["x-seq"]), jpeg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from service.auth.subscriptions import until_ended
 from service.backend import Feed
 from service.errors import NotFound, documented
 from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, StreamsDependency
-from service.tracks.video import SMALL_WIDTH, FeedClosed, Picture, Style
+from service.tracks.video import SMALL_WIDTH, EncodedPicture, FeedClosed, Style
 
 router = APIRouter(tags=["video"])
 BOUNDARY = b"frame"
@@ -70,6 +70,6 @@ async def _parts(feed: Feed, style: Style) -> AsyncIterator[bytes]:
         yield _part(picture)
 
 
-def _part(picture: Picture) -> bytes:
+def _part(picture: EncodedPicture) -> bytes:
     head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\nX-Seq: %d\r\n\r\n" % (len(picture.jpeg), picture.seq)
     return b"%b%b\r\n--%b\r\n" % (head, picture.jpeg, BOUNDARY)

@@ -65,17 +65,22 @@ function route() {
   show();
 }
 
+// A degraded stream is tracked, so it counts people and frames, but it does not run as it should.
+function totals(all) {
+  const [running, degraded] = ["running", "degraded"].map((phase) => all.filter((one) => one.state.phase === phase));
+  const sum = (key) => [...running, ...degraded].reduce((total, { stats }) => total + stats[key], 0);
+  const less = degraded.length ? [`${degraded.length} degraded`] : [];
+  const words = [`${running.length} of ${all.length} running`, ...less, people(sum("people")), `${Math.round(sum("fps"))} fps`];
+  return all.length ? words.join(" · ") : "";
+}
+
 function show() {
   const stream = current();
   at("loading").hidden = true;
   at("empty").hidden = streams.length > 0;
   at("overview").hidden = !streams.length || Boolean(stream);
   at("watch").hidden = !stream;
-  const running = streams.filter((one) => ["running", "degraded"].includes(one.state.phase));
-  const sum = (key) => running.reduce((total, { stats }) => total + stats[key], 0);
-  at("totals").textContent = streams.length
-    ? `${running.length} of ${streams.length} running · ${people(sum("people"))} · ${Math.round(sum("fps"))} fps`
-    : "";
+  at("totals").textContent = totals(streams);
   document.title = stream ? `${stream.name} · AttTrack` : "AttTrack";
   hint.show(streams.length > 0);
   if (stream) showStream(stream);

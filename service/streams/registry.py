@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.kept import kept
 from service.logs import fields
+from service.memory import give_back
 from service.store import Store, StoredStream
 from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch, StreamView
@@ -34,7 +34,6 @@ Result = TypeVar("Result")
 
 CLOSE_S = 2.0
 """For all readers together, at the end of the service."""
-_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other libraries have none, and other habits
 
 
 class MakeStream(Protocol):
@@ -169,7 +168,7 @@ class StreamRegistry:
         await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         del stream  # the last reference
-        await asyncio.to_thread(_give_memory_back)
+        await asyncio.to_thread(give_back)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
 
     async def adopt(self, spec: StreamSpec, created_at: float, run: int) -> None:
@@ -363,13 +362,3 @@ async def _done(command: "Future[None]") -> None:
         await asyncio.wrap_future(command)
     except WorkerStopped:
         raise NotReady("shutting_down", "the service is shutting down") from None
-
-
-def _give_memory_back() -> None:
-    """Return free pages to the system; takes milliseconds, in which threads may have to wait for memory.
-
-    A stream's pictures are allocated by threads of its own, each in one of glibc's arenas, and freed by others. Arenas
-    shrink at their end only, so without this the service keeps the largest size that each of them ever had.
-    """
-    if _TRIM is not None:
-        _TRIM(ctypes.c_size_t(0))

@@ -18,7 +18,7 @@ SMALL_WIDTH = 480
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EncodedPicture:
     """One JPEG and the track message it belongs to."""
 
     seq: int
@@ -63,7 +63,7 @@ class VideoFeed:
         if self._waiting:
             self._loop.call_soon_threadsafe(self._announce)
 
-    async def newer_than(self, seq: int, style: Style) -> Picture:
+    async def newer_than(self, seq: int, style: Style) -> EncodedPicture:
         """Wait for a picture after `seq` (0: any). Raises FeedClosed."""
         newest = await self._newest_after(seq)
         encoder = self._encoders[style]
@@ -74,7 +74,7 @@ class VideoFeed:
             assert encoder.picture is not None  # noqa: S101  (just made)
             return encoder.picture
 
-    async def newest(self, style: Style) -> Picture | None:
+    async def newest(self, style: Style) -> EncodedPicture | None:
         """Return the newest frame's picture, None before the first frame."""
         if self._newest is None:
             return None
@@ -109,7 +109,7 @@ class _Encoder:
         self._annotator = annotator
         self._made_at = -1e9
         self.lock = asyncio.Lock()
-        self.picture: Picture | None = None
+        self.picture: EncodedPicture | None = None
 
     def due_in_s(self) -> float:
         """Seconds until the next picture may be made."""
@@ -118,7 +118,7 @@ class _Encoder:
     async def encode(self, seq: int, tracked: TrackedFrame) -> None:
         """Make the picture in a worker thread."""
         self._made_at = time.monotonic()
-        self.picture = Picture(seq, await asyncio.to_thread(self._render, tracked))
+        self.picture = EncodedPicture(seq, await asyncio.to_thread(self._render, tracked))
 
     def _render(self, tracked: TrackedFrame) -> bytes:
         image = tracked.frame.image

@@ -1,13 +1,12 @@
-"""Frame skipping says what the tracker's own prediction says, and lets the teacher see keyframes only."""
+"""Frame skipping says what the tracker predicts, and lets the teacher see keyframes only."""
 
 import numpy as np
 import pytest
 
-from benchmarks.arms import FrameTracker, has_period, moved
+from benchmarks.arms import FrameTracker, has_period
 from edge.pipeline.config import PipelineSettings
 from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
-from edge.tracking.detections import Tracks
 from tests.support.scripted_backend import Crowd
 
 FPS = 10.0
@@ -19,10 +18,6 @@ def frame(index: int) -> Frame:
 
 def crowd() -> Crowd:
     return Crowd(np.array([[20.0, 20.0], [50.0, 25.0]]), np.array([[3.0, 0.0], [-2.0, 1.0]]), np.full((2, 2), 8.0))
-
-
-def test_nobody_moves_nowhere() -> None:
-    assert len(moved(Tracks.empty(), 1.0)) == 0
 
 
 def test_only_single_networks_have_no_period() -> None:

@@ -29,7 +29,7 @@ def _arguments(models: Path, results: Path, *more: str) -> list[str]:
     source = "synthetic://?seed=1&people=3&width=320&height=192"
     fixed = ["--source", source, "--models", str(models), "--pair", "tiny", "--size", "320x192", "--threads", "1"]
     short = ["--frames", "6", "--turns", "1", "--repeats", "2", "--error", "inf"]
-    return [*fixed, *short, "--results", str(results), *more]
+    return [*fixed, *short, "--output", str(results), *more]
 
 
 def test_rates_laws_and_conditions_are_written(
@@ -55,7 +55,6 @@ def test_rates_laws_and_conditions_are_written(
         f"tiny-{role}-320x192.onnx" for role in ("teacher", "student", "student-plain")
     }
     assert result["conditions"]["runtime"]["engines"].keys() == {"teacher", "student", "plain"}
-    assert (tmp_path / "short.png").read_bytes()[:4] == b"\x89PNG"
     assert "atttrack: c = " in capsys.readouterr().out
 
 

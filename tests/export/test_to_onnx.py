@@ -12,11 +12,10 @@ from export.half_weights import halve_weights
 from export.to_onnx import export, main, sign
 from export.verify import verify
 from tests.support.trained_network import as_if_trained
-from training.losses import IdentityClassifier
+from training.losses import IdentityClassifier, PivotFeatures
 from training.models.heads import TrackingNetwork
 from training.models.networks import build_network
 from training.models.yolo import YoloFairMot
-from training.pivot import PivotFeatures
 
 
 def trained(prior: bool = False) -> YoloFairMot:

@@ -12,8 +12,9 @@ from edge.arrays import F32, F64
 from edge.ops.host import extrapolate, own
 from edge.ops.objects import window_radii
 from edge.tracking.boxes import iou_matrix
+from edge.tracking.detections import SCORE_THRESHOLD
 from training.models.decode import Decoded
-from training.priors import SCORE_THRESHOLD, Draws, make_priors
+from training.priors import Draws, make_priors
 from training.recipe import Recipe
 from training.targets import draw_gaussian
 

@@ -9,7 +9,7 @@ from edge.arrays import F32, U8
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Viewpoint:
     """How a camera looks at the square, and who walks there."""
 
     horizon: float = 0.27
@@ -24,11 +24,11 @@ class View:
     """How fast they walk, 1 for an ordinary walk."""
 
 
-VIEWS: dict[str, View] = {
-    "square": View(),
-    "near": View(horizon=0.3, focal=1.1, above_ground_m=2.4, near_m=3.6, far_m=6.6),
-    "far": View(horizon=0.06, focal=1.7, above_ground_m=6.5, near_m=13.0, far_m=25.0),
-    "fast": View(pace=2.2),
+VIEWS: dict[str, Viewpoint] = {
+    "square": Viewpoint(),
+    "near": Viewpoint(horizon=0.3, focal=1.1, above_ground_m=2.4, near_m=3.6, far_m=6.6),
+    "far": Viewpoint(horizon=0.06, focal=1.7, above_ground_m=6.5, near_m=13.0, far_m=25.0),
+    "fast": Viewpoint(pace=2.2),
 }
 """By the name that `synthetic://?view=` gives."""
 
@@ -39,7 +39,7 @@ class SceneCamera:
 
     width: int
     height: int
-    view: View = View()
+    view: Viewpoint = Viewpoint()
 
     @property
     def focal(self) -> float:

@@ -69,7 +69,7 @@ def noisy_scene() -> tuple[MotBoxes, MotBoxes]:
 
 
 def clear_counts(got: MotScores) -> tuple[int, ...]:
-    c = got.clear
+    c = got
     found = (c.boxes, c.identities, c.false_positives, c.misses, c.switches, c.fragmentations)
     return (*found, c.mostly_tracked, c.mostly_lost)
 
@@ -77,44 +77,44 @@ def clear_counts(got: MotScores) -> tuple[int, ...]:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_sample_scores_equal_the_official_ones(sample: dict[str, MotScores], name: str) -> None:
     got = sample[name]
-    ratios = (got.clear.mota, got.identity.idf1, got.identity.idp, got.identity.idr)
+    ratios = (got.mota, got.idf1, got.idp, got.idr)
     assert ratios == pytest.approx(EXPECTED[name][:4], abs=5e-7)
     assert clear_counts(got) == EXPECTED[name][4:]
 
 
 @pytest.mark.parametrize("name", EXPECTED_HOTA)
 def test_sample_hota_equals_trackeval(sample: dict[str, MotScores], name: str) -> None:
-    got = sample[name].hota
+    got = sample[name]
     assert (got.hota, got.deta, got.assa) == pytest.approx(EXPECTED_HOTA[name], rel=1e-12)
 
 
 def test_frames_without_any_output_count_as_misses() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (2, 1, 0, 0, 10, 20))
     got = compare(truth, NOTHING, 1, 2)
-    assert (got.clear.misses, got.clear.mota, got.hota.hota) == (2, 0.0, 0.0)
+    assert (got.misses, got.mota, got.hota) == (2, 0.0, 0.0)
 
 
 def test_output_where_nobody_is_counts_as_false_positives() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (2, 1, 0, 0, 10, 20))
     results = boxes((1, 5, 0, 0, 10, 20), (2, 5, 0, 0, 10, 20), (2, 6, 100, 0, 10, 20))
     got = compare(truth, results, 1, 2)
-    assert (got.clear.false_positives, got.clear.misses, got.clear.switches) == (1, 0, 0)
-    assert got.clear.mota == pytest.approx(0.5)
-    assert got.hota.deta == pytest.approx(2 / 3)
-    assert got.hota.assa == pytest.approx(1.0)
+    assert (got.false_positives, got.misses, got.switches) == (1, 0, 0)
+    assert got.mota == pytest.approx(0.5)
+    assert got.deta == pytest.approx(2 / 3)
+    assert got.assa == pytest.approx(1.0)
 
 
 def test_a_change_of_identity_is_one_switch() -> None:
     truth = boxes(*[(f, 1, 0.0, 0.0, 10.0, 20.0) for f in range(1, 5)])
     results = boxes(*[(f, 7 if f < 3 else 8, 0.0, 0.0, 10.0, 20.0) for f in range(1, 5)])
     got = compare(truth, results, 1, 4)
-    assert (got.clear.switches, got.clear.mota, got.identity.idf1) == (1, pytest.approx(0.75), pytest.approx(0.5))
+    assert (got.switches, got.mota, got.idf1) == (1, pytest.approx(0.75), pytest.approx(0.5))
 
 
 def test_overlap_of_exactly_one_half_is_a_match_and_less_is_none() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20))
-    assert compare(truth, boxes((1, 1, 0, 0, 10, 10)), 1, 1).clear.misses == 0
-    assert compare(truth, boxes((1, 1, 0, 0, 10, 9.9)), 1, 1).clear.misses == 1
+    assert compare(truth, boxes((1, 1, 0, 0, 10, 10)), 1, 1).misses == 0
+    assert compare(truth, boxes((1, 1, 0, 0, 10, 9.9)), 1, 1).misses == 1
 
 
 @pytest.mark.parametrize("kind", [2, 7, 8, 12])
@@ -122,14 +122,14 @@ def test_output_on_a_distractor_is_neither_right_nor_wrong(kind: int) -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (1, 2, 50, 0, 10, 20), classes=(1, kind))
     results = boxes((1, 1, 0, 0, 10, 20), (1, 2, 50, 0, 10, 20))
     got = compare(truth, results, 1, 1)
-    assert (got.clear.boxes, got.clear.false_positives, got.clear.misses) == (1, 0, 0)
+    assert (got.boxes, got.false_positives, got.misses) == (1, 0, 0)
 
 
 @pytest.mark.parametrize("kind", [3, 4, 9, 11])
 def test_output_on_another_thing_is_wrong(kind: int) -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (1, 2, 50, 0, 10, 20), classes=(1, kind))
     results = boxes((1, 1, 0, 0, 10, 20), (1, 2, 50, 0, 10, 20))
-    assert compare(truth, results, 1, 1).clear.false_positives == 1
+    assert compare(truth, results, 1, 1).false_positives == 1
 
 
 def test_a_pedestrian_keeps_its_box_beside_a_distractor() -> None:
@@ -137,26 +137,26 @@ def test_a_pedestrian_keeps_its_box_beside_a_distractor() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (1, 2, 2, 0, 10, 20), classes=(1, 8))
     results = boxes((1, 1, 0.5, 0, 10, 20))
     got = compare(truth, results, 1, 1)
-    assert (got.clear.misses, got.clear.false_positives) == (0, 0)
+    assert (got.misses, got.false_positives) == (0, 0)
 
 
 def test_unflagged_truth_is_not_scored() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), flag=0)
     got = compare(truth, boxes((1, 1, 0, 0, 10, 20)), 1, 1)
-    assert (got.clear.boxes, got.clear.false_positives) == (0, 1)
+    assert (got.boxes, got.false_positives) == (0, 1)
 
 
 def test_frames_outside_the_range_are_ignored() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (2, 1, 0, 0, 10, 20), (3, 1, 0, 0, 10, 20))
     got = compare(truth, boxes((2, 4, 0, 0, 10, 20), (9, 4, 0, 0, 10, 20)), 2, 2)
-    assert (got.clear.boxes, got.clear.false_positives, got.clear.misses) == (1, 0, 0)
+    assert (got.boxes, got.false_positives, got.misses) == (1, 0, 0)
 
 
 def test_a_noisy_scene_scores_as_in_trackeval() -> None:
     """Numbers of TrackEval 1.3.0, MOT17 preprocessing included, for these very boxes."""
     got = compare(*noisy_scene(), 1, 40)
     assert clear_counts(got) == NOISY
-    ratios = (got.clear.mota, got.identity.idf1, got.hota.hota, got.hota.deta, got.hota.assa)
+    ratios = (got.mota, got.idf1, got.hota, got.deta, got.assa)
     assert ratios == pytest.approx(NOISY_RATIOS, rel=1e-12)
 
 
@@ -166,13 +166,13 @@ def test_idf1_of_a_noisy_scene_equals_that_of_motmetrics() -> None:
     for people, found, overlap in measure_overlaps(truth, results, 1, 40).frames:
         accumulator.update(people, found, np.where(overlap >= 0.5, 1 - overlap, np.nan))
     theirs = motmetrics.metrics.create().compute(accumulator, metrics=["idf1", "idp", "idr"]).iloc[0]
-    ours = compare(truth, results, 1, 40).identity
+    ours = compare(truth, results, 1, 40)
     assert (ours.idf1, ours.idp, ours.idr) == pytest.approx(tuple(theirs), rel=1e-12)
 
 
 def test_nothing_at_all_scores_without_dividing_by_zero() -> None:
     got = compare(NOTHING, NOTHING, 1, 3)
-    assert (got.clear.boxes, got.identity.idf1, got.hota.hota) == (0, 0, 0)
+    assert (got.boxes, got.idf1, got.hota) == (0, 0, 0)
 
 
 def test_the_match_of_the_frame_before_outweighs_a_better_overlap() -> None:
@@ -180,11 +180,11 @@ def test_the_match_of_the_frame_before_outweighs_a_better_overlap() -> None:
     truth = boxes((1, 1, 0, 0, 10, 20), (2, 1, 0, 0, 10, 20))
     results = boxes((1, 5, 0, 0, 10, 20), (2, 5, 3, 0, 10, 20), (2, 6, 0, 0, 10, 20))
     got = compare(truth, results, 1, 2)
-    assert (got.clear.switches, got.clear.false_positives) == (0, 1)
+    assert (got.switches, got.false_positives) == (0, 1)
 
 
 def test_a_frame_without_results_leaves_the_match_before_it_in_force() -> None:
     truth = boxes(*[(f, 1, 0.0, 0.0, 10.0, 20.0) for f in (1, 2, 3)])
     results = boxes((1, 5, 0, 0, 10, 20), (3, 5, 3, 0, 10, 20), (3, 6, 0, 0, 10, 20))
     got = compare(truth, results, 1, 3)
-    assert (got.clear.switches, got.clear.misses, got.clear.fragmentations) == (0, 1, 0)
+    assert (got.switches, got.misses, got.fragmentations) == (0, 1, 0)

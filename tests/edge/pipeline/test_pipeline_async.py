@@ -1,6 +1,6 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
 from edge.pipeline.network import Network
-from edge.pipeline.pipeline import PipelineError, TrackingPipeline
+from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight, Ticket
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
@@ -99,41 +99,62 @@ def test_the_host_waits_for_a_keyframe_early_only_where_a_prior_needs_it() -> No
 # --- the tests above can fail: whatever is taken away is noticed
 
 
-def _fails(days: int = 4) -> None:
+DAYS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def expected() -> list[list[TrackedFrame]]:
+    """What the host says of each day, before anything is taken away."""
+    return [Day(seed).through(on_host()) for seed in range(DAYS)]
+
+
+@pytest.fixture
+def fails(expected: list[list[TrackedFrame]]) -> Callable[[], None]:
     """Some day, the recording device or the comparison must notice."""
-    for seed in range(days):
-        plan = Day(seed)
-        assert_same(plan.through(_recording(seed)), plan.through(on_host()))
+
+    def run() -> None:
+        for seed in range(DAYS):
+            assert_same(Day(seed).through(_recording(seed)), expected[seed])
+
+    return run
 
 
-def test_these_days_pass_as_they_are() -> None:
-    _fails()
+def test_these_days_pass_as_they_are(fails: Callable[[], None]) -> None:
+    fails()
 
 
-def test_without_the_students_wait_for_the_heatmap_it_is_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_students_wait_for_the_heatmap_it_is_a_race(
+    fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(RecordingQueue, "wait", lambda self, event: None)
     with pytest.raises(Race, match=r"extrapolate reads .* without waiting for a copy"):
-        _fails()
+        fails()
 
 
 @pytest.mark.parametrize("network", ["teacher", "student"])
-def test_without_waiting_for_a_networks_results_it_is_a_race(monkeypatch: pytest.MonkeyPatch, network: str) -> None:
+def test_without_waiting_for_a_networks_results_it_is_a_race(
+    fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch, network: str
+) -> None:
     handle = 1 if network == "teacher" else 2
     wait = RecordingEvent.synchronize
     monkeypatch.setattr(
         RecordingEvent, "synchronize", lambda event: wait(event) if event.queue.handle != handle else None
     )
     with pytest.raises(Race, match=r"the host reads page-locked memory .* without waiting for a copy"):
-        _fails()
+        fails()
 
 
-def test_without_a_second_set_of_results_it_is_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_second_set_of_results_it_is_a_race(
+    fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(TrackingPipeline, "_free_turn", lambda self: 0)
     with pytest.raises(Race, match="page-locked memory"):
-        _fails()
+        fails()
 
 
-def test_without_a_second_slot_for_the_heatmap_it_is_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_second_slot_for_the_heatmap_it_is_a_race(
+    fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_aside = HeatmapMemory.put_aside
 
     def always_there(memory: HeatmapMemory, heatmap: object, cuda_stream: object) -> int:
@@ -142,13 +163,15 @@ def test_without_a_second_slot_for_the_heatmap_it_is_a_race(monkeypatch: pytest.
 
     monkeypatch.setattr(HeatmapMemory, "put_aside", always_there)
     with pytest.raises(Race, match=r"a copy writes device memory .* without waiting for extrapolate"):
-        _fails()
+        fails()
 
 
-def test_without_the_early_look_at_a_keyframe_priors_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_early_look_at_a_keyframe_priors_are_wrong(
+    fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(TrackingPipeline, "_finish_keyframes_of", lambda self, tickets: None)
     with pytest.raises(AssertionError):
-        _fails()
+        fails()
 
 
 def test_the_device_notices_memory_that_was_never_written() -> None:

@@ -194,6 +194,7 @@ def test_overloaded_stream_says_so_and_what_to_do(watched: Page) -> None:
             return new Response(JSON.stringify({ streams: streams.map((one) => ({ ...one, state })) }));
         };""")
     watched.wait_text("state", "▲ Degraded")
+    watched.wait_text("totals", "0 of 1 running · 1 degraded")
     watched.wait_text("cause", "This machine does not keep up. There was time for 3 of the 9 looks; lower `quality`")
     assert not watched.browser.value(
         "document.getElementById('notice').checkVisibility()"

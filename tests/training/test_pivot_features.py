@@ -2,9 +2,8 @@
 
 import torch
 
-from training.losses import IdentityClassifier
+from training.losses import IdentityClassifier, PivotFeatures
 from training.models.decode import unit
-from training.pivot import PivotFeatures
 
 
 def test_they_are_unit_vectors_over_the_identities_whatever_the_common_shift() -> None:
