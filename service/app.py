@@ -141,6 +141,7 @@ def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
         plans=settings.plans_dir,
         builds=builds,
         max_batch=settings.max_streams,
+        teacher_size=settings.teacher_input_size,
     )
     if builds is not None:
         builds.start()

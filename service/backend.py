@@ -71,6 +71,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def notice(self) -> str | None:
+        """What whoever looks at the streams should know of this machine."""
+        ...
+
+    @property
     def failure(self) -> Exception | None:
         """What ended the start; the process should end with it."""
         ...

@@ -47,6 +47,7 @@ class Gateway:
         self.metrics = Metrics(VERSION)
         self.failure: Exception | None = None
         self.stalled = False
+        self.notice: str | None = None
         self.subjects = SiteSubjects(options.site)
         self.table = Table(self._changed)
         self.beats = Beats()

@@ -97,6 +97,11 @@ class Node:
         await bus.barrier()
 
     @property
+    def notice(self) -> str | None:
+        """What the page says of this machine."""
+        return self.runtime.notice
+
+    @property
     def failure(self) -> Exception | None:
         """What ended the start, or the loss of the device: the process should end with it."""
         return self.runtime.failure

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from service.auth.caller import Caller
 from service.backend import Streams
 from service.errors import Forbidden, documented
-from service.routes.dependencies import STARTED, Needs, StreamsDependency
+from service.routes.dependencies import STARTED, BackendDependency, Needs, StreamsDependency
 from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
 
 router = APIRouter(tags=["streams"])
@@ -57,12 +57,12 @@ async def add_stream(
 @router.get("/streams", summary="List the streams", responses=documented(422))
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
-    streams: StreamsDependency,
+    backend: BackendDependency,
     state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
 ) -> StreamList:
     """List all streams with their state and live numbers, oldest first."""
-    seen = [one for one in await streams.views() if caller.sees(one.id)]
-    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state])
+    seen = [one for one in await backend.streams.views() if caller.sees(one.id)]
+    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state], notice=backend.notice)
 
 
 @router.get("/streams/{stream_id}", summary="Show one stream", dependencies=[Needs("read")], responses=documented(404))
