@@ -69,8 +69,8 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
-fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less
-	$(BIN)/python -m testbed.fuzz $(ARGS)
+fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less, "--cameras 2000": real connections
+	$(BIN)/python -m $(if $(findstring --cameras,$(ARGS)),testbed.mutated_cameras,testbed.fuzz) $(ARGS)
 
 audit: $(RUN_READY) ## hold the pinned packages against known weaknesses on file (ARGS="--advisories FOLDER" for more)
 	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt requirements/alone.txt $(ARGS)

@@ -14,6 +14,7 @@ from service.auth.exposure import ExposureError, check_exposure
 from service.auth.keys import KeyRing
 from service.configuration import BAD_SETTINGS, read_settings, stop
 from service.logs import configure_logs
+from service.memory import share_arenas
 from service.runtime import Runtime
 from service.server import DrainingServer, ListenError, check_address, server_config
 from service.settings import Settings
@@ -48,6 +49,7 @@ def serve(settings: Settings) -> None:
     Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder,
     5 the GPU is lost and a new process may have it.
     """
+    share_arenas()
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     try:
         runtime.open_store()

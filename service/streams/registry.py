@@ -1,7 +1,6 @@
 """StreamRegistry: the streams of this service, and the one who changes them: in memory, on the device, in the store."""
 
 import asyncio
-import ctypes
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
 from service.kept import kept
 from service.logs import fields
+from service.memory import give_back
 from service.store import Store, StoredStream
 from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 CLOSE_S = 2.0
 """For all readers together, at the end of the service."""
-_TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other libraries have none, and other habits
 MakeStream = Callable[[StreamSpec, float], Stream]
 """From a specification and the Unix time of its creation."""
 
@@ -165,7 +164,7 @@ class StreamRegistry:
         await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         del stream  # the last reference
-        await asyncio.to_thread(_give_memory_back)
+        await asyncio.to_thread(give_back)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
 
     def get(self, stream_id: str) -> Stream:
@@ -292,13 +291,3 @@ async def _done(command: "Future[None]") -> None:
         await asyncio.wrap_future(command)
     except WorkerStopped:
         raise NotReady("shutting_down", "the service is shutting down") from None
-
-
-def _give_memory_back() -> None:
-    """Return free pages to the system; takes milliseconds, in which threads may have to wait for memory.
-
-    A stream's pictures are allocated by threads of its own, each in one of glibc's arenas, and freed by others. Arenas
-    shrink at their end only, so without this the service keeps the largest size that each of them ever had.
-    """
-    if _TRIM is not None:
-        _TRIM(ctypes.c_size_t(0))
