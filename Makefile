@@ -25,7 +25,7 @@ LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-has
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
+.PHONY: help setup demo up serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1
 
 pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium
 	$(BIN)/python -m tests.service.page.pictures docs/images $(ARGS)
+
+up: ## start the containers for this machine: GPU, Jetson or CPU; ARGS="--build -d"
+	@deploy/up.sh $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
 	$(BIN)/atttrack serve $(ARGS)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 from edge.sources.decoding import ON_CPU, choose_decoding
+from engines.gpu import built_in
 from service.demo import SCENES
 from service.logs import fields
 from service.metrics import Metrics
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 
+UNUSED_GPU = "run `make up` in the project's folder, or see `atttrack doctor`; --device cpu is content with that"
+"""What to do about a GPU that is not used."""
 STALLED_S = 30.0
 """A device thread silent for so long is taken for dead."""
 
@@ -42,6 +45,8 @@ class Runtime:
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
         self.decoding = ON_CPU
         """What streams are decoded by; chosen before the first one begins."""
+        self.notice: str | None = None
+        """What the owner of the service should know as long as it runs."""
         self._failure: Exception | None = None
         self.store: Store
         self.loop: asyncio.AbstractEventLoop
@@ -87,6 +92,7 @@ class Runtime:
         try:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
+            self._look_for_unused_gpu()
             await self.registry.begin(first_cameras(self.settings))
         except Exception as error:  # whatever it is, the server ends with it
             self._failure = error
@@ -130,6 +136,11 @@ class Runtime:
     def stalled(self) -> bool:
         """Whether the device thread gives no sign of life, though it has nothing left to load."""
         return self.worker.silent_s > STALLED_S and not self.worker.building
+
+    def _look_for_unused_gpu(self) -> None:
+        if self.settings.device == "auto" and not self.worker.on_gpu and (gpu := built_in()):
+            self.notice = f"this machine has {gpu}, but the networks run on the CPU: {UNUSED_GPU}"
+            log.warning("%s", self.notice, extra=fields("unused_gpu"))
 
     def _make_stream(self, spec: StreamSpec, created_at: float) -> Stream:
         return Stream(

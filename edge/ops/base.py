@@ -35,6 +35,10 @@ class Ops(Protocol):
         """
         ...
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """The same picture, on its way to the device where that is another place. May be called on any thread."""
+        ...
+
     def own(self, centres: I32, radii: I32, out: Array, cuda_stream: CudaStream) -> None:
         """Say which object each cell of a keyframe's heatmap belongs to.
 

@@ -9,7 +9,7 @@ from edge.arrays import F32, F64, I32, U8, Bool
 from edge.ops.base import MovedHeatmap
 from edge.ops.framing import Meetings
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Pixels, nv12_to_bgr, on_host
 from edge.ops.resampling import halvings
 from engines.device import CudaStream
 
@@ -36,6 +36,10 @@ class HostOps:
             blue, green, red = planes[2, rows, columns], planes[1, rows, columns], planes[0, rows, columns]
             cv2.split(scaled, [blue, green, red])
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """See `Ops.upload`."""
+        return pixels
+
     def own(self, centres: I32, radii: I32, out: I32, cuda_stream: CudaStream) -> None:
         """See `Ops.own`."""
         own(centres, radii, out)
@@ -52,11 +56,10 @@ class HostOps:
 
     def _as_bgr(self, pixels: Pixels) -> U8:
         """`edge.ops.pixels.as_bgr`, without an allocation for what lies on the host."""
-        image = pixels.download() if isinstance(pixels, Surface) else pixels
+        image, colours = on_host(pixels)
         if image.ndim == 3:
             return image
-        converted = self._picture(image.shape[0] * 2 // 3, image.shape[1])
-        return _as_u8(cv2.cvtColor(image, cv2.COLOR_YUV2BGR_NV12, dst=converted))
+        return nv12_to_bgr(image, colours, self._picture(image.shape[0] * 2 // 3, image.shape[1]))
 
     def _resize(self, image: U8, width: int, height: int) -> U8:
         """Shrink by halves (exact 2x2 means, rounded half up), then bilinearly by the rest, which is less than 2.

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.ops.base import Ops
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
 from edge.ops.host import HostOps
 from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode, NetworkName
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.device import Device
 from engines.engine import Engine
 from engines.errors import DeviceError, ModelFileError, SignatureError

@@ -62,17 +62,19 @@ class Network:
             for name, found in self._found[turn].items():
                 self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
 
-    def detections(self, turn: int, row: int, framing: Framing, least_score: float) -> Detections:
-        """What was found in image `row` of a batch, scores strictly above `least_score`; new arrays."""
-        found = self._found[turn]
-        scores, boxes = found[SCORES][row], found[BOXES][row]
-        good = (scores > least_score) & np.isfinite(boxes).all(axis=1)
-        return Detections(
-            xyxy=framing.of(self._role).to_source(boxes[good]),
-            scores=scores[good],
-            embeddings=found[EMBEDDINGS][row][good],
-            points=found[POINTS][row][good],
-        )
+    def detections(self, turn: int, framings: Sequence[Framing], least_scores: Sequence[float]) -> list[Detections]:
+        """What was found in each image of a batch, scores strictly above its `least_scores`; new arrays."""
+        found, batch = self._found[turn], len(framings)
+        scores, boxes = found[SCORES][:batch], found[BOXES][:batch]
+        good = scores > np.asarray(least_scores, np.float32)[:, None]
+        good &= np.isfinite(boxes).all(axis=2)
+        xyxy, scores = boxes[good], scores[good]
+        embeddings, points = found[EMBEDDINGS][:batch][good], found[POINTS][:batch][good]
+        ends = np.cumsum(np.count_nonzero(good, axis=1)).tolist()
+        return [
+            Detections(framing.of(self._role).to_source(xyxy[at]), scores[at], embeddings[at], points[at])
+            for framing, at in zip(framings, map(slice, [0, *ends], ends), strict=False)
+        ]
 
     def heatmap(self, row: int) -> Array:
         """(h, w) of image `row` of the batch enqueued last, for work on the same cuda_stream."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.auth.caller import Caller
 from service.errors import Forbidden, documented
-from service.routes.dependencies import STARTED, Needs, RegistryDependency
+from service.routes.dependencies import STARTED, Needs, RegistryDependency, RuntimeDependency
 from service.streams.registry import StreamRegistry
 from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
 from service.streams.stream import Stream
@@ -59,11 +59,12 @@ async def add_stream(
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
     registry: RegistryDependency,
+    runtime: RuntimeDependency,
     state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
 ) -> StreamList:
     """List all streams with their state and live numbers, oldest first."""
     seen = (one.view() for one in registry.all() if caller.sees(one.id))
-    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state])
+    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state], notice=runtime.notice)
 
 
 @router.get("/streams/{stream_id}", summary="Show one stream", dependencies=[Needs("read")], responses=documented(404))

@@ -45,7 +45,7 @@ export async function startingWith() {
 
 export const streamPath = (id) => `streams/${encodeURIComponent(id)}`;
 
-export const listStreams = async () => (await call("streams")).streams;
+export const listStreams = () => call("streams"); // { streams, notice }
 export const addStream = (stream) => call("streams", "POST", stream);
 export const changeStream = (id, patch) => call(streamPath(id), "PATCH", patch);
 export const removeStream = (id) => call(streamPath(id), "DELETE");

@@ -123,3 +123,4 @@ class StreamList(BaseModel):
     """All streams, oldest first."""
 
     streams: list[StreamView]
+    notice: str | None = Field(default=None, description="What the owner of the service should know, for people.")

@@ -211,6 +211,10 @@ class TrackHub:
         """Hand a message to all subscribers of its stream, in order of the calls."""
         self._loop.call_soon_threadsafe(self._deliver, message)
 
+    def publish_encoded(self, encode: Callable[[], Published]) -> None:
+        """The same of a message that the event loop encodes: whoever calls has less time than it."""
+        self._loop.call_soon_threadsafe(lambda: self._deliver(encode()))
+
     def close_stream(self, stream_id: str) -> None:
         """Forget a removed stream, and end the subscriptions that have no other, after what was published before."""
         self._loop.call_soon_threadsafe(self._close_stream, stream_id)

@@ -19,7 +19,7 @@ from tests.service.conftest import KEY, RunningService
 from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
 
-EMPTY: dict[str, list[object]] = {"streams": []}
+EMPTY: dict[str, object] = {"streams": [], "notice": None}
 JSON = {"Content-Type": "application/json"}
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 

@@ -232,6 +232,9 @@ class RecordingOps:
     def __init__(self) -> None:
         self._ops = HostOps()
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        return pixels
+
     def letterbox(
         self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: DeviceArray, cuda_stream: RecordingQueue
     ) -> None:

@@ -4,7 +4,6 @@ Where a GPU is, the same again on it. Tolerance: none. Letterbox and prior agree
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,16 +12,15 @@ from hypothesis import strategies as st
 
 from edge.arrays import F32, I32, U8
 from edge.ops.base import MovedHeatmap
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
 from edge.ops.framing import Framing
 from edge.ops.host import HostOps, own
-from edge.ops.kernels.build import kernel_image
 from edge.ops.letterbox import Letterbox
 from edge.ops.resampling import MOST_HALVINGS, halvings
-from engines.cuda import CudaArray, CudaDevice
+from engines.cuda_device import CudaArray, CudaDevice
 from engines.errors import DeviceError
 from engines.host import HostStream
-from tests.support.host_driver import host_driver, run_backwards, statistic
+from tests.support.host_driver import driver, run_backwards, stand_in_gpu, statistic
 
 
 class Rig:
@@ -31,8 +29,8 @@ class Rig:
     on_gpu = False
 
     def __init__(self) -> None:
-        self.device = CudaDevice() if self.on_gpu else CudaDevice(library=str(host_driver()))
-        self.ops = CudaOps(self.device, _image() if self.on_gpu else b"this driver has its kernels already")
+        self.device = CudaDevice() if self.on_gpu else stand_in_gpu()
+        self.ops = CudaOps(self.device, None if self.on_gpu else b"\x7fELF this driver has its kernels already")
         self.queue = self.device.cuda_stream()
 
     def put(self, array: np.ndarray) -> CudaArray:
@@ -47,11 +45,6 @@ class Rig:
         return back
 
 
-@cache
-def _image() -> bytes:
-    return kernel_image()
-
-
 @pytest.fixture(params=["forwards", "backwards", pytest.param("gpu", marks=pytest.mark.gpu)], autouse=True)
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """On the host, threads in both orders: a kernel whose result depends on it is wrong. And on a GPU."""
@@ -63,7 +56,7 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(Rig, "on_gpu", True)
         yield
         return
-    host_driver()
+    driver()
     run_backwards(request.param == "backwards")
     yield
     run_backwards(False)

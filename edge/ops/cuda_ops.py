@@ -10,9 +10,10 @@ from edge.ops.base import MovedHeatmap
 from edge.ops.framing import Framing, Meetings
 from edge.ops.kernels.build import KERNELS, kernel_image
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Pixels, Surface, Uploaded, on_host
 from edge.ops.resampling import column_weights, halvings, row_weights
-from engines.cuda import CudaDevice
+from edge.ops.uploads import Uploads
+from engines.cuda_device import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned
 
@@ -21,6 +22,7 @@ _PICTURE = np.dtype(
         *((name, np.uint64) for name in ("source", "chroma", "columns", "rows")),
         *((name, np.int32) for name in ("pitch", "source_width", "source_height", "halvings", "nv12")),
         *((name, np.int32) for name in ("left", "top", "width", "height")),
+        ("colours", np.int32, 6),
     ],
     align=True,
 )
@@ -50,6 +52,13 @@ class _At:
     pointer: int
 
 
+def _nbytes(pixels: Pixels) -> int:
+    """Of what has to go to the device."""
+    if isinstance(pixels, Surface | Uploaded):
+        return 0
+    return on_host(pixels)[0].nbytes
+
+
 class CudaOps:
     """Ops on a GPU. Keeps a staging ring per cuda_stream, so one thread at a time."""
 
@@ -59,7 +68,11 @@ class CudaOps:
         Raises DeviceError where they cannot be built or are not for this GPU.
         """
         self._device = device
-        self._kernels = device.kernels(kernel_image() if image is None else image, KERNELS)
+        if image is None:
+            image = kernel_image("".join(map(str, device.compute_capability)))
+        self._kernels = device.kernels(image, KERNELS)
+        self.upload = Uploads(device)
+        """See `Ops.upload`."""
         self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
         self._meetings: dict[Framing | tuple[int, ...], dict[str, GpuArray]] = {}  # likewise
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
@@ -71,25 +84,29 @@ class CudaOps:
 
         Of a Surface nothing is copied: the kernel reads it where it is, behind its `ready`.
         """
-        table = np.zeros(len(images), _PICTURE)
-        for row, box in zip(table, letterboxes, strict=True):
+        ring, offset = self._ring(cuda_stream), aligned(len(images) * _PICTURE.itemsize)
+        ring.reserve(offset + sum(aligned(_nbytes(pixels)) for pixels in images))
+        rows = []
+        for pixels, box in zip(images, letterboxes, strict=True):
+            if isinstance(pixels, Surface):
+                cuda_stream.wait(pixels.ready)
+                source, chroma, colours = pixels.luma.pointer, pixels.chroma.pointer, pixels.colours
+                pitch, nv12 = pixels.luma.shape[1], True
+            else:
+                image, colours = on_host(pixels)
+                if isinstance(pixels, Uploaded):
+                    cuda_stream.wait(pixels.ready)
+                    source = pixels.there.pointer
+                else:
+                    source = ring.put(offset, image)
+                    offset += aligned(image.nbytes)
+                pitch, nv12 = image.nbytes // image.shape[0], image.ndim == 2
+                chroma = source + pitch * box.source_height
             scaling = self._scaling(box, cuda_stream)
-            row["columns"], row["rows"] = scaling.columns.pointer, scaling.rows.pointer
-            row["source_width"], row["source_height"] = box.source_width, box.source_height
-            row["halvings"] = scaling.halvings
-            row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
-        ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
-        ring.reserve(offset + sum(aligned(image.nbytes) for image in images if not isinstance(image, Surface)))
-        for row, image in zip(table, images, strict=True):
-            if isinstance(image, Surface):
-                cuda_stream.wait(image.ready)
-                row["source"], row["chroma"] = image.luma.pointer, image.chroma.pointer
-                row["pitch"], row["nv12"] = image.luma.shape[1], True
-                continue
-            pitch = image.nbytes // image.shape[0]
-            row["source"], row["pitch"], row["nv12"] = ring.put(offset, image), pitch, image.ndim == 2
-            row["chroma"] = row["source"] + np.uint64(pitch * int(row["source_height"]))
-            offset += aligned(image.nbytes)
+            where = source, chroma, scaling.columns.pointer, scaling.rows.pointer
+            size = pitch, box.source_width, box.source_height, scaling.halvings, nv12
+            rows.append((*where, *size, box.left, box.top, box.width, box.height, colours.coefficients))
+        table = np.array(rows, _PICTURE)
         ring.put(0, table.view(np.uint8))
         ring.send()
         height, width = out.shape[2:]
