@@ -2,7 +2,7 @@
 # The service as an image, without torch:
 #   docker build --target cpu .       any machine
 #   docker build --target gpu .       NVIDIA GPU, x86-64 or Arm servers
-#   docker build --target jetson .    Jetson with JetPack 7
+#   docker build --target jetson --build-arg GPU_BASE=... .     Jetson with JetPack 7; the base: docker-compose.yml
 #   docker build --target planner .   builds TensorRT plans, once per machine; docker-compose.yml runs it before `gpu`
 # Tests run the same steps in a clean virtual environment: make image.
 
@@ -26,7 +26,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY requirements ./requirements
 RUN python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache /venv/bin/pip install --require-hashes -r requirements/run.txt
-RUN /venv/bin/pip install --no-deps --no-build-isolation '.[cpu,service]'
+RUN /venv/bin/pip install --no-deps --no-build-isolation '.[cpu,service,nats]'
 
 FROM ${CPU_BASE} AS cpu
 COPY --from=cpu-packages /venv /venv
@@ -47,9 +47,11 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 # The base brings TensorRT, which satisfies that part of the extra. Versions: pyproject.toml.
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service]'
+RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service,nats]'
 COPY --from=project / /app/
 WORKDIR /app
+# For every kind of GPU; what is not built here would be built at each start, into a folder that is gone with it.
+RUN python -m edge.ops.kernels.build
 RUN install -d -o 10001 -g 10001 -m 700 /state /plans
 ENV HOME=/tmp PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
@@ -71,3 +73,6 @@ ENTRYPOINT ["python", "-m", "export.to_plan"]
 CMD ["models/yolo-teacher-576x320.onnx", "models/yolo-student-576x320.onnx"]
 
 FROM gpu AS jetson
+# TensorRT before 10.16 has nothing for Orin in builds like this one; better told now than at the first plan.
+RUN python -c "import tensorrt as t; v = tuple(map(int, t.__version__.split('.')[:2])); \
+    assert v >= (10, 16), f'TensorRT {t.__version__} does not know Orin: build with a newer GPU_BASE'"

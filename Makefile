@@ -25,7 +25,7 @@ LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-has
 TRT_BINDINGS ?= cu12-bindings==10.3.0 cu13-bindings==10.16.1.11 cu13-bindings==11.4.0.106
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
+.PHONY: help setup demo up serve test check pictures format lock bench accuracy image soak fuzz audit parts train gpu-check gpu-train clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1
 
 pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium
 	$(BIN)/python -m tests.service.page.pictures docs/images $(ARGS)
+
+up: ## start the containers for this machine: GPU, Jetson or CPU; ARGS="--build -d"
+	@deploy/up.sh $(ARGS)
 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
 	$(BIN)/atttrack serve $(ARGS)
@@ -56,7 +59,7 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 
 lock: $(RUN_READY) ## pin what pyproject.toml allows: requirements/*.txt, with hashes, for every system and Python
 	$(PIP) 'uv>=0.9'
-	$(LOCK) --extra cpu --extra service --output-file requirements/run.txt
+	$(LOCK) --extra cpu --extra service --extra nats --output-file requirements/run.txt
 	$(LOCK) --extra dev --override requirements/without-torch.in --output-file requirements/develop.txt
 
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K
@@ -69,8 +72,8 @@ accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
 
-fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less
-	$(BIN)/python -m testbed.fuzz $(ARGS)
+fuzz: $(DEV_READY) ## ten minutes of mutated bytes and requests; ARGS="--seconds 30" for less, "--cameras 2000": real connections
+	$(BIN)/python -m $(if $(findstring --cameras,$(ARGS)),testbed.mutated_cameras,testbed.fuzz) $(ARGS)
 
 audit: $(RUN_READY) ## hold the pinned packages against known weaknesses on file (ARGS="--advisories FOLDER" for more)
 	$(BIN)/python deploy/supply/audit.py requirements/run.txt requirements/develop.txt requirements/alone.txt $(ARGS)

@@ -7,12 +7,13 @@ the teacher sees every K-th frame, and the frames between are predicted.
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.look_costs import StatedCosts
 from edge.pipeline.modes import MODES, Mode
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
@@ -20,8 +21,14 @@ from edge.sources.base import Frame
 from edge.sources.sequence import SequenceSource
 from edge.tracking.tracker import TrackerSettings
 
-Arm = Mode | Literal["predicted"]
-ARMS: tuple[Arm, ...] = (*MODES, "predicted")
+Arm = Mode | Literal["second", "third", "adaptive", "predicted"]
+SCHEDULED: Mapping[Arm, Mapping[str, Any]] = {
+    "second": {"student_every": 2},
+    "third": {"student_every": 3},
+    "adaptive": {"schedule": "adaptive"},
+}
+"""AttTrack with frames that nobody sees: every second or third frame is a look, or the lane's `quality` decides."""
+ARMS: tuple[Arm, ...] = (*MODES, *SCHEDULED, "predicted")
 SKIPPING: tuple[Mode, ...] = ("naive", "no-update", "atttrack")
 """Frames are skipped in the first of these that the networks allow; its student is never asked."""
 NAMES: Mapping[str, str] = {
@@ -30,6 +37,9 @@ NAMES: Mapping[str, str] = {
     "naive": "naive mix",
     "no-update": "AttTrack, heatmap not moved",
     "atttrack": "AttTrack",
+    "second": "AttTrack, every 2nd frame",
+    "third": "AttTrack, every 3rd frame",
+    "adaptive": "AttTrack, adaptive",
     "predicted": "frames skipped, Kalman only",
 }
 COLOURS: Mapping[str, str] = {
@@ -39,18 +49,27 @@ COLOURS: Mapping[str, str] = {
     "predicted": "#CC79A7",
     "teacher": "#000000",
     "student": "#D55E00",
+    "second": "#56B4E9",
+    "third": "#F0E442",
+    "adaptive": "#7F7F7F",
 }
 """Told apart by people with any kind of colour blindness."""
 
 
 def has_period(arm: Arm) -> bool:
     """Whether K means anything to it."""
-    return arm == "predicted" or MODES[arm].schedule is KeyframeSchedule
+    return arm != "adaptive" and (arm == "predicted" or MODES[mode_of(arm)].schedule is KeyframeSchedule)
 
 
 def mode_of(arm: Arm) -> Mode:
     """The mode that wants the networks which an arm needs."""
-    return "teacher" if arm == "predicted" else arm
+    match arm:
+        case "predicted":
+            return "teacher"
+        case "second" | "third" | "adaptive":
+            return "atttrack"
+        case _:
+            return arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
 def settings_of(arm: Arm, k: int | None, lane: LaneSettings, allowed: Collection[Mode]) -> LaneSettings:
     """How the pipeline runs an arm; `allowed`: modes that the networks allow."""
     if arm != "predicted":
-        return replace(lane, k=k or 1, mode=arm)
+        return replace(lane, k=k or 1, mode=mode_of(arm), **SCHEDULED.get(arm, {}))
     mode: Mode = next((mode for mode in SKIPPING if mode in allowed), SKIPPING[0])
     return replace(lane, k=k or 1, mode=mode, student_every=k or 1)
 
@@ -108,12 +127,14 @@ def open_pipelines(
     lane: LaneSettings | None = None,
     tracker: TrackerSettings | None = None,
 ) -> dict[Variant, TrackingPipeline]:
-    """A pipeline for each variant, of the variant's mode; they share the networks."""
+    """A pipeline for each variant, of the variant's mode; they share the networks. What looks cost is not measured:
+    the same film gets the same looks."""
     lane, tracker = lane or LaneSettings(), tracker or TrackerSettings()
     settings = [
         PipelineSettings(settings_of(variant.mode, variant.k, lane, backend.modes), 1, tracker) for variant in chosen
     ]
-    return {variant: TrackingPipeline(backend, wanted) for variant, wanted in zip(chosen, settings, strict=True)}
+    pipelines = [TrackingPipeline(backend, wanted, StatedCosts()) for wanted in settings]
+    return dict(zip(chosen, pipelines, strict=True))
 
 
 def track_sequence(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.pipeline.backend import Backend
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.gpu import Gpu
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -90,7 +90,13 @@ def _track(options: argparse.Namespace) -> SourceState:
     check_outputs(options.source, {"--output": text} | ({"--video": film} if film else {}))
     decoding = choose_decoding(options.decode, options.device)  # first: gpu-direct has a say in how the GPU is opened
     backend = open_backend(
-        options.models, options.size, options.device, options.mode, pair=options.pair, threads=options.threads
+        options.models,
+        options.size,
+        options.device,
+        options.mode,
+        pair=options.pair,
+        threads=options.threads,
+        teacher_size=options.teacher_size,
     )
     with ExitStack() as stack:
         source = open_source(options.source, decoding=decoding)
@@ -254,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
         help="score to exceed (default %(default)s)",
     )
     parser.add_argument("--size", type=_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)")
+    parser.add_argument("--teacher-size", type=_size, metavar="WxH", help="the teacher's (default that of --size)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default the shipped one)"
     )

@@ -1,9 +1,12 @@
-"""What must be known of a GPU and its driver to say whether a plan fits."""
+"""What must be known of a GPU and its driver to say whether a plan fits, and whether there is a GPU at all."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from engines.device import GpuDevice
+
+_NVIDIA, _DISPLAY = "0x10de", "0x03"  # PCI's numbers of the maker, and of the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +25,20 @@ class Gpu:
         """The GPU behind a device."""
         major, minor = device.compute_capability
         return cls(device.name, f"{major}.{minor}", device.driver_version // 1000)
+
+
+def built_in(system: Path = Path("/sys")) -> str | None:
+    """What GPU of NVIDIA's is built into this machine, driver or not, and also from inside a container without it."""
+    try:
+        if "tegra" in (system / "devices/soc0/family").read_text().lower():
+            return "a Jetson"
+    except OSError:
+        pass
+    for device in sorted((system / "bus/pci/devices").glob("*")):
+        try:
+            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+        except OSError:
+            continue
+        if vendor == _NVIDIA and kind.startswith(_DISPLAY):
+            return f"an NVIDIA GPU ({device.name})"
+    return None

@@ -7,7 +7,7 @@ from typing import cast, get_args
 
 import onnxruntime as ort
 
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.device import Device, GpuDevice
 from engines.engine import Engine
 from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError, PlanError, PlanTooSmallError

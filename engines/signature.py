@@ -160,13 +160,16 @@ def open_axes(size: tuple[int, int]) -> dict[str, int]:
 
 
 def check_pair(teacher: Signature, student: Signature) -> None:
-    """Raise SignatureError unless the two can feed one tracker and the student can take the teacher's heatmap."""
+    """Raise SignatureError unless the two can feed one tracker and the student can take the teacher's heatmap.
+
+    Their sizes may differ: the heatmap is brought into the student's cells.
+    """
     if (teacher.role, student.role) != ("teacher", "student"):
         raise SignatureError(f"need a teacher and a student, got a {teacher.role} and a {student.role}")
-    for name in ("pair", "height", "width", "embedding_dim", "explicit_mapping"):
+    for name in ("pair", "embedding_dim", "explicit_mapping"):
         ours, theirs = getattr(teacher, name), getattr(student, name)
         if ours != theirs:
             raise SignatureError(
                 f"teacher and student do not fit: {name} is {ours!r} in the teacher and {theirs!r} in the student; "
-                "take both files from one pair and one size"
+                "take both files from one pair"
             )

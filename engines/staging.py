@@ -45,6 +45,8 @@ class StagingRing:
             self._allocate(2 * size)
         self._start = self._end if self._end + size <= len(self._buffer) else 0
         self._end = self._start + size
+        while self._sent and self._sent[0][2].reached:
+            self._sent.popleft()  # nobody has to wait for these, nor look at them
         while any(start < self._end and self._start < end for start, end, _ in self._sent):
             self._sent.popleft()[2].synchronize()
 

@@ -76,8 +76,13 @@ class TensorRtEngine:
         _check_tensors(self._trt, self._engine, self.signature, path)
 
     def prepare(self, max_batch: int) -> "TensorRtExecution":
-        """Allocate buffers for up to `max_batch` images. Raises PlanError where the plan takes fewer."""
-        return self.bind(Buffers.allocate(self.signature, max_batch, self._device.empty))
+        """Allocate buffers for up to `max_batch` images, and get ready for every batch size.
+
+        Raises PlanError where the plan takes fewer.
+        """
+        execution = self.bind(Buffers.allocate(self.signature, max_batch, self._device.empty))
+        execution.rehearse(self._device.cuda_stream())
+        return execution
 
     def bind(self, buffers: Buffers) -> "TensorRtExecution":
         """Run on these buffers. Raises PlanError where they are larger than the plan's profile."""
@@ -88,7 +93,9 @@ class TensorRtEngine:
 class TensorRtExecution:
     """One execution context per batch size on shared scratch memory, since a graph belongs to one context and shape.
 
-    A batch size that comes for the first time costs some milliseconds; from then on nothing is allocated.
+    Batch sizes are 1, 2, 4 and so on, and the largest: a batch between two runs as the larger, whose last rows mean
+    nothing. One that comes for the first time without a rehearsal costs some milliseconds; from then on nothing is
+    allocated.
     """
 
     def __init__(self, trt: Library, engine: Any, device: GpuDevice, buffers: Buffers, graphs: bool) -> None:
@@ -98,12 +105,24 @@ class TensorRtExecution:
         self._graphs: dict[int, Graph] = {}
         self.inputs, self.outputs, self.max_batch = buffers.inputs, buffers.outputs, buffers.max_batch
 
+    def rehearse(self, cuda_stream: CudaStream) -> None:
+        """Run every batch size as often as it takes to have its graph; the buffers must be nobody's yet."""
+        for size in sorted({self._size(batch) for batch in range(1, self.max_batch + 1)}):
+            for _ in range(2):
+                self.run(size, cuda_stream)
+        cuda_stream.synchronize()
+
+    def _size(self, batch: int) -> int:
+        """The batch size that a batch runs as."""
+        return int(min(1 << (batch - 1).bit_length(), self.max_batch))
+
     def run(self, batch: int, cuda_stream: CudaStream) -> None:
         """Enqueue; a batch size's second run records a graph, later ones launch it."""
+        self._buffers.check(batch)
+        batch = self._size(batch)
         if graph := self._graphs.get(batch):
             graph.launch(cuda_stream)
             return
-        self._buffers.check(batch)
         context = self._contexts.get(batch)
         if context is None:  # the first run may allocate, which cannot be recorded
             context = self._contexts[batch] = self._context(batch, cuda_stream)

@@ -57,5 +57,5 @@ def _teacher(model: Path, signature: Signature) -> Execution:
     """The teacher whose heatmaps become the priors."""
     path = model.with_name(re.sub(r"-student(?=[-.])", "-teacher", model.name))
     engine = OnnxEngine(path, size=(signature.width, signature.height))
-    check_pair(engine.signature, signature)
+    check_pair(engine.signature, signature)  # at the student's size, at which its priors are needed
     return engine.prepare(1)

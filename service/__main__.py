@@ -12,8 +12,10 @@ from engines.errors import DeviceLostError, EngineError
 from service.app import build_pipeline, create_app
 from service.auth.exposure import ExposureError, check_exposure
 from service.auth.keys import KeyRing
+from service.auth.stored_keys import StoredKeys
 from service.configuration import BAD_SETTINGS, read_settings, stop
 from service.logs import configure_logs
+from service.memory import share_arenas
 from service.runtime import Runtime
 from service.server import DrainingServer, ListenError, check_address, server_config
 from service.settings import Settings
@@ -25,6 +27,10 @@ COMMANDS = {
     "config": "service.configuration",
     "keys": "service.auth.command",
     "doctor": "service.doctor.command",
+    "node": "service.cluster.node_command",
+    "gateway": "service.cluster.gateway_command",
+    "box": "service.cluster.box",
+    "cluster": "service.cluster.command",
 }
 """First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
 
@@ -48,13 +54,14 @@ def serve(settings: Settings) -> None:
     Exit codes: 0 stopped, 1 port taken or start failed (see the log), 2 bad settings, 3 bad models, 4 bad state folder,
     5 the GPU is lost and a new process may have it.
     """
+    share_arenas()
     runtime = Runtime(settings, lambda progress: build_pipeline(settings, progress))
     try:
         runtime.open_store()
     except StoreError as error:
         stop(BAD_STATE, str(error))
     try:
-        check_exposure(settings, KeyRing(runtime.store, settings.bootstrap_key))
+        check_exposure(settings, KeyRing(StoredKeys(runtime.store), settings.bootstrap_key))
     except ExposureError as error:
         stop(BAD_SETTINGS, str(error))
     try:

@@ -70,6 +70,8 @@ class TimedProtocol(H11Protocol):
         if self._phase is None:
             self._expect("head", HEAD_S)
         super().data_received(data)
+        if self.transport.get_protocol() is not self:  # a WebSocket by now: this is no request that goes on
+            return
         if self.conn.their_state is h11.SEND_BODY and self._phase != "body":
             self._expect("body", BODY_S)
         elif self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):

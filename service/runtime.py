@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 
 from edge.sources.decoding import ON_CPU, choose_decoding
+from engines.gpu import built_in
 from service.demo import SCENES
 from service.logs import fields
 from service.metrics import Metrics
@@ -22,11 +24,14 @@ from service.timeline.archive import FILE_NAME as ARCHIVE
 from service.timeline.timeline import Timeline, TimelineSettings
 from service.tracks.hub import HubSettings, TrackHub
 from service.tracks.video import VideoFeed, VideoSettings
+from service.zones.counter import CountStore
 
 log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 
+UNUSED_GPU = "run `make up` in the project's folder, or see `atttrack doctor`; --device cpu is content with that"
+"""What to do about a GPU that is not used."""
 STALLED_S = 30.0
 """A device thread silent for so long is taken for dead."""
 
@@ -34,14 +39,21 @@ STALLED_S = 30.0
 class Runtime:
     """Starts with `open`, takes streams once `readiness` says so, ends with `drain`. Belongs to the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Progress], Pipeline]) -> None:
-        """`build` loads the networks, on the device thread, and may report how far it is."""
+    def __init__(
+        self, settings: Settings, build: Callable[[Progress], Pipeline], counts: CountStore | None = None
+    ) -> None:
+        """`build` loads the networks, on the device thread, and may report how far it is.
+
+        `counts`: of a node of a cluster, which has its streams and their counts from elsewhere and keeps neither.
+        """
         self.settings = settings
         self.readiness = Readiness()
         self.metrics = Metrics(VERSION)
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
         self.decoding = ON_CPU
         """What streams are decoded by; chosen before the first one begins."""
+        self.notice: str | None = None
+        """What the owner of the service should know as long as it runs."""
         self._failure: Exception | None = None
         self.store: Store
         self.loop: asyncio.AbstractEventLoop
@@ -51,6 +63,7 @@ class Runtime:
         self.timeline = Timeline(beside, TimelineSettings(settings.timeline_days, settings.stills_mb * 1e6))
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
+        self._counts = counts
         self._stored = False
         self._starting: asyncio.Task[None]
         self._draining: asyncio.Task[None] | None = None
@@ -58,14 +71,14 @@ class Runtime:
     def open_store(self) -> None:
         """Open what outlives a restart; does nothing the second time. Raises StoreError."""
         if not self._stored:
-            self.store = Store(self.settings.store_path)
+            self.store = Store(self.settings.store_path if self._counts is None else None)
             self._stored = True
 
     async def open(self) -> None:
         """Know all streams, begin to load the networks and return: health and readiness answer meanwhile."""
         self.open_store()
         self.loop = asyncio.get_running_loop()
-        self.hub = TrackHub(self.loop, _hub_settings(self.settings))
+        self.hub = TrackHub(self.loop, hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         chosen = self.settings
         self.registry = StreamRegistry(
@@ -79,7 +92,7 @@ class Runtime:
         )
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
-        self.timeline.start(stream.id for stream in self.registry.all())
+        self.timeline.start(None if self._counts is not None else [stream.id for stream in self.registry.all()])
         self._starting = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
@@ -87,7 +100,8 @@ class Runtime:
         try:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
-            await self.registry.begin(first_cameras(self.settings))
+            self._look_for_unused_gpu()
+            await self.registry.begin(() if self._counts is not None else first_cameras(self.settings))
         except Exception as error:  # whatever it is, the server ends with it
             self._failure = error
             self.readiness.report("load_failed", str(error))
@@ -122,6 +136,11 @@ class Runtime:
         await asyncio.to_thread(self.store.close)
 
     @property
+    def streams(self) -> StreamRegistry:
+        """All streams."""
+        return self.registry
+
+    @property
     def failure(self) -> Exception | None:
         """What ended the start, or the loss of the device: the process should end with it."""
         return self._failure or self.worker.lost
@@ -131,17 +150,23 @@ class Runtime:
         """Whether the device thread gives no sign of life, though it has nothing left to load."""
         return self.worker.silent_s > STALLED_S and not self.worker.building
 
-    def _make_stream(self, spec: StreamSpec, created_at: float) -> Stream:
+    def _look_for_unused_gpu(self) -> None:
+        if self.settings.device == "auto" and not self.worker.on_gpu and (gpu := built_in()):
+            self.notice = f"this machine has {gpu}, but the networks run on the CPU: {UNUSED_GPU}"
+            log.warning("%s", self.notice, extra=fields("unused_gpu"))
+
+    def _make_stream(self, spec: StreamSpec, created_at: float, run: int | None = None) -> Stream:
         return Stream(
             spec,
             created_at,
             self.hub,
             self.worker,
             VideoFeed(self.loop, self._video),
-            self.store,
+            self.store if self._counts is None else self._counts,
             self.metrics.stream(spec.id),
             self.timeline.of(spec.id),
             lambda: self.decoding,
+            secrets.token_hex(4) if run is None else f"{run:x}",
         )
 
 
@@ -151,5 +176,6 @@ def first_cameras(settings: Settings) -> list[NewStream]:
     return [*map(NewStream.model_validate, SCENES), *cameras] if settings.demo else cameras
 
 
-def _hub_settings(settings: Settings) -> HubSettings:
+def hub_settings(settings: Settings) -> HubSettings:
+    """How much of each stream's messages is kept."""
     return HubSettings(settings.subscriber_queue, settings.history, int(settings.history_mb * 1e6))

@@ -20,7 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings, parse_size
 from edge.sources.decoding import Wanted
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     pair: str = Field(default=SHIPPED_PAIR, description="name of the teacher and student pair")
     size: str = Field(
         default="{}x{}".format(*INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT"
+    )
+    teacher_size: str | None = Field(
+        default=None, pattern=r"^\d+x\d+$", description="the teacher's input, where it is not that of `size`"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the networks run")
     plans_dir: Path | None = Field(
@@ -129,7 +132,7 @@ class Settings(BaseSettings):
     history_mb: float = Field(default=8.0, gt=0, description="of these, no more than so many megabytes of each stream")
     sinks: CliSuppress[Annotated[list[SecretStr], NoDecode]] = Field(
         default_factory=list,
-        description="brokers that get every track message, separated by commas: mqtt://, redis:// or nats://",
+        description="brokers that get every track message, separated by commas: mqtt://, redis://, nats:// or kafka://",
     )
     video_fps: float = Field(default=25.0, gt=0, le=120, description="most pictures per second in /video")
     video_width: int = Field(default=1280, ge=64, le=7680, description="/video is scaled down to this width")
@@ -226,8 +229,12 @@ class Settings(BaseSettings):
     @property
     def input_size(self) -> tuple[int, int]:
         """(width, height) of the network input."""
-        width, height = self.size.split("x")
-        return int(width), int(height)
+        return parse_size(self.size)
+
+    @property
+    def teacher_input_size(self) -> tuple[int, int] | None:
+        """The teacher's, where it is another."""
+        return None if self.teacher_size is None else parse_size(self.teacher_size)
 
     @property
     def url_policy(self) -> UrlPolicy:

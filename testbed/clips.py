@@ -49,6 +49,7 @@ def write_clip(
     gop: int = 12,
     codec: str = "libx264",
     options: Mapping[str, str] | None = None,
+    pix_fmt: str = "yuv420p",
 ) -> Path:
     """Encode BGR images (H, W, 3) to a file, one key picture every `gop` frames; without B-frames unless asked for.
 
@@ -62,7 +63,7 @@ def write_clip(
                     VideoStream, container.add_stream(codec, rate=Fraction(frame_rate).limit_denominator(1001))
                 )
                 stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt, stream.gop_size = "yuv420p", gop
+                stream.pix_fmt, stream.gop_size = pix_fmt, gop
                 stream.codec_context.thread_count = 1
                 if options is None:
                     stream.max_b_frames = 0

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edge.ops.pixels import Pixels
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import TrackedFrame
@@ -35,10 +36,13 @@ class CrowdPipeline:
         self._corners = rng.uniform(0, 1000, (people, 2)).astype(np.float32)
         self._velocities = rng.normal(0, 50, (people, 2)).astype(np.float32)
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """There is no other place."""
+        return pixels
+
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
-    def settle(self) -> None: ...
 
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Mapping[str, Frame]:
         """Nothing is computed."""

@@ -186,7 +186,7 @@ class _Session:
         elif clip is None:
             status = 404
         elif method == "DESCRIBE":
-            body = _sdp(clip, self.server.fault)
+            body = session_description(clip, self.server.fault)
             lines |= {"Content-Base": url.rstrip("/") + "/", "Content-Type": "application/sdp"}
         elif method == "SETUP":
             lines |= {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1", "Session": f"{self.id};timeout=60"}
@@ -260,8 +260,8 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _sdp(clip: Clip, fault: Fault) -> str:
-    """Session description of one video track."""
+def session_description(clip: Clip, fault: Fault = "none") -> str:
+    """One video track, in SDP."""
     name = clip.coding.name
     coded = [base64.b64encode(nal).decode() for nal in clip.sets]
     if clip.coding is H264:

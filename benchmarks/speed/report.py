@@ -10,6 +10,7 @@ from benchmarks.arms import has_period
 from benchmarks.speed.blocks import Block, Setting
 from benchmarks.speed.law import fit
 from benchmarks.speed.scatter import relative_error, undisturbed
+from edge.pipeline.modes import MODES
 
 AGREE_WITHIN = 0.03
 """Two runs on one machine differ by less in every rate over that of the teacher alone."""
@@ -31,7 +32,7 @@ def report(reference: Setting, settings: Sequence[Setting]) -> dict[str, Any]:
     student = next((run["fps"] for run in runs if run["mode"] == "student"), None)
     if student is not None:
         result["fps_student"] = student
-        for arm in dict.fromkeys(run["mode"] for run in runs if has_period(run["mode"]) and run["mode"] != "predicted"):
+        for arm in dict.fromkeys(run["mode"] for run in runs if run["mode"] in MODES and has_period(run["mode"])):
             fps = {run["k"]: run["fps"] for run in runs if run["mode"] == arm}
             law = fit(fps, fps_1, student)
             result["laws"][arm] = {"c_ms": round(law.c_ms, 4), "worst_residual": round(law.worst_residual(fps), 4)}

@@ -27,7 +27,7 @@ from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
-from edge.pipeline.look_costs import LookCosts
+from edge.pipeline.look_costs import LookCosts, StatedCosts
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.tracking.mot_folders import sequence_folder, sequence_name
 
@@ -50,17 +50,6 @@ class Point:
     mota: float
     idf1: float
     hota: float
-
-
-class Stated(LookCosts):
-    """The costs that the user stated: what a cached answer takes says nothing."""
-
-    def __init__(self, teacher_ms: float, student_ms: float) -> None:
-        super().__init__()
-        self.student_share = student_ms / teacher_ms
-
-    def measure(self, network: str, batch: int, seconds: float) -> None:
-        """Nothing is measured."""
 
 
 def schedules() -> dict[str, tuple[str, LaneSettings]]:
@@ -166,7 +155,7 @@ def main() -> None:
 
     backend = open_backend(options.models, options.size, "cpu", pair=options.pair, threads=options.threads)
     chosen = {name: settings for name, (_, settings) in schedules().items()}
-    costs = Stated(*options.costs[:2])
+    costs = StatedCosts(*options.costs[:2])
     scores = {
         sequence_name(folder): run(folder, options.half, once_per_picture(backend), chosen, costs)
         for folder in (sequence_folder(options.data, name) for name in options.sequences)

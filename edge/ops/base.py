@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.arrays import I32
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import Pixels
 from engines.device import Array, CudaStream
@@ -17,6 +18,8 @@ class MovedHeatmap:
     heatmap: Array  # (h, w) float32 in [0, 1], on the device
     owners: Array  # (h, w) int32 row of the object that a cell belongs to, -1 for the background; on the device
     shifts: I32  # (M, 2) whole cells (x, y) by which each object has moved; on the host
+    framing: Framing | None = None
+    """Of the picture, where the prior's cells are others than the heatmap's; None where they are the same."""
 
 
 class Ops(Protocol):
@@ -32,6 +35,10 @@ class Ops(Protocol):
         """
         ...
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """The same picture, on its way to the device where that is another place. May be called on any thread."""
+        ...
+
     def own(self, centres: I32, radii: I32, out: Array, cuda_stream: CudaStream) -> None:
         """Say which object each cell of a keyframe's heatmap belongs to.
 
@@ -45,6 +52,8 @@ class Ops(Protocol):
         """Write the priors: every cell's value goes to the cell that its owner's shift points at.
 
         Where several arrive, the largest stays; where none arrives, 0; what leaves the map is gone. The background does
-        not move. Without any shift the result is the heatmap, bit for bit. out: (B, 1, h, w) float32.
+        not move. Where networks have different sizes, each cell of the prior then takes the largest value of those that
+        it meets, see `Framing`. Without shift, at one size, the result is the heatmap, bit for bit. out: (B, 1, h, w)
+        float32 of the student's cells; all heatmaps of a batch are of one size.
         """
         ...

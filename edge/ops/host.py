@@ -7,8 +7,9 @@ import numpy as np
 
 from edge.arrays import F32, F64, I32, U8, Bool
 from edge.ops.base import MovedHeatmap
+from edge.ops.framing import Meetings
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Pixels, nv12_to_bgr, on_host
 from edge.ops.resampling import halvings
 from engines.device import CudaStream
 
@@ -17,6 +18,7 @@ class HostOps:
     """Ops on the host. Keeps scratch pictures between calls, so one thread at a time."""
 
     def __init__(self) -> None:
+        self._moved: dict[tuple[int, ...], F32] = {}
         self._scratch: dict[tuple[int, int], U8] = {}  # (height, width) -> BGR; as many as there are camera sizes
 
     def letterbox(
@@ -34,6 +36,10 @@ class HostOps:
             blue, green, red = planes[2, rows, columns], planes[1, rows, columns], planes[0, rows, columns]
             cv2.split(scaled, [blue, green, red])
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """See `Ops.upload`."""
+        return pixels
+
     def own(self, centres: I32, radii: I32, out: I32, cuda_stream: CudaStream) -> None:
         """See `Ops.own`."""
         own(centres, radii, out)
@@ -41,15 +47,19 @@ class HostOps:
     def extrapolate(self, moved: Sequence[MovedHeatmap], out: F32, cuda_stream: CudaStream) -> None:
         """See `Ops.extrapolate`."""
         for lane, prior in zip(moved, out, strict=True):
-            extrapolate(lane.heatmap, lane.owners, lane.shifts, prior[0])
+            if lane.framing is None:
+                extrapolate(lane.heatmap, lane.owners, lane.shifts, prior[0])
+                continue
+            moved_map = self._moved.setdefault(lane.heatmap.shape, np.empty(lane.heatmap.shape, np.float32))
+            extrapolate(lane.heatmap, lane.owners, lane.shifts, moved_map)
+            resample(moved_map, lane.framing.meetings, prior[0])
 
     def _as_bgr(self, pixels: Pixels) -> U8:
         """`edge.ops.pixels.as_bgr`, without an allocation for what lies on the host."""
-        image = pixels.download() if isinstance(pixels, Surface) else pixels
+        image, colours = on_host(pixels)
         if image.ndim == 3:
             return image
-        converted = self._picture(image.shape[0] * 2 // 3, image.shape[1])
-        return _as_u8(cv2.cvtColor(image, cv2.COLOR_YUV2BGR_NV12, dst=converted))
+        return nv12_to_bgr(image, colours, self._picture(image.shape[0] * 2 // 3, image.shape[1]))
 
     def _resize(self, image: U8, width: int, height: int) -> U8:
         """Shrink by halves (exact 2x2 means, rounded half up), then bilinearly by the rest, which is less than 2.
@@ -119,6 +129,22 @@ def extrapolate(heatmap: F32, owners: I32, shifts: I32, out: F32) -> None:
     y += shifts[owner, 1]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     np.maximum.at(flat, (y * width + x)[inside], heatmap.reshape(-1)[cells[inside]])
+
+
+def resample(heatmap: F32, meetings: Meetings, out: F32) -> None:
+    """Write into `out` (h, w) the largest value of those cells of `heatmap` that each cell meets; 0 without any."""
+    rows = _largest(heatmap, meetings.rows)
+    out[:] = _largest(rows.T, meetings.columns).T
+
+
+def _largest(values: F32, ranges: I32) -> F32:
+    """(n, m) the largest of the rows first..last of `values` (k, m), for each of `ranges` (n, 2)."""
+    first, last = ranges[:, 0], ranges[:, 1]
+    largest: F32 = values[first]
+    for further in range(1, 1 + int((last - first).max(initial=0))):
+        np.maximum(largest, values[np.minimum(first + further, last)], out=largest)
+    largest[last < first] = 0
+    return largest
 
 
 def _as_u8(image: object) -> U8:

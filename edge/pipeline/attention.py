@@ -3,7 +3,7 @@
 import numpy as np
 
 from edge.arrays import F64, I64, U8
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Pixels, Surface, on_host
 from edge.tracking.tracker import Tracker
 
 FADING = 0.9
@@ -98,6 +98,7 @@ def _samples(pixels: Pixels) -> U8 | None:
     """Brightness (or the green channel) at a grid of points, without a conversion; None where it lies on a GPU."""
     if isinstance(pixels, Surface):
         return None
-    brightness = pixels[:, :, 1] if pixels.ndim == 3 else pixels[: pixels.shape[0] * 2 // 3]
+    image, _ = on_host(pixels)
+    brightness = image[:, :, 1] if image.ndim == 3 else image[: image.shape[0] * 2 // 3]
     step = max(1, max(brightness.shape) // GRID)
     return np.ascontiguousarray(brightness[step // 2 :: step, step // 2 :: step])

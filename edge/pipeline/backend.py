@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.ops.base import Ops
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
 from edge.ops.host import HostOps
 from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode, NetworkName
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.device import Device
 from engines.engine import Engine
 from engines.errors import DeviceError, ModelFileError, SignatureError
@@ -49,6 +49,15 @@ class Backend:
         return {name: engine for name, engine in named.items() if engine is not None}
 
     @property
+    def signatures(self) -> tuple[Signature, Signature]:
+        """Of the teacher and of the students; where there is only one of both, it stands for the other."""
+        teacher, student = self.teacher, self.student or self.plain
+        first = teacher or student
+        if first is None:
+            raise ModelFileError("a backend needs a network: a teacher, a student, or both")
+        return first.signature, (student or first).signature
+
+    @property
     def modes(self) -> tuple[Mode, ...]:
         """The modes whose networks are all there."""
         return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})
@@ -64,14 +73,16 @@ def open_backend(
     plans: Path | None = None,
     builds: PlanBuilds | None = None,
     max_batch: int = 1,
+    teacher_size: tuple[int, int] | None = None,
 ) -> Backend:
     """Load the networks of a pair: those that `mode` needs, and the others as far as their files exist.
 
     models: folder of `<pair>-<role>.onnx`, which take any size, or `<pair>-<role>-<width>x<height>.onnx`, which come
     first; None for the shipped one; roles are teacher, student and student-plain. size: width and height of the
-    networks' input. device: 'cpu', 'cuda' or 'auto'. threads: of the CPU per network, None for one per core. plans:
-    folder of TensorRT plans, None for `engines.plan.plans_folder`. builds: where plans that a GPU lacks are ordered;
-    None: they are not. max_batch: lanes that the pipeline will have; a plan for fewer does not fit.
+    networks' input; teacher_size: the teacher's, where it is another. device: 'cpu', 'cuda' or 'auto'. threads: of the
+    CPU per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`.
+    builds: where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes that the pipeline will have;
+    a plan for fewer does not fit.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
@@ -80,11 +91,12 @@ def open_backend(
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
     for network, role in FILE_ROLES.items():
+        wanted = teacher_size or size if network == "teacher" else size
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
-        if network in needed or (usable and _exists(folder, pair, role, size)):
-            path = model_file(folder, pair, role, size)
+        if network in needed or (usable and _exists(folder, pair, role, wanted)):
+            path = model_file(folder, pair, role, wanted)
             try:
-                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch, size)
+                engines[network] = load_engine(path, chosen, threads, plans, builds, max_batch, wanted)
             except DeviceError as error:  # on a Jetson, say, where a network runs as a plan or not at all
                 if network in needed:
                     raise
@@ -112,9 +124,12 @@ def _check_network(network: NetworkName, found: Signature, path: Path) -> None:
         )
 
 
-def model_files(folder: Path, pair: str, size: tuple[int, int]) -> list[Path]:
-    """The files that `open_backend` takes for a pair at a size, of all networks that are there."""
-    found = ([path for path in _paths(folder, pair, role, size) if path.is_file()][:1] for role in FILE_ROLES.values())
+def model_files(
+    folder: Path, pair: str, size: tuple[int, int], teacher_size: tuple[int, int] | None = None
+) -> list[Path]:
+    """The files that `open_backend` takes for a pair at these sizes, of all networks that are there."""
+    sizes = [(role, teacher_size or size if role == "teacher" else size) for role in FILE_ROLES.values()]
+    found = ([path for path in _paths(folder, pair, *wanted) if path.is_file()][:1] for wanted in sizes)
     return [path for paths in found for path in paths]
 
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from edge.ops.base import MovedHeatmap, Ops
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
 from edge.ops.objects import Objects
 from edge.tracking.detections import Detections, Tracks
@@ -70,8 +71,8 @@ class HeatmapMemory:
         """
         self._shown, self._objects, self._time_s, self._undrawn = slot, objects, time_s, cuda_stream
 
-    def prior(self, time_s: float) -> MovedHeatmap:
-        """How the kept heatmap looks at `time_s`; only after `keep`.
+    def prior(self, time_s: float, framing: Framing) -> MovedHeatmap:
+        """How the kept heatmap looks at `time_s`, in the student's cells; only after `keep`.
 
         Velocities are those of the keyframe; time never runs backwards.
         """
@@ -80,4 +81,5 @@ class HeatmapMemory:
             self._ops.own(centres, self._objects.radii, self._owners, self._undrawn)
             self._undrawn = None
         elapsed_s = max(0.0, time_s - self._time_s)
-        return MovedHeatmap(self._heatmaps[self._shown], self._owners, self._objects.shifts(elapsed_s))
+        shifts, to = self._objects.shifts(elapsed_s), None if framing.alike else framing
+        return MovedHeatmap(self._heatmaps[self._shown], self._owners, shifts, to)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.ops.letterbox import Letterbox
+from edge.ops.framing import Framing
 from edge.pipeline.attention import Attention
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
@@ -12,7 +12,7 @@ from edge.pipeline.schedule import Kind, LaneState
 from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.hindsight import Hindsight
-from edge.tracking.tracker import Tracker
+from edge.tracking.tracker import Look, Tracker
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Lane:
     """May be replaced between ticks."""
     tracker: Tracker
     memory: Final[HeatmapMemory]
-    letterbox: Letterbox
+    framing: Framing
     attention: Attention = field(default_factory=Attention)
     epoch: int = 1
     """Grows when identities start anew: an id means somebody else in another epoch."""
@@ -45,9 +45,9 @@ class Lane:
     def fit(self, frame: Frame) -> None:
         """Take the frame's size; another size than before, or a reconnect, makes the kept heatmap useless."""
         width, height = frame.size
-        box = self.letterbox
+        box = self.framing.teacher
         if (width, height) != (box.source_width, box.source_height):
-            self.letterbox = Letterbox(width, height, box.input_width, box.input_height)
+            self.framing = self.framing.resized(width, height)
             self.frames_since_teacher = None
         if frame.session != self._fitted_session:
             self._fitted_session = frame.session
@@ -102,10 +102,11 @@ class Lane:
             self._hindsight.give_up()
         self.awaited_s = self._hindsight = self.frames_since_teacher = None
 
-    def associate(
-        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool, late: bool = False
-    ) -> Tracks:
-        """Feed the tracker with the time since the last look; a clock that jumps back counts as none.
+    def look(
+        self, detections: Detections, frame: Frame, settings: LaneSettings, between_keyframes: bool, late: bool
+    ) -> Look:
+        """What the lane's tracker is to be updated with: the time since the last look counts; a clock that jumps back
+        counts as none.
 
         `late`: on a keyframe, whose teacher is still to answer; see `settle`.
         """
@@ -119,17 +120,19 @@ class Lane:
         if before != frame.size:  # a camera's night mode, or a viewer's wish: the same scene, in other pixels
             self.tracker.rescale(frame.size[0] / before[0], frame.size[1] / before[1])
         if self._hindsight is not None:
-            tracks = self._hindsight.update(detections, dt_s, settings.threshold)
-        else:
-            if late:
-                self._hindsight = Hindsight(self.tracker, dt_s)
-                self.tracker = self._hindsight.scout
-            tracks = self.tracker.update(detections, dt_s, settings.threshold, between_keyframes)
+            self._hindsight.remember(detections, dt_s, settings.threshold)
+            between_keyframes = True
+        elif late:
+            self._hindsight = Hindsight(self.tracker, dt_s)
+            self.tracker = self._hindsight.scout
+        return Look(self.tracker, detections, dt_s, settings.threshold, between_keyframes)
+
+    def learn(self, tracks: Tracks, frame: Frame, settings: LaneSettings, between_keyframes: bool) -> None:
+        """What came of a look."""
         if settings.schedule == "adaptive":
             self.attention.learn(not between_keyframes, tracks.ids, self.tracker, frame.time_s)
             if not self.attention.people and not self.attention.newcomers:
                 self.attention.remember(frame.pixels)
-        return tracks
 
     def predict(self, frame: Frame) -> Tracks:
         """The people of the last look where they should be in `frame`, which nobody sees."""

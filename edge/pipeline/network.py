@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.arrays import F32
 from edge.ops.base import Ops
-from edge.ops.letterbox import Letterbox
+from edge.ops.framing import Framing
 from edge.pipeline.tick import Ticket
 from edge.pipeline.timings import StageTimes, Stopwatch
 from edge.tracking.detections import Detections
@@ -34,6 +34,7 @@ class Network:
     ) -> None:
         self.cuda_stream = cuda_stream
         self._device, self._ops, self._times = device, ops, times
+        self._role = engine.signature.role
         self._clock: Stopwatch = times.stages()[engine.signature.role]
         self._execution = engine.prepare(max_batch)
         self._prior: Array | None = self._execution.inputs.get(PRIOR)
@@ -50,28 +51,30 @@ class Network:
         batch, inputs, outputs = len(tickets), self._execution.inputs, self._execution.outputs
         with self._times.letterbox(batch):
             pictures = [ticket.frame.pixels for ticket in tickets]
-            letterboxes = [ticket.letterbox for ticket in tickets]
+            letterboxes = [ticket.framing.of(self._role) for ticket in tickets]
             self._ops.letterbox(pictures, letterboxes, inputs[IMAGE][:batch], self.cuda_stream)
         if self._prior is not None:
             with self._times.extrapolate(batch):
-                moved = [ticket.lane.memory.prior(ticket.frame.time_s) for ticket in tickets]
+                moved = [ticket.lane.memory.prior(ticket.frame.time_s, ticket.framing) for ticket in tickets]
                 self._ops.extrapolate(moved, self._prior[:batch], self.cuda_stream)
         with self._clock(batch):
             self._execution.run(batch, self.cuda_stream)
             for name, found in self._found[turn].items():
                 self._device.copy(outputs[name][:batch], found[:batch], self.cuda_stream)
 
-    def detections(self, turn: int, row: int, letterbox: Letterbox, least_score: float) -> Detections:
-        """What was found in image `row` of a batch, scores strictly above `least_score`; new arrays."""
-        found = self._found[turn]
-        scores, boxes = found[SCORES][row], found[BOXES][row]
-        good = (scores > least_score) & np.isfinite(boxes).all(axis=1)
-        return Detections(
-            xyxy=letterbox.to_source(boxes[good]),
-            scores=scores[good],
-            embeddings=found[EMBEDDINGS][row][good],
-            points=found[POINTS][row][good],
-        )
+    def detections(self, turn: int, framings: Sequence[Framing], least_scores: Sequence[float]) -> list[Detections]:
+        """What was found in each image of a batch, scores strictly above its `least_scores`; new arrays."""
+        found, batch = self._found[turn], len(framings)
+        scores, boxes = found[SCORES][:batch], found[BOXES][:batch]
+        good = scores > np.asarray(least_scores, np.float32)[:, None]
+        good &= np.isfinite(boxes).all(axis=2)
+        xyxy, scores = boxes[good], scores[good]
+        embeddings, points = found[EMBEDDINGS][:batch][good], found[POINTS][:batch][good]
+        ends = np.cumsum(np.count_nonzero(good, axis=1)).tolist()
+        return [
+            Detections(framing.of(self._role).to_source(xyxy[at]), scores[at], embeddings[at], points[at])
+            for framing, at in zip(framings, map(slice, [0, *ends], ends), strict=False)
+        ]
 
     def heatmap(self, row: int) -> Array:
         """(h, w) of image `row` of the batch enqueued last, for work on the same cuda_stream."""

@@ -41,7 +41,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
+from edge.ops.framing import Framing
 from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import Pixels
 from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
 from edge.pipeline.budget import grant, left_ms
@@ -57,8 +59,8 @@ from edge.pipeline.tick import InFlight, Share, Ticket
 from edge.pipeline.tick import TrackedFrame as TrackedFrame  # what comes out, so at hand where it does
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
-from edge.tracking.detections import Tracks
-from edge.tracking.tracker import Tracker
+from edge.tracking.detections import Detections, Tracks
+from edge.tracking.tracker import Tracker, update_all
 from engines.device import Event
 
 LATE = 2
@@ -99,7 +101,7 @@ class TrackingPipeline:
             )
             for name, engine in backend.engines.items()
         }
-        self.signature = next(iter(backend.engines.values())).signature
+        self._teacher, self._student = backend.signatures
         self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
         self._costs = costs or LookCosts()
         self._ended_s: dict[Looker, float] = {}  # when a network's last share was there, on the host's clock
@@ -118,6 +120,10 @@ class TrackingPipeline:
         """Lanes in the order in which they were added."""
         return tuple(self._lanes)
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        """See `Ops.upload`. May be called on any thread."""
+        return self._backend.ops.upload(pixels)
+
     def add_lane(self, lane_id: str, settings: LaneSettings | None = None) -> None:
         """Start a stream; None for the pipeline's own settings of a lane. Its first frame is a keyframe.
 
@@ -133,8 +139,8 @@ class TrackingPipeline:
             lane_id=lane_id,
             settings=settings,
             tracker=Tracker(self.settings.tracker),
-            memory=HeatmapMemory(self._backend.device, self._backend.ops, self.signature.cells),
-            letterbox=Letterbox(1, 1, self.signature.width, self.signature.height),  # until the first frame
+            memory=HeatmapMemory(self._backend.device, self._backend.ops, self._teacher.cells),
+            framing=Framing(*(Letterbox(1, 1, one.width, one.height) for one in (self._teacher, self._student))),
         )
 
     def remove_lane(self, lane_id: str) -> None:
@@ -289,10 +295,9 @@ class TrackingPipeline:
                 self._measure(share)
             if share.heatmaps is not None:
                 self._student_stream.wait(share.heatmaps)
-            for row, ticket in enumerate(share.tickets):
-                if _is_awaited(ticket):
-                    ticket.lane.memory.readers = self._students_of(ticket.lane)
-                    self._track(share, row, ticket)
+            for ticket in tickets:
+                ticket.lane.memory.readers = self._students_of(ticket.lane)
+            self._track(share)
 
     def _choose(
         self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
@@ -352,8 +357,7 @@ class TrackingPipeline:
                     self._measure(share)
                 if share.heatmaps is not None:
                     self._student_stream.wait(share.heatmaps)
-                for row, ticket in enumerate(share.tickets):
-                    tracked[ticket.lane.lane_id] = self._track(share, row, ticket)
+                tracked |= {one.lane_id: one for one in self._track(share)}
         return share.tracked
 
     def _students_of(self, lane: Lane) -> list[Event]:
@@ -385,26 +389,48 @@ class TrackingPipeline:
             self._student_stream.synchronize()
             raise
 
-    def _track(self, share: Share, row: int, ticket: Ticket) -> TrackedFrame:
-        """The host's part for one lane, whose frame was image `row` of the batch."""
-        lane, frame = ticket.lane, ticket.frame
-        with self.times.association(1):
-            if share.network is None:
-                return self._tracked(ticket, lane.predict(frame), "predicted")
-            least = lane.least_score(ticket.settings, share.network)
-            detections = self._networks[share.network].detections(share.turn, row, ticket.letterbox, least)
-            first = ticket.late and share.network != "teacher"  # of two answers about this frame
-            if ticket.late and not first:
-                tracks = lane.settle(detections, ticket.settings)
+    def _track(self, share: Share) -> list[TrackedFrame]:
+        """The host's part for the lanes of a share, at once; of a late teacher's, for those that still wait for it."""
+        tickets, network = share.tickets, share.network
+        if network is None:
+            with self.times.association(len(tickets)):
+                predicted = [ticket.lane.predict(ticket.frame) for ticket in tickets]
+            return [
+                self._tracked(ticket, tracks, "predicted") for ticket, tracks in zip(tickets, predicted, strict=True)
+            ]
+        with self.times.association(len(tickets)):
+            least = [ticket.lane.least_score(ticket.settings, network) for ticket in tickets]
+            framings = [ticket.framing for ticket in tickets]
+            found = list(zip(tickets, self._networks[network].detections(share.turn, framings, least), strict=True))
+            settles = network == "teacher" and any(ticket.late for ticket in tickets)
+            if settles:
+                found = [(ticket, detections) for ticket, detections in found if _is_awaited(ticket)]
+                tracks = [ticket.lane.settle(detections, ticket.settings) for ticket, detections in found]
             else:
-                between = ticket.since_teacher > 0 or first
-                tracks = lane.associate(detections, frame, ticket.settings, between, first)
-        motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(lane.lane_id)
-        if motion is not None and slot is not None:
-            with self.times.keep(1):
-                objects = motion(detections, tracks, ticket.letterbox)
-                lane.memory.keep(slot, objects, frame.time_s, self._student_stream)
-        return self._tracked(ticket, tracks, "teacher" if share.network == "teacher" or ticket.late else "student")
+                tracks = self._associate(found)
+        with self.times.keep(0 if settles else len(share.slots)):
+            for (ticket, detections), tracked in zip(found, tracks, strict=True):
+                motion, slot = MODES[ticket.settings.mode].motion, share.slots.get(ticket.lane.lane_id)
+                if motion is not None and slot is not None:
+                    objects = motion(detections, tracked, ticket.framing.teacher)
+                    ticket.lane.memory.keep(slot, objects, ticket.frame.time_s, self._student_stream)
+        return [
+            self._tracked(ticket, tracked, "teacher" if network == "teacher" or ticket.late else "student")
+            for (ticket, _), tracked in zip(found, tracks, strict=True)
+        ]
+
+    @staticmethod
+    def _associate(found: Sequence[tuple[Ticket, Detections]]) -> list[Tracks]:
+        """Tracks of what was seen in these lanes' frames."""
+        between = [ticket.since_teacher > 0 or ticket.late for ticket, _ in found]
+        looks = [
+            ticket.lane.look(detections, ticket.frame, ticket.settings, since, ticket.late)
+            for (ticket, detections), since in zip(found, between, strict=True)
+        ]
+        tracks = update_all(looks)
+        for (ticket, _), tracked, since in zip(found, tracks, between, strict=True):
+            ticket.lane.learn(tracked, ticket.frame, ticket.settings, since)
+        return tracks
 
     def _tracked(self, ticket: Ticket, tracks: Tracks, kind: Kind) -> TrackedFrame:
         lane = ticket.lane

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge.arrays import I64, Bool
-from edge.ops.letterbox import Letterbox
+from edge.ops.framing import Framing
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.lane import Lane
 from edge.pipeline.modes import NetworkName
@@ -58,7 +58,7 @@ class Ticket:
 
     lane: Lane
     frame: Frame
-    letterbox: Letterbox
+    framing: Framing
     settings: LaneSettings
     since_teacher: int
     """Frames since the lane's keyframe: 0 on one, -1 where there was none."""
@@ -71,7 +71,7 @@ class Ticket:
     def of(cls, lane: Lane, frame: Frame, wish: Kind | None, late: bool) -> "Ticket":
         """The lane as it is now, after `Lane.begin`."""
         since = -1 if lane.frames_since_teacher is None else lane.frames_since_teacher
-        return cls(lane, frame, lane.letterbox, lane.settings, since, wish, late)
+        return cls(lane, frame, lane.framing, lane.settings, since, wish, late)
 
 
 @dataclass(slots=True)

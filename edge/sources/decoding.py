@@ -23,7 +23,7 @@ from edge.sources import hardware, surfaces
 from edge.sources.decoder import gstreamer as jetson
 from edge.sources.decoder import probe
 from edge.sources.session import CameraSession, Connect, on_cpu
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.errors import DeviceError
 
 log = logging.getLogger(__name__)

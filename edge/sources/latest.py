@@ -2,7 +2,10 @@
 
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 
+from edge.ops.pixels import Pixels
 from edge.sources.base import Frame, Source, SourceError, SourceState
 
 logger = logging.getLogger(__name__)
@@ -71,8 +74,16 @@ class LatestFrame:
 class FrameReader:
     """The thread that carries frames from a source to its door. The door closes when the source ends or fails."""
 
-    def __init__(self, source: Source, door: LatestFrame, name: str = "reader") -> None:
+    def __init__(
+        self,
+        source: Source,
+        door: LatestFrame,
+        name: str = "reader",
+        prepare: Callable[[Pixels], Pixels] = lambda pixels: pixels,
+    ) -> None:
+        """`prepare`: what this thread does to each picture, so that who takes it need not; see `Ops.upload`."""
         self.source, self.door = source, door
+        self._prepare = prepare
         self.error: SourceError | None = None
         """Why the source gave up; also in `state`."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -110,6 +121,8 @@ class FrameReader:
     def _run(self) -> None:
         try:
             for frame in self.source:
+                pixels = self._prepare(frame.pixels)
+                frame = frame if pixels is frame.pixels else replace(frame, pixels=pixels)
                 if not self.door.put(frame, replace=self.source.live):
                     return
         except SourceError as error:

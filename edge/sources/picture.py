@@ -8,11 +8,11 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from edge.arrays import U8
+from edge.ops.pixels import BT601, BT601_FULL, BT709, BT709_FULL, Colours, Pixels, coloured
 
-_VIDEO_RANGE: Final = ColorRange.MPEG
 _NO_FILM = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 
 _STILL = ("mjpeg", "png", "bmp", "gif", "tiff", "webp")
@@ -81,20 +81,29 @@ class BgrConverter:
         return Orientation.of(picture).apply(image)
 
 
-class Nv12Converter:
-    """Makes NV12 (H * 3/2, W) in video range of upright pictures with even sides, and BGR (H, W, 3) of all others.
+def colours_of(picture: av.VideoFrame) -> Colours:
+    """How a picture's luma and chroma become colours; what says nothing of it is BT.601 in video range."""
+    full = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+    if picture.colorspace == Colorspace.ITU709:
+        return BT709_FULL if full else BT709
+    return BT601_FULL if full else BT601
 
-    What a GPU's video unit decoded is NV12 already and is only copied, unless the camera sends full range.
+
+class Nv12Converter:
+    """Makes NV12 of upright pictures with even sides, in the camera's own colours, and BGR (H, W, 3) of all others.
+
+    What a GPU's video unit decoded is NV12 already and is only copied.
     """
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._to_bgr = BgrConverter()
 
-    def __call__(self, picture: av.VideoFrame) -> U8:
+    def __call__(self, picture: av.VideoFrame) -> Pixels:
         if picture.width % 2 or picture.height % 2 or not Orientation.of(picture).upright:
             return self._to_bgr(picture)
-        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
-        if full_range or picture.format.name != "nv12":
-            picture = self._reformatter.reformat(picture, format="nv12", dst_color_range=_VIDEO_RANGE)
-        return np.ascontiguousarray(picture.to_ndarray(), np.uint8)
+        colours = colours_of(picture)
+        if picture.format.name != "nv12":
+            kept = ColorRange.JPEG if colours in (BT601_FULL, BT709_FULL) else ColorRange.MPEG
+            picture = self._reformatter.reformat(picture, format="nv12", src_color_range=kept, dst_color_range=kept)
+        return coloured(np.ascontiguousarray(picture.to_ndarray(), np.uint8), colours)

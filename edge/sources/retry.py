@@ -1,5 +1,6 @@
 """When a camera is waited for, and when it is tried again: `Patience`, `Backoff`, and `reach`, a look at its port."""
 
+import math
 import random
 import socket
 from collections import deque
@@ -14,8 +15,8 @@ PROBE_TIMEOUT_S = 1.0
 LOGIN_WAITS_S = (60.0, 300.0, 900.0, 1800.0)
 """Waits after a refused password, the last one for ever on: cameras lock out whoever guesses, for half an hour."""
 MOST_PATIENCE_S = 300.0
-FEW = 3
-"""Pictures of a connection, up to which its silence may be the camera's pace."""
+PAUSES_KEPT_S = 300.0
+"""After which a pause is forgotten, by two thirds."""
 
 
 class Backoff:
@@ -46,18 +47,23 @@ class Backoff:
 
 
 class Patience:
-    """How long the next picture of a camera may take, at the pace that the camera has."""
+    """How long the next picture of a camera may take, at the pace that the camera has.
+
+    What a connection begins with says little: a restreamer sends at once what it has kept, and then at the camera's
+    pace. So it is waited for longer until pictures came over some time. And a camera that paused may pause again.
+    """
 
     def __init__(self, settings: SourceSettings) -> None:
         self._settings = settings
         self._factor = 1.0
         self._gaps: deque[float] = deque(maxlen=8)
-        self._pictures = 0
+        self._pause_s = 0.0  # the longest of late between two pictures of a connection, less what was forgotten since
+        self._first_s: float | None = None  # the connection's first picture
         self._last_s = 0.0
 
     def connected(self, now_s: float) -> None:
         """A new connection begins, on a monotonic clock."""
-        self._pictures, self._last_s = 0, now_s
+        self._first_s, self._last_s = None, now_s
 
     def flowed(self, now_s: float) -> None:
         """Packets did, though no picture."""
@@ -65,23 +71,38 @@ class Patience:
 
     def came(self, now_s: float) -> None:
         """A picture did."""
-        self._gaps.append(now_s - self._last_s)
-        self._pictures, self._last_s = self._pictures + 1, now_s
-        if self._pictures > FEW and max(self._gaps) < self._settings.stall_timeout_s:
+        gap_s, self._last_s = now_s - self._last_s, now_s
+        self._gaps.append(gap_s)
+        self._pause_s *= math.exp(-gap_s / PAUSES_KEPT_S)
+        if self._first_s is None:
+            self._first_s = now_s
+        elif gap_s > self._settings.stall_timeout_s:
+            self._pause_s = max(self._pause_s, gap_s)
+        if not self._new and max(self._gaps) < self._settings.stall_timeout_s:
             self._factor = 1.0
 
     def stalled(self) -> None:
-        """It took too long. Where hardly any came before, that may be the camera's pace: wait longer next time."""
-        if self._pictures <= FEW:
+        """It took too long. Where few came before, or seldom, that may be the camera's pace: wait longer next time."""
+        if self._lasted_s < self._settings.good_after_s or max(self._gaps) > self._settings.stall_timeout_s:
             self._factor *= 2
 
     @property
     def seconds(self) -> float:
         """How long to wait from now on, or from the last sign of life."""
         settings = self._settings
-        usual_s = settings.stall_timeout_s + (0 if self._pictures else 2 * settings.connect_timeout_s)
-        slow_s = 3 * max(self._gaps) if self._pictures and self._gaps else 0.0
-        return max(usual_s, min(MOST_PATIENCE_S, max(usual_s * self._factor, slow_s)))
+        long_s = settings.stall_timeout_s + 2 * settings.connect_timeout_s
+        slow_s = 0.0 if self._first_s is None else 3 * max(*self._gaps, self._pause_s)
+        doubted_s = long_s * self._factor if self._factor > 1 else 0.0
+        return max(long_s if self._new else settings.stall_timeout_s, min(MOST_PATIENCE_S, max(doubted_s, slow_s)))
+
+    @property
+    def _new(self) -> bool:
+        """Whether the connection has to show yet what its pace is."""
+        return self._lasted_s < 2 * self._settings.stall_timeout_s
+
+    @property
+    def _lasted_s(self) -> float:
+        return 0.0 if self._first_s is None else self._last_s - self._first_s
 
 
 def reach(url: CameraUrl, addresses: Sequence[str]) -> SourceError | None:

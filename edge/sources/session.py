@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
-from edge.ops.pixels import Pixels
+from edge.ops.pixels import Pixels, coloured
 from edge.sources.base import SourceError
 from edge.sources.decoder.messages import NEEDS_PARSER, Exited, Job, Message, Note, Packet, Picture, Task, Waiting
 from edge.sources.decoder.process import DecoderProcess, DecoderServer
@@ -83,11 +83,11 @@ class Link:
     def pixels(self, picture: Picture) -> Pixels:
         """Take a picture out of its slot. Raises SourceError."""
         try:
-            pixels = self._process.ring.read(picture.slot, picture.width, picture.height, picture.nv12)
+            pixels = self._process.ring.read(picture.slot, picture.width, picture.height, picture.nv12 is not None)
         except ValueError:
             self.crashed("sends nonsense")
         self._process.give_back(picture.slot)
-        return pixels
+        return pixels if picture.nv12 is None else coloured(pixels, picture.nv12)
 
     def payload(self, packet: Packet) -> bytes:
         """Take a packet out of its slot. Raises SourceError."""

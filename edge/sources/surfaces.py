@@ -29,10 +29,11 @@ from edge.sources.decoder.connection import check_size
 from edge.sources.decoder.messages import Format, Packet, Picture, Waiting
 from edge.sources.decoder.process import DecoderServer
 from edge.sources.hardware import clip_packets, open_decoder
+from edge.sources.picture import colours_of
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import Arrival, DecodingRefused, Link
 from edge.sources.settings import SourceSettings
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 
 
 class SurfaceDecoder:
@@ -84,6 +85,7 @@ class SurfaceDecoder:
             width=picture.width,
             ready=self._device.record_default(),
             device=self._device,
+            colours=colours_of(picture),
         )
 
 

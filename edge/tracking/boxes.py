@@ -53,18 +53,19 @@ def xyah_to_xyxy(xyah: Boxes) -> Boxes:
 
 
 def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
-    """(N, M) intersection over union of the boxes `a` (N, 4) and `b` (M, 4), both xyxy; 0 where both areas are 0.
+    """(..., N, M) intersection over union of the boxes `a` (..., N, 4) and `b` (..., M, 4), both xyxy; 0 where both
+    areas are 0.
 
     `pixel=1` counts a box from pixel to pixel, both ends included (width = right - left + 1), as FairMOT's tracker
     does; 0, the default, takes the coordinates as real numbers, as the MOTChallenge evaluation does.
     """
     # One axis at a time: planes (N, M) are several times faster than one array (N, M, 2).
-    a_left, a_top, a_right, a_bottom = a.T[:, :, None]
-    b_left, b_top, b_right, b_bottom = b.T[:, None, :]
+    a_left, a_top, a_right, a_bottom = (a[..., side, None] for side in range(4))
+    b_left, b_top, b_right, b_bottom = (b[..., None, :, side] for side in range(4))
     width = _shared(a_left, a_right, b_left, b_right, pixel)
     height = _shared(a_top, a_bottom, b_top, b_bottom, pixel)
     overlap: Boxes = np.multiply(width, height, out=width)
-    union: Boxes = np.add(_areas(a, pixel)[:, None], _areas(b, pixel), out=height)
+    union: Boxes = np.add(_areas(a, pixel)[..., None], _areas(b, pixel)[..., None, :], out=height)
     union -= overlap
     union[union <= 0] = 1  # two empty boxes: 0 / 1
     overlap /= union
@@ -88,7 +89,7 @@ def suppress(xyxy: Boxes, limit: float) -> Bool:
 
 
 def _shared(a_start: Boxes, a_end: Boxes, b_start: Boxes, b_end: Boxes, pixel: float) -> Boxes:
-    """(N, M) length that the intervals of a column `a` and a row `b` have in common."""
+    """(..., N, M) length that the intervals of a column `a` and a row `b` have in common."""
     length: Boxes = np.minimum(a_end, b_end)
     length -= np.maximum(a_start, b_start)
     if pixel:
@@ -98,9 +99,9 @@ def _shared(a_start: Boxes, a_end: Boxes, b_start: Boxes, b_end: Boxes, pixel: f
 
 
 def _areas(xyxy: Boxes, pixel: float) -> Boxes:
-    """(N,) width times height."""
-    sides = xyxy[:, 2:] - xyxy[:, :2]
+    """(..., N) width times height."""
+    sides = xyxy[..., 2:] - xyxy[..., :2]
     if pixel:
         sides += pixel
-    areas: Boxes = sides[:, 0] * sides[:, 1]
+    areas: Boxes = sides[..., 0] * sides[..., 1]
     return areas

@@ -1,4 +1,7 @@
-"""What it costs to say that a track and a detection are the same person: matrices (tracks, detections)."""
+"""What it costs to say that a track and a detection are the same person: matrices (..., tracks, detections).
+
+Leading axes are lanes, each with tracks and detections of its own.
+"""
 
 import numpy as np
 
@@ -7,10 +10,11 @@ from edge.tracking.boxes import iou_matrix
 
 
 def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weight: float, gate: float) -> F64:
-    """(N, M) appearance and motion in one number; infinite where motion says it is impossible. FairMOT's first step.
+    """(..., N, M) appearance and motion in one number; infinite where motion says it is impossible: FairMOT's first.
 
-    `appearance` (N, D) and `embeddings` (M, D) are of unit length, `distance` (N, M) is squared Mahalanobis. The cost
-    is appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where distance <= gate.
+    `appearance` (..., N, D) and `embeddings` (..., M, D) are of unit length, `distance` (..., N, M) is squared
+    Mahalanobis. The cost is appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where
+    distance <= gate.
     """
     cosine = appearance_cost(appearance, embeddings)
     cosine *= np.float32(appearance_weight)
@@ -21,13 +25,13 @@ def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weigh
 
 
 def appearance_cost(appearance: F32, embeddings: F32) -> F32:
-    """(N, M) cosine distance, not below 0, of `appearance` (N, D) and `embeddings` (M, D), both of unit length."""
-    cosine: F32 = appearance @ embeddings.T
+    """(..., N, M) cosine distance, not below 0, of unit vectors (..., N, D) and (..., M, D)."""
+    cosine: F32 = appearance @ embeddings.swapaxes(-1, -2)
     np.subtract(1, cosine, out=cosine)
     return np.maximum(cosine, 0, out=cosine)
 
 
 def iou_cost(tracks: F64, detections: F64) -> F64:
-    """(N, M) 1 - IoU of boxes (N, 4) and (M, 4) xyxy in source pixels, ends included as FairMOT's tracker has it."""
+    """(..., N, M) 1 - IoU of boxes (..., N, 4) and (..., M, 4) xyxy in source pixels, ends included as FairMOT does."""
     overlap = iou_matrix(tracks, detections, pixel=1.0)
     return np.subtract(1, overlap, out=overlap)

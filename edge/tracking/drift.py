@@ -46,11 +46,11 @@ class Drift:
         """Of a person of whom nothing is known, per square second."""
         return self._harm / self._waits_s2
 
-    def learn(self, harms: F64, waits_s2: F64) -> None:
-        """Take in what predictions (N,) did, and the squares of the times that they reached ahead."""
-        left = FADING ** len(harms)
-        self._harm = left * self._harm + (1 - left) * USUAL_HAZARD * BELIEF_S2 + float(harms.sum())
-        self._waits_s2 = left * self._waits_s2 + (1 - left) * BELIEF_S2 + float(waits_s2.sum())
+    def learn(self, count: int, harm: float, waits_s2: float) -> None:
+        """Take in what so many predictions did together, and the sum of the squared times that they reached ahead."""
+        left = FADING**count
+        self._harm = left * self._harm + (1 - left) * USUAL_HAZARD * BELIEF_S2 + harm
+        self._waits_s2 = left * self._waits_s2 + (1 - left) * BELIEF_S2 + waits_s2
 
     def hazards(self, harms: F64, waits_s2: F64) -> F64:
         """(N,) per square second, of people with these own sums (N,)."""

@@ -26,14 +26,18 @@ class Hindsight:
     def __init__(self, tracker: Tracker, dt_s: float) -> None:
         """`dt_s`: from the tracker's last update to the keyframe, seconds. `tracker` must not be used any more."""
         self.scout = tracker.scout()
-        """To be told and asked meanwhile, through `update`."""
+        """To be updated and asked meanwhile; `remember` has to hear of each update after the keyframe's."""
         self._waiting = tracker
         self._dt_s = dt_s
         self._since: list[Callable[[], Tracks]] = []
 
-    def update(self, detections: Detections, dt_s: float, threshold: float) -> Tracks:
-        """`Tracker.update` of the scout, after the keyframe."""
+    def remember(self, detections: Detections, dt_s: float, threshold: float) -> None:
+        """The scout is updated with this, between keyframes."""
         self._since.append(lambda: self._waiting.take_in(detections, dt_s, threshold, True))
+
+    def update(self, detections: Detections, dt_s: float, threshold: float) -> Tracks:
+        """Update the scout, after the keyframe."""
+        self.remember(detections, dt_s, threshold)
         return self.scout.update(detections, dt_s, threshold, True)
 
     def settle(self, detections: Detections, threshold: float) -> tuple[Tracks, Tracker]:

@@ -49,8 +49,8 @@ class KalmanFilter:
         self._initial = _variance(2 * position_weight, _INITIAL)
         self._initial_velocity = _variance(10 * velocity_weight, _ASPECT_VELOCITY)
         self._measured = _variance(position_weight, _MEASURED)
-        process, velocity_process = _variance(position_weight, _PROCESS), _variance(velocity_weight, _ASPECT_VELOCITY)
-        self._process = np.concatenate((process, velocity_process)).reshape(2, 8)  # q and r: scale, offset
+        self._process = _variance(position_weight, _PROCESS)  # q
+        self._velocity_process = _variance(velocity_weight, _ASPECT_VELOCITY)  # r
 
     def initiate(self, xyah: F64) -> F64:
         """(5, N, 4) motion of N boxes (N, 4) seen for the first time, at rest."""
@@ -61,9 +61,9 @@ class KalmanFilter:
         motion[VAR_VELOCITY] = height2 * self._initial_velocity[0] + self._initial_velocity[1]
         return motion
 
-    def predict(self, motion: F64, dt_s: float) -> None:
-        """Move `motion` (5, N, 4) on by `dt_s` seconds, in place."""
-        n = dt_s / NOMINAL_FRAME_S
+    def predict(self, motion: F64, dt_s: float | F64) -> None:
+        """Move `motion` (5, N, 4) on by `dt_s` seconds, one for all or (N,), in place."""
+        n = np.asarray(dt_s)[..., None] / NOMINAL_FRAME_S
         position, velocity, var_position, covariance, var_velocity = motion
         height2 = np.square(position[:, 3:])
         position += n * velocity
@@ -73,9 +73,11 @@ class KalmanFilter:
         covariance += carried
         var_position += n * covariance
         covariance[:] = carried
-        frames = np.array(((n, n * (n - 1) * (2 * n - 1) / 6), (0, n * (n - 1) / 2), (0, n)))
-        scale, offset = (frames @ self._process).reshape(3, 2, 1, 4).swapaxes(0, 1)
-        motion[VAR_POSITION:] += height2 * scale + offset
+        var_position += n * (height2 * self._process[0] + self._process[1])
+        noise = n * (height2 * self._velocity_process[0] + self._velocity_process[1])
+        var_position += (n - 1) * (2 * n - 1) / 6 * noise
+        covariance += (n - 1) / 2 * noise
+        var_velocity += noise
 
     def update(self, motion: F64, xyah: F64) -> F64:
         """(5, N, 4) motion after row i of it was measured at row i of `xyah` (N, 4); `motion` itself is unchanged."""
@@ -88,7 +90,12 @@ class KalmanFilter:
         return updated
 
     def gating(self, motion: F64, xyah: F64) -> F64:
-        """(N, M) squared Mahalanobis distances of the tracks `motion` (5, N, 4) and the boxes `xyah` (M, 4).
+        """(N, M) squared Mahalanobis distances of the tracks `motion` (5, N, 4) and the boxes `xyah` (M, 4)."""
+        distance: F64 = self.expected(motion) @ measured(xyah).T
+        return np.maximum(distance, 0, out=distance)
+
+    def expected(self, motion: F64) -> F64:
+        """(N, 9) one side of the distance: its product with `measured` is it, up to rounding below 0.
 
         The distance is the sum over the coordinates of (z - p)^2 / s; multiplied out, it is one matrix product.
         Rounding of that form is below 1e-6 for people of a pixel or more anywhere in an 8K picture.
@@ -98,12 +105,7 @@ class KalmanFilter:
         np.divide(1, self._innovation_variance(motion), out=tracks[:, :4])
         np.multiply(tracks[:, :4], position, out=tracks[:, 4:8])
         np.einsum("nc,nc->n", tracks[:, 4:8], position, out=tracks[:, 8])
-        boxes = np.empty((len(xyah), 9))
-        np.multiply(xyah, xyah, out=boxes[:, :4])
-        np.multiply(xyah, -2, out=boxes[:, 4:8])
-        boxes[:, 8] = 1
-        distance: F64 = tracks @ boxes.T
-        return np.maximum(distance, 0, out=distance)
+        return tracks
 
     def _innovation_variance(self, motion: F64) -> F64:
         """(N, 4) variance of the difference between a measurement and the prediction."""
@@ -117,3 +119,12 @@ def _variance(weight: float, aspect: float) -> F64:
     """(2, 4) scale and offset: (weight * height)^2 for x, y and h, `aspect` for the aspect ratio."""
     scale = weight * weight
     return np.array(((scale, scale, 0, scale), (0, 0, aspect, 0)))
+
+
+def measured(xyah: F64) -> F64:
+    """(M, 9) of boxes (M, 4): the other side of `KalmanFilter.expected`."""
+    boxes = np.empty((len(xyah), 9))
+    np.multiply(xyah, xyah, out=boxes[:, :4])
+    np.multiply(xyah, -2, out=boxes[:, 4:8])
+    boxes[:, 8] = 1
+    return boxes

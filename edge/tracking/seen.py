@@ -1,12 +1,14 @@
-"""The detections of a frame that the tracker takes seriously."""
+"""The detections of each lane's frame that its tracker takes seriously."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from edge.arrays import F32, F64, I32
-from edge.tracking.boxes import suppress, xyxy_to_xyah
+from edge.arrays import F32, F64, I32, I64, Bool
+from edge.tracking.blocks import Blocks, Rows
+from edge.tracking.boxes import iou_matrix, suppress, xyxy_to_xyah
 from edge.tracking.detections import Detections
 
 SMALLEST_SIDE_PX = 1.0
@@ -16,37 +18,61 @@ FARTHEST_PX = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The usable detections of a frame, weak ones last."""
+    """The usable detections of all lanes, lane after lane; in each the weak ones last."""
 
-    strong: int  # how many are not weak
+    rows: Rows
+    strong: Bool  # (M,) which are not weak
     xyxy: F64  # (M, 4) source pixels
     xyah: F64  # (M, 4)
     scores: F32  # (M,)
     embeddings: F32  # (M, D) unit length
-    detection: I32  # (M,) row in Detections
+    detection: I32  # (M,) row in the lane's Detections
 
     @classmethod
-    def of(cls, detections: Detections, threshold: float, weakest: float, same_iou: float = 1.0) -> Self:
-        """Those that can be boxes and score above `weakest`; those not above `threshold` are weak.
+    def of(cls, frames: Sequence[Detections], thresholds: F32, weakest: F32, same_iou: float = 1.0) -> Self:
+        """Those that can be boxes and score above `weakest` (L,); those not above `thresholds` (L,) are weak.
 
         Of boxes that overlap by more than `same_iou`, the best remains.
         """
-        xyxy = detections.xyxy.astype(np.float64)
-        norms = np.sqrt(np.einsum("nd,nd->n", detections.embeddings, detections.embeddings))
-        usable = detections.scores > weakest
+        rows = Rows([len(frame) for frame in frames])
+        xyxy = np.concatenate([frame.xyxy for frame in frames]).astype(np.float64)
+        scores = np.concatenate([frame.scores for frame in frames])
+        embeddings = np.concatenate([frame.embeddings for frame in frames])
+        norms = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))
+        usable = scores > weakest[rows.lane]
         usable &= (xyxy[:, 2:] >= xyxy[:, :2] + SMALLEST_SIDE_PX).all(axis=1)
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
-        rows = usable.nonzero()[0]
-        usable[rows[~suppress(xyxy[rows], same_iou)]] = False
-        strong = detections.scores > threshold
-        rows = np.concatenate([(usable & strong).nonzero()[0], (usable & ~strong).nonzero()[0]])
-        xyxy = xyxy.take(rows, axis=0)
+        kept = usable.nonzero()[0]
+        kept = kept[_single(xyxy[kept], rows.lane[kept], len(frames), same_iou)]
+        weak = scores[kept] <= thresholds[rows.lane[kept]]
+        kept = kept[np.argsort(2 * rows.lane[kept] + weak, kind="stable")]
+        xyxy = xyxy.take(kept, axis=0)
         return cls(
-            strong=int(np.count_nonzero(strong[rows])),
+            rows=Rows(np.bincount(rows.lane[kept], minlength=len(frames)).tolist()),
+            strong=scores[kept] > thresholds[rows.lane[kept]],
             xyxy=xyxy,
             xyah=xyxy_to_xyah(xyxy),
-            scores=detections.scores[rows],
-            embeddings=detections.embeddings.take(rows, axis=0) / np.maximum(norms[rows], 1e-12)[:, None],
-            detection=rows.astype(np.int32),
+            scores=scores[kept],
+            embeddings=embeddings.take(kept, axis=0) / np.maximum(norms[kept], 1e-12)[:, None],
+            detection=(kept - rows.starts[rows.lane[kept]]).astype(np.int32),
         )
+
+
+def _single(xyxy: F64, lanes: I64, count: int, same_iou: float) -> Bool:
+    """(N,) which boxes (N, 4) of which lanes (N,), best first, are nobody's second; see `boxes.suppress`."""
+    kept = np.ones(len(xyxy), np.bool_)
+    if same_iou >= 1 or not len(xyxy):
+        return kept
+    if count == 1:
+        return suppress(xyxy, same_iou)
+    every = np.arange(len(xyxy))
+    blocks = Blocks(every, lanes, every, lanes, count)
+    boxes = blocks.spread_rows(xyxy)
+    close = iou_matrix(boxes, boxes) > same_iou  # the padding is of size 0 and overlaps with nothing
+    at = np.arange(boxes.shape[1])
+    close[:, at, at] = False
+    for lane in np.unique(lanes)[close.any(axis=(1, 2))]:
+        here = (lanes == lane).nonzero()[0]
+        kept[here] = suppress(xyxy[here], same_iou)
+    return kept

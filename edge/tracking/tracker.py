@@ -1,6 +1,6 @@
 """Detections in, identities out: FairMOT's tracker, batched over tracks, with time in seconds.
 
-`Tracker.update` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in six points:
+`update_all` is the whole algorithm in order; READ IT FIRST. It differs from FairMOT's source in six points:
 time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
 was lost for too long is gone at once (there it could still be matched one frame later), boxes that no camera
 can have made are ignored, a weak detection, which starts no track, keeps one going that was seen in the frame
@@ -11,19 +11,24 @@ After an interruption of the stream (`Tracker.interrupt`), where motion says not
 to a newcomer goes to the absent person who looks like it, if there is one.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from edge.arrays import F32, F64, I64, Bool
+from edge.arrays import F64, I64, Bool
 from edge.tracking.assignment import assign
+from edge.tracking.blocks import Rows
 from edge.tracking.boxes import xyah_to_xyxy
-from edge.tracking.costs import appearance_cost, fused_cost, iou_cost
+from edge.tracking.costs import appearance_cost
+from edge.tracking.crowd import Crowd, left, second_boxes, smoothed
 from edge.tracking.detections import SCORE_THRESHOLD, Detections, Gone, Tracks, TrackState, Why
-from edge.tracking.drift import OWN_FADING, Drift, harm
-from edge.tracking.kalman import GATE_95, NOMINAL_FRAME_S, POSITION, VAR_POSITION, VELOCITY, KalmanFilter
+from edge.tracking.drift import Drift
+from edge.tracking.kalman import NOMINAL_FRAME_S, POSITION, VAR_POSITION, VELOCITY, KalmanFilter
 from edge.tracking.seen import Seen
+from edge.tracking.settings import TrackerSettings as TrackerSettings
 from edge.tracking.tracklets import Tracklets
 
 LONGEST_GAP_S = 60.0
@@ -37,54 +42,7 @@ UNKNOWN_SPEED = 5.0
 """Hazard of somebody whose speed is unknown, per square of the speed of others in box sides per second."""
 
 _TENTATIVE, _CONFIRMED, _LOST = (np.uint8(state) for state in TrackState)
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerSettings:
-    """FairMOT's numbers. Distances are costs: a pair has to stay below its limit."""
-
-    weak_share: float = 0.5
-    """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
-    new_between_keyframes: bool = False
-    """Whether somebody may be new in a frame between keyframes, too, as in AttTrack's paper."""
-    same_iou: float = 0.7
-    """Of detections that overlap by more (IoU), only the best counts; 1: all do."""
-    lost_after_s: float = 1.0
-    """Seconds for which an unseen person is remembered."""
-    relink_s: float = 30.0
-    """Seconds for which somebody seen before an interruption is remembered by appearance."""
-    appearance_limit: float = 0.4
-    """First association: limit of the fused appearance and motion cost."""
-    appearance_weight: float = 0.98
-    """Share of appearance in that cost, 0 to 1; the rest is motion."""
-    gate: float = GATE_95
-    """First association: largest squared Mahalanobis distance."""
-    iou_confirm: float = 0.1
-    """First association: a pair whose boxes overlap less (IoU) is taken apart again (AttTrack section 3.3); 0 keeps
-    them all, as FairMOT. Who is met by looks alone, where motion expects nobody, is more often somebody else."""
-    iou_limit: float = 0.5
-    """Second and fourth association: limit of 1 - IoU for tracks seen in the frame before."""
-    tentative_iou_limit: float = 0.7
-    """Third association: limit of 1 - IoU for tracks seen only once."""
-    duplicate_distance: float = 0.15
-    """A seen and a lost track with a smaller 1 - IoU are one person."""
-    smoothing: float = 0.9
-    """Share of the past in a track's appearance, 0 to 1."""
-    smallest_area_px: float = 100.0
-    """Tracks whose box is not larger (width * height, source pixels) are not reported."""
-    widest_aspect: float = 1.6
-    """Tracks with a larger width/height are not reported."""
-
-    def __post_init__(self) -> None:
-        for name in ("weak_share", "same_iou", "appearance_weight", "iou_confirm", "smoothing"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        for name in (
-            *("lost_after_s", "relink_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
-            *("duplicate_distance", "smallest_area_px", "widest_aspect"),
-        ):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+_KALMAN = KalmanFilter()
 
 
 class Tracker:
@@ -92,7 +50,6 @@ class Tracker:
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
-        self._kalman = KalmanFilter()
         self._drift = Drift()
         self._misses = 0  # updates between keyframes since the last keyframe
         self._tracklets = Tracklets.empty()
@@ -123,20 +80,11 @@ class Tracker:
         before, and will see a later one. Raises ValueError for another dt_s or when embeddings have another length
         than before; the tracker is then as it was.
         """
-        return replace(self.take_in(detections, dt_s, threshold, between_keyframes), gone=self._gone())
+        return update_all([Look(self, detections, dt_s, threshold, between_keyframes)])[0]
 
     def take_in(self, detections: Detections, dt_s: float, threshold: float, between_keyframes: bool) -> Tracks:
         """An `update` that does not tell who is gone: the next one does."""
-        seen = self._select(detections, threshold)
-        self._advance(dt_s)
-        match = self._associate(seen)
-        self._misses = self._misses + 1 if between_keyframes else 0
-        self._correct(match, seen)
-        if self.settings.new_between_keyframes or not between_keyframes:
-            self._start(match, seen)
-        self._identify()
-        self._forget()
-        return self._report(_CONFIRMED)
+        return _take_in_all([Look(self, detections, dt_s, threshold, between_keyframes)])[0]
 
     def scout(self) -> "Tracker":
         """A copy that goes ahead and gives ids, but leaves to this tracker who is gone: edge.tracking.hindsight."""
@@ -232,110 +180,44 @@ class Tracker:
         tracks.detection[:] = -1
         return tracks
 
-    def _advance(self, dt_s: float) -> None:
-        """Let time pass: predict where everybody is now. Unconfirmed tracks stay where they were, as in FairMOT."""
+    def _check(self, detections: Detections, dt_s: float) -> None:
+        """Raise ValueError for a time that is none, or embeddings of another length than before."""
+        if not self._first_frame:
+            _check_time("dt_s", dt_s)
+        dim = detections.embeddings.shape[1]
+        expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
+        if len(detections) and expected not in (0, dim):
+            raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
+
+    def _pass(self, dt_s: float) -> bool:
+        """Let time pass; whether anybody may have moved meanwhile."""
         if self._first_frame:
-            return
-        _check_time("dt_s", dt_s)
+            return False
         self._now_s += dt_s
         if dt_s > LONGEST_GAP_S:
             self._keep(self._tracklets, np.zeros(len(self._tracklets), np.bool_), "unseen")
             self._tracklets = Tracklets.empty()
             self._first_frame = True
-            return
-        known = self._tracklets.known
-        motion = self._tracklets.motion[:, :known]
-        motion[VELOCITY, self._tracklets.states[:known] == _LOST, 3] = 0  # nobody grows while unseen
-        self._kalman.predict(motion, dt_s)
+        return not self._first_frame
 
-    def _select(self, detections: Detections, threshold: float) -> Seen:
-        """The detections that count. Raises ValueError where their embeddings are of another length than before."""
-        dim = detections.embeddings.shape[1]
-        expected = (self._tracklets if len(self._tracklets) else self._absent).embeddings.shape[1]
-        if len(detections) and expected not in (0, dim):
-            raise ValueError(f"embeddings have {dim} numbers, those of this tracker's identities {expected}")
-        return Seen.of(detections, threshold, self.settings.weak_share * threshold, self.settings.same_iou)
-
-    def _associate(self, seen: Seen) -> I64:
-        """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers."""
-        tracklets, settings = self._tracklets, self.settings
-        match = np.full(len(tracklets), -1)
-        if not len(tracklets) or not len(seen.scores):
-            return match
-        boxes = xyah_to_xyxy(tracklets.motion[POSITION])
-        rows, columns = assign(self._first_cost(seen), settings.appearance_limit)
-        if settings.iou_confirm > 0:
-            overlap = 1 - iou_cost(boxes[rows], seen.xyxy[columns]).diagonal()
-            real = overlap >= settings.iou_confirm
-            rows, columns = rows[real], columns[real]
-        match[rows] = columns
-
-        rows = ((match < 0) & (tracklets.states != _LOST)).nonzero()[0]
-        columns = _left(match, seen.strong)
-        if len(rows) and len(columns):
-            cost = iou_cost(boxes[rows], seen.xyxy[columns])
-            states = tracklets.states[rows]
-            for state, limit in ((_CONFIRMED, settings.iou_limit), (_TENTATIVE, settings.tentative_iou_limit)):
-                group = (states == state).nonzero()[0]
-                of_group, of_columns = assign(cost[group], limit)
-                match[rows[group[of_group]]] = columns[of_columns]
-                cost[:, of_columns] = np.inf  # taken
-
-        if seen.strong < len(seen.scores):
-            rows = ((match < 0) & (tracklets.states == _CONFIRMED)).nonzero()[0]
-            of_rows, columns = assign(iou_cost(boxes[rows], seen.xyxy[seen.strong :]), settings.iou_limit)
-            match[rows[of_rows]] = seen.strong + columns
-        return match
-
-    def _first_cost(self, seen: Seen) -> F64:
-        """(K, S) cost of the first association; unconfirmed tracks and weak detections have no part in it."""
-        known, strong, settings = self._tracklets.known, seen.strong, self.settings
-        distance = self._kalman.gating(self._tracklets.motion[:, :known], seen.xyah[:strong])
-        looks = self._tracklets.embeddings[:known]
-        return fused_cost(looks, seen.embeddings[:strong], distance, settings.appearance_weight, settings.gate)
-
-    def _correct(self, match: I64, seen: Seen) -> None:
-        """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
-
-        What a weak detection looks like is not remembered, as in ByteTrack.
+    def _conclude(self, between_keyframes: bool, news: I64, seen: Seen, judged: Sequence[float]) -> None:
+        """What is each tracker's own: `news` are the detections in `seen` that nobody met; `judged`, what was learnt of
+        the drift.
         """
-        tracklets = self._tracklets
-        tracklets.detection[:] = -1
-        tracklets.states[(match < 0) & (tracklets.states == _CONFIRMED)] = _LOST
-        rows = (match >= 0).nonzero()[0]
-        if not len(rows):
-            return
-        columns = match[rows]
-        self._judge(rows, seen.xyah[columns])
-        tracklets.motion[:, rows] = self._kalman.update(
-            tracklets.motion.take(rows, axis=1), seen.xyah.take(columns, axis=0)
-        )
-        clear = columns < seen.strong
-        tracklets.embeddings[rows[clear]] = self._smoothed(
-            tracklets.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
-        )
-        tracklets.scores[rows] = seen.scores[columns]
-        tracklets.states[rows] = _CONFIRMED
-        tracklets.last_seen_s[rows] = self._now_s
-        tracklets.detection[rows] = seen.detection[columns]
+        count, harm, waits_s2 = judged
+        if count:
+            self._drift.learn(int(count), harm, waits_s2)
+        self._misses = self._misses + 1 if between_keyframes else 0
+        if self.settings.new_between_keyframes or not between_keyframes:
+            self._start(news, seen)
+        self._identify()
+        self._forget()
 
-    def _judge(self, rows: I64, xyah: F64) -> None:
-        """Learn from how far the boxes `xyah` (N, 4) are from where the tracklets `rows` (N,) were expected."""
-        tracklets = self._tracklets
-        off = np.abs(tracklets.motion[POSITION, rows, :2] - xyah[:, :2])
-        harms = harm(off[:, 0] / (xyah[:, 2] * xyah[:, 3]) + off[:, 1] / xyah[:, 3])
-        waits_s2 = np.square(self._now_s - tracklets.last_seen_s[rows])
-        self._drift.learn(harms, waits_s2)
-        tracklets.harms[rows] = OWN_FADING * tracklets.harms[rows] + harms
-        tracklets.waits_s2[rows] = OWN_FADING * tracklets.waits_s2[rows] + waits_s2
+    def _start(self, columns: I64, seen: Seen) -> None:
+        """The detections `columns` of `seen` are new tracks: confirmed on the first frame, else when seen once more.
 
-    def _start(self, match: I64, seen: Seen) -> None:
-        """Every strong detection that is left is a new track: confirmed on the first frame, else when seen once more.
-
-        Its id is 0 until `_identify`.
+        Their id is 0 until `_identify`.
         """
-        columns = _left(match, len(seen.scores))
-        columns = columns[columns < seen.strong]
         count = len(columns)
         state = _CONFIRMED if self._first_frame else _TENTATIVE
         self._first_frame = False
@@ -343,7 +225,7 @@ class Tracker:
             return
         self._tracklets.append(
             Tracklets(
-                motion=self._kalman.initiate(seen.xyah[columns]),
+                motion=_KALMAN.initiate(seen.xyah[columns]),
                 embeddings=seen.embeddings[columns],
                 births=np.arange(count) + self._births,
                 ids=np.zeros(count, np.int64),
@@ -401,13 +283,15 @@ class Tracker:
         tracklets, absent = self._tracklets, self._absent
         tracklets.ids[again] = absent.ids[found]
         tracklets.first_seen_s[again] = absent.first_seen_s[found]
-        tracklets.embeddings[again] = self._smoothed(absent.embeddings[found], tracklets.embeddings[again])
+        tracklets.embeddings[again] = smoothed(
+            absent.embeddings[found], tracklets.embeddings[again], self.settings.smoothing
+        )
         still_absent = np.ones(len(absent), np.bool_)
         still_absent[found] = False
         absent.keep(still_absent)
 
     def _forget(self) -> None:
-        """Drop unconfirmed tracks not seen again, tracks lost for too long, and one of two tracks of one person.
+        """Drop unconfirmed tracks not seen again and tracks lost for too long.
 
         A student may miss a newcomer twice before the next keyframe.
         """
@@ -416,23 +300,6 @@ class Tracker:
         waits = 0 < self._misses <= FORGIVEN and not self.settings.new_between_keyframes
         dropped = too_long if waits else too_long | (tracklets.states == _TENTATIVE)
         self._keep(tracklets, (tracklets.detection >= 0) | ~dropped, "unseen")
-        self._keep(tracklets, ~self._duplicates(), "duplicate")
-
-    def _duplicates(self) -> Bool:
-        """(N,) the shorter-lived of a seen and a lost track in one place; the seen one if equal."""
-        tracklets = self._tracklets
-        duplicates = np.zeros(len(tracklets), np.bool_)
-        seen, lost = (tracklets.detection >= 0).nonzero()[0], (tracklets.detection < 0).nonzero()[0]
-        if not len(seen) or not len(lost):
-            return duplicates
-        boxes = xyah_to_xyxy(tracklets.motion[POSITION])
-        pairs = (iou_cost(boxes[seen], boxes[lost]) < self.settings.duplicate_distance).nonzero()
-        seen, lost = seen[pairs[0]], lost[pairs[1]]
-        life_s = tracklets.last_seen_s - tracklets.first_seen_s
-        seen_is_older = life_s[seen] > life_s[lost] + TIME_TOLERANCE_S
-        duplicates[lost[seen_is_older]] = True
-        duplicates[seen[~seen_is_older]] = True
-        return duplicates
 
     def _keep(self, tracklets: Tracklets, kept: Bool, why: Why) -> None:
         """Forget the others; those who had an id are gone."""
@@ -454,50 +321,116 @@ class Tracker:
 
     def _report(self, state: np.uint8) -> Tracks:
         """The tracks in `state` whose box is large and slim enough for a person."""
-        tracklets, settings = self._tracklets, self.settings
-        aspect, height = tracklets.motion[POSITION, :, 2], tracklets.motion[POSITION, :, 3]
-        wanted = tracklets.states == state
-        wanted &= aspect * height * height > settings.smallest_area_px
-        wanted &= aspect <= settings.widest_aspect
-        rows = wanted.nonzero()[0]
-        rows = rows[np.argsort(tracklets.ids[rows])]  # in order already, but for those found again
-        others = tracklets.ids > 0
-        others[rows] = False
-        remembered = np.concatenate((tracklets.ids[others], self._absent.ids))
-        if self._vouched is not None:
-            named = np.array([*self._told.values()], np.int64)
-            remembered = np.setdiff1d(np.concatenate((remembered, self._vouched, named)), tracklets.ids[rows])
-        velocities = tracklets.motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S
-        return Tracks(
-            ids=tracklets.ids[rows],
-            xyxy=xyah_to_xyxy(tracklets.motion[POSITION, rows]).astype(np.float32),
-            scores=tracklets.scores[rows],
-            states=tracklets.states[rows],
-            velocities=velocities.astype(np.float32),
-            ages_s=(self._now_s - tracklets.first_seen_s[rows]).astype(np.float32),
-            unseen_s=(self._now_s - tracklets.last_seen_s[rows]).astype(np.float32),
-            detection=tracklets.detection[rows],
-            remembered=remembered,
-            clock_s=self._now_s,
-        )
+        return _report_all([self], state)[0]
 
-    def _smoothed(self, past: F32, present: F32) -> F32:
-        """(N, D) appearance, unit length, of `past` (N, D) after a look at `present` (N, D)."""
-        share = np.float32(self.settings.smoothing)
-        mixed = share * past
-        mixed += (1 - share) * present
-        norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
-        mixed /= np.maximum(norms, 1e-12)[:, None]
-        return mixed
+    def _remembered(self, others: I64, reported: I64) -> I64:
+        """The ids that may come back: `others` are all but the `reported` ones."""
+        if len(self._absent):
+            others = np.concatenate((others, self._absent.ids))
+        if self._vouched is None:
+            return others
+        named = np.array([*self._told.values()], np.int64)
+        return np.setdiff1d(np.concatenate((others, self._vouched, named)), reported)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a tracker is to take in; see `Tracker.update`."""
+
+    tracker: Tracker
+    detections: Detections
+    dt_s: float
+    threshold: float
+    between_keyframes: bool
+
+
+def update_all(looks: Sequence[Look]) -> list[Tracks]:
+    """What `Tracker.update` says of each look; many lanes are computed together, at a fraction of the price.
+
+    The trackers are different ones with the same settings, and the same length of embeddings. Raises ValueError as
+    `update` does, for any of them; all are then as they were.
+    """
+    found = _take_in_all(looks)
+    return [
+        replace(tracks, gone=look.tracker._gone()) if look.tracker._ended else tracks
+        for tracks, look in zip(found, looks, strict=True)
+    ]
+
+
+def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
+    """An `update_all` that does not tell who is gone."""
+    if not looks:
+        return []
+    trackers, settings = [look.tracker for look in looks], looks[0].tracker.settings
+    if any(one.settings is not settings and one.settings != settings for one in trackers):
+        raise ValueError("trackers that are updated together must have the same settings")
+    for look in looks:
+        look.tracker._check(look.detections, look.dt_s)
+    least = np.array([look.threshold for look in looks])
+    weakest = (settings.weak_share * least).astype(np.float32)
+    seen = Seen.of([look.detections for look in looks], least.astype(np.float32), weakest, settings.same_iou)
+    moving = np.array([look.tracker._pass(look.dt_s) for look in looks])
+    lanes = [tracker._tracklets for tracker in trackers]
+    crowd = Crowd(lanes)
+    crowd.advance(np.array([look.dt_s for look in looks]), moving)
+    match = crowd.associate(seen, settings)
+    learnt = crowd.correct(match, seen, np.array([tracker._now_s for tracker in trackers]), settings.smoothing)
+    crowd.hand_back(lanes)
+    news = (left(match, seen) & seen.strong).nonzero()[0]
+    ends = np.searchsorted(news, seen.rows.ends).tolist()
+    for look, begin, end, *judged in zip(looks, [0, *ends], ends, *(sums.tolist() for sums in learnt), strict=False):
+        look.tracker._conclude(look.between_keyframes, news[begin:end], seen, judged)
+    lanes = [tracker._tracklets for tracker in trackers]
+    doubles = second_boxes(lanes, settings.duplicate_distance, TIME_TOLERANCE_S)
+    for tracker, double in zip(trackers, doubles, strict=True):
+        if double is not None:
+            tracker._keep(tracker._tracklets, ~double, "duplicate")
+    return _report_all(trackers, _CONFIRMED)
+
+
+def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
+    """What each `Tracker._report` says."""
+    lanes, settings = [tracker._tracklets for tracker in trackers], trackers[0].settings
+    lane = Rows([len(one) for one in lanes]).lane
+    motion: F64 = np.concatenate([one.motion[:VAR_POSITION] for one in lanes], axis=1)
+    ids, states, scores, first_seen_s, last_seen_s, detection = (
+        np.concatenate([getattr(one, name) for one in lanes])
+        for name in ("ids", "states", "scores", "first_seen_s", "last_seen_s", "detection")
+    )
+    aspect, height = motion[POSITION, :, 2], motion[POSITION, :, 3]
+    wanted = states == state
+    wanted &= aspect * height * height > settings.smallest_area_px
+    wanted &= aspect <= settings.widest_aspect
+    rows = wanted.nonzero()[0]
+    rows = rows[np.lexsort((ids[rows], lane[rows]))]  # in order already, but for those found again
+    wanted = ids > 0
+    wanted[rows] = False
+    others = wanted.nonzero()[0]
+    now_s = np.array([tracker._now_s for tracker in trackers])[lane[rows]]
+    columns: dict[str, Any] = {
+        "ids": ids[rows],
+        "xyxy": xyah_to_xyxy(motion[POSITION].take(rows, axis=0)).astype(np.float32),
+        "scores": scores[rows],
+        "states": states[rows],
+        "velocities": (motion[VELOCITY, rows, :2] / NOMINAL_FRAME_S).astype(np.float32),
+        "ages_s": (now_s - first_seen_s[rows]).astype(np.float32),
+        "unseen_s": (now_s - last_seen_s[rows]).astype(np.float32),
+        "detection": detection[rows],
+    }
+    found, others_ids = [], ids[others]
+    numbers = np.arange(len(lanes))
+    ends = np.searchsorted(lane[rows], numbers, "right").tolist()
+    others_ends = np.searchsorted(lane[others], numbers, "right").tolist()
+    nobody = Gone.nobody()
+    begin = others_begin = 0
+    for tracker, end, others_end in zip(trackers, ends, others_ends, strict=True):
+        own = {name: column[begin:end] for name, column in columns.items()}
+        remembered = tracker._remembered(others_ids[others_begin:others_end], own["ids"])
+        found.append(Tracks(**own, gone=nobody, remembered=remembered, clock_s=tracker._now_s))
+        begin, others_begin = end, others_end
+    return found
 
 
 def _check_time(name: str, seconds: float) -> None:
     if not 0 <= seconds < np.inf:
         raise ValueError(f"{name} must be a finite number of seconds, 0 or more, got {seconds}")
-
-
-def _left(match: I64, count: int) -> I64:
-    """Which of `count` detections are in nobody's `match`."""
-    free = np.ones(count + 1, np.bool_)  # the last one stands for -1, nobody's
-    free[match] = False
-    return free[:count].nonzero()[0]

@@ -77,7 +77,8 @@ def table(checks: Sequence[Check]) -> str:
 
 def models(settings: Settings) -> Check:
     """Load the pair, as the service would."""
-    what = f"pair {settings.pair!r} at {settings.size}"
+    sizes = settings.size if settings.teacher_size is None else f"{settings.teacher_size} and {settings.size}"
+    what = f"pair {settings.pair!r} at {sizes}"
     try:
         backend = open_backend(
             settings.models,
@@ -86,6 +87,7 @@ def models(settings: Settings) -> Check:
             pair=settings.pair,
             plans=settings.plans_dir,
             max_batch=settings.max_streams,
+            teacher_size=settings.teacher_input_size,
         )
     except EngineError as error:
         return Check("models", "fail", what, str(error))

@@ -12,7 +12,7 @@ from typing import Literal
 import av
 
 from edge.sources.decoding import Wanted, survey
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.errors import DeviceError
 
 Status = Literal["ok", "warn", "fail"]

@@ -45,13 +45,16 @@ export async function startingWith() {
 
 export const streamPath = (id) => `streams/${encodeURIComponent(id)}`;
 
-export const listStreams = async () => (await call("streams")).streams;
+export const listStreams = () => call("streams"); // { streams, notice }
 export const addStream = (stream) => call("streams", "POST", stream);
 export const changeStream = (id, patch) => call(streamPath(id), "PATCH", patch);
 export const removeStream = (id) => call(streamPath(id), "DELETE");
 export const putZones = (id, zones) => call(`${streamPath(id)}/zones`, "PUT", { zones });
 export const getCounts = async (id) => (await call(`${streamPath(id)}/counts`)).zones;
 export const resetCounts = (id) => call(`${streamPath(id)}/counts/reset`, "POST");
+
+export const getCluster = () => call("cluster");
+export const drainNode = (name, on) => call(`cluster/nodes/${encodeURIComponent(name)}/drain`, on ? "POST" : "DELETE");
 
 export const getTimeline = (id, from, to) => call(`${streamPath(id)}/timeline?from=${from}&to=${to}`);
 export const getStill = async (id, still) => (await open(`${streamPath(id)}/stills/${still}`)).blob();

@@ -103,7 +103,9 @@ function showStream(stream) {
 
 async function refresh() {
   try {
-    streams = await listStreams();
+    const listed = await listStreams();
+    streams = listed.streams;
+    at("service-notice").textContent = listed.notice ?? "";
     at("service-problem").textContent = "";
   } catch (problem) {
     at("service-problem").textContent = `${problem.message} Trying again.`;

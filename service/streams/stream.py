@@ -1,10 +1,10 @@
 """Stream: one camera inside the service, from its reader to its subscribers."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from urllib.parse import urlsplit
 
 from edge.pipeline.config import LaneSettings
@@ -54,8 +54,12 @@ class Stream:
         metrics: StreamMetrics,
         recorder: Recorder,
         decoding: Callable[[], Decoding],
+        run: str,
     ) -> None:
-        """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
+        """Open nothing yet, but go on with the counts that `store` has. Raises StoreError.
+
+        `run` names this life of the stream in its messages.
+        """
         self.spec = spec
         """May be replaced by an equal one but for lane, zones, stills_days, name and note."""
         self.feed = feed
@@ -63,9 +67,9 @@ class Stream:
         self.metrics = metrics
         self.created_at = created_at
         self._hub = hub
-        self._bell = worker.bell
+        self._bell, self._upload = worker.bell, worker.upload
         self._decoding = decoding
-        self._run = secrets.token_hex(4)
+        self._run = run
         self._seq = 0
         self._epoch = 0
         self._epochs_before = 0  # of the readers that were replaced
@@ -101,7 +105,7 @@ class Stream:
         settings = replace(SOURCE_SETTINGS, resolve=address.resolve)
         opened, decoding = address.opened, self._decoding()
         source = open_source(opened, settings=settings, real_time=True, on_state=self._on_state, decoding=decoding)
-        return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}")
+        return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}", self._upload)
 
     def adopt(self, address: Address, reader: FrameReader) -> None:
         """Read from here from `start` on. Not while the worker has this stream; a reader before has to be closed."""
@@ -146,7 +150,7 @@ class Stream:
         zones = self.counter.observe(tracked)
         events = self._events.observe(tracked, self.counter.events)
         self._recorder.record(tracked, self.counter.events, self.spec.zones, self.spec.stills_days, now)
-        self._hub.publish(encode(tracked, self.id, self._run, self._seq, now, zones, events))
+        self._hub.publish_encoded(partial(encode, tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
 
     def fail(self, code: str, message: str) -> None:

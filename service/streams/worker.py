@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from threading import Condition, Thread
 from typing import Any, Protocol
 
+from edge.ops.pixels import Pixels
 from edge.pipeline.budget import Allowance
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.25
 """Longest sleep of an idle worker; its heart beats at least this often."""
+GATHER_S = 0.004
+"""How long a frame waits on a GPU for those of other lanes: cameras are out of step, and a batch of eight costs next to
+nothing more than one of one."""
 
 
 class WorkerStopped(Exception):
@@ -37,6 +41,10 @@ class Pipeline(Protocol):
     @property
     def depth(self) -> int:
         """Ticks that may be in flight."""
+        ...
+
+    def upload(self, pixels: Pixels) -> Pixels:
+        """See `edge.ops.base.Ops.upload`."""
         ...
 
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
@@ -89,8 +97,11 @@ class Worker:
         """What a lane may run; none until the pipeline is built."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
+        self.on_gpu = False
+        """Whether the pipeline computes on a device that works on its own."""
         self.lost: DeviceLostError | None = None
         """Why the device thread ended, where that was for want of a device: this process cannot have it back."""
+        self._upload: Callable[[Pixels], Pixels] = lambda pixels: pixels
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -100,6 +111,12 @@ class Worker:
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
         self._allowance = Allowance(self._beat_at)
+        self.busy_s = 0.0
+        """Time that ticks took, in all."""
+
+    def upload(self, pixels: Pixels) -> Pixels:
+        """A picture as the pipeline likes it best, made so by the thread that read it."""
+        return self._upload(pixels)
 
     def start(self) -> None:
         """Build the pipeline on the device thread; raises what building raised."""
@@ -176,6 +193,7 @@ class Worker:
         try:
             pipeline = self._build()
             self.modes, self.load_s = pipeline.modes, time.monotonic() - began_s
+            self._upload, self.on_gpu = pipeline.upload, pipeline.depth > 1
         except BaseException as error:
             self._built.set_exception(error)
             return
@@ -185,6 +203,8 @@ class Worker:
                 if self._commands:
                     self._finish(pipeline)  # lanes come and go between ticks
                     self._obey(pipeline)
+                if self.on_gpu:
+                    self._gather()
                 if frames := self._take():
                     self._tick(pipeline, frames)
                 else:
@@ -215,6 +235,12 @@ class Worker:
         waiting = self._stopping or bool(self._commands) or bool(self._in_flight)
         return waiting or any(lane.ready for lane in self._lanes.values())
 
+    def _gather(self) -> None:
+        """Let lanes that are a little late share the tick of those that have a frame."""
+        ready = sum(lane.ready for lane in self._lanes.values())
+        if 0 < ready < len(self._lanes):
+            time.sleep(GATHER_S)
+
     def _add(self, pipeline: Pipeline, lane: Lane) -> None:
         pipeline.add_lane(lane.id, lane.settings)
         self._lanes[lane.id] = lane
@@ -242,7 +268,9 @@ class Worker:
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
             self._settle(pipeline, batch)
-            self._allowance.spend(time.monotonic() - began_s)
+            took_s = time.monotonic() - began_s
+            self.busy_s += took_s
+            self._allowance.spend(took_s)
 
     def _settle(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
         """Now that the tracks are told there may be time for what they could not wait for."""

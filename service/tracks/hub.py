@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from service.tracks.history import History, Replay
@@ -207,9 +207,21 @@ class TrackHub:
         """The newest messages of a stream."""
         return self._channel(stream_id).history
 
+    def refill(self, stream_id: str, older: Iterable[Published], *, anew: bool) -> None:
+        """Let a stream's history begin earlier, with messages that were kept elsewhere; those that do not lead up to
+        what is here are left out. `anew`: what is here is forgotten first."""
+        history = self._channel(stream_id).history
+        if anew:
+            history.clear()
+        history.refill(older)
+
     def publish(self, message: Published) -> None:
         """Hand a message to all subscribers of its stream, in order of the calls."""
         self._loop.call_soon_threadsafe(self._deliver, message)
+
+    def publish_encoded(self, encode: Callable[[], Published]) -> None:
+        """The same of a message that the event loop encodes: whoever calls has less time than it."""
+        self._loop.call_soon_threadsafe(lambda: self._deliver(encode()))
 
     def close_stream(self, stream_id: str) -> None:
         """Forget a removed stream, and end the subscriptions that have no other, after what was published before."""

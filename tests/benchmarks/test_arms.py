@@ -21,8 +21,17 @@ def crowd() -> Crowd:
 
 
 def test_only_single_networks_have_no_period() -> None:
-    arms = ("teacher", "student", "naive", "predicted")
-    assert [has_period(arm) for arm in arms] == [False, False, True, True]
+    arms = ("teacher", "student", "adaptive", "naive", "predicted", "second")
+    assert [has_period(arm) for arm in arms] == [False, False, False, True, True, True]
+
+
+def test_every_second_frame_of_an_arm_is_a_look() -> None:
+    seen, kinds = crowd(), ""
+    with FrameTracker(TrackingPipeline(seen.backend, PipelineSettings(max_lanes=1)), "second", 6) as tracker:
+        for index in range(8):
+            seen.time_s = index / FPS
+            kinds += tracker.track(frame(index)).kind[0]
+    assert kinds == "tpspsptp"
 
 
 def test_the_teacher_sees_every_third_frame_and_the_boxes_between_are_the_trackers_predictions() -> None:

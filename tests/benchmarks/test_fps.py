@@ -40,7 +40,8 @@ def test_rates_laws_and_conditions_are_written(
     result = json.loads((tmp_path / "short.json").read_text())
     assert {(run["mode"], run["k"]) for run in result["runs"]} == {
         *(("teacher", 1), ("student", 1)),
-        *((mode, k) for mode in ("naive", "no-update", "atttrack", "predicted") for k in (1, 2, 3)),
+        *((mode, k) for mode in ("naive", "no-update", "atttrack", "second", "third", "predicted") for k in (1, 2, 3)),
+        ("adaptive", 1),
     }
     assert set(result["laws"]) == {"naive", "no-update", "atttrack"}
     assert result["largest_error_wanted"] is None
@@ -49,8 +50,9 @@ def test_rates_laws_and_conditions_are_written(
         assert run["fps"] > 0
         counts = {kind: found["count"] for kind, found in run["latency_ms"].items()}
         if run["k"] == 3:  # turns are of whole periods
-            between = "predicted" if run["mode"] == "predicted" else "student"
-            assert counts == {"teacher": counts["teacher"], between: 2 * counts["teacher"]}
+            between = {"predicted": "pp", "third": "pp", "second": "ps"}.get(run["mode"], "ss")
+            looks = {"student": between.count("s"), "predicted": between.count("p"), "teacher": 1}
+            assert counts == {kind: each * counts["teacher"] for kind, each in looks.items() if each}
     assert result["conditions"]["models"].keys() == {
         f"tiny-{role}-320x192.onnx" for role in ("teacher", "student", "student-plain")
     }

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from export.to_plan import _parser as plan_options
+from service.__main__ import COMMANDS
 from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile
 
@@ -15,7 +16,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 KEYS = {
-    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "environment", "image", "mem_limit"),
+    *("build", "cap_drop", "command", "depends_on", "deploy", "env_file", "environment", "group_add", "image"),
+    "mem_limit",
     *("network_mode", "pids_limit", "profiles", "read_only", "restart", "runtime", "security_opt"),
     *("stop_grace_period", "tmpfs", "volumes"),
 }
@@ -42,7 +44,7 @@ def test_the_profile_without_a_choice_is_the_demo_on_a_cpu() -> None:
 
 def test_the_profiles_are_the_documented_ones() -> None:
     assert {profile for service in SERVICES.values() for profile in service["profiles"]} == {
-        "cpu", "gpu", "jetson", "observability",
+        "cpu", "gpu", "jetson", "observability", "cluster",
     }  # fmt: skip
     documented = (ROOT / "docker-compose.yml").read_text().partition("name:")[0]
     for profile in ("gpu", "jetson", "observability", "cluster"):
@@ -83,6 +85,35 @@ def test_plans_are_built_before_the_service_starts_and_where_it_looks(profile: s
     assert f"plans:{folder}:ro" in service["volumes"]
     for model in services[planner]["command"]:
         assert (ROOT / model.replace("${ATTTRACK_SIZE:-576x320}", Settings().size)).is_file()
+
+
+def test_programs_of_the_cluster_start_when_its_buckets_are_there() -> None:
+    services = in_profile("cluster")
+    assert set(services) == {"nats", "cluster-init", "node", "gateway"}
+    for name in ("node", "gateway"):
+        assert services[name]["depends_on"] == {"cluster-init": {"condition": "service_completed_successfully"}}
+    for name in ("cluster-init", "node", "gateway"):
+        command = services[name]["command"]
+        assert command[:3] == ["python", "-m", "service"]
+        assert command[3] in COMMANDS
+
+
+def test_on_a_jetson_the_groups_of_its_devices_are_numbers() -> None:
+    """A name would be looked up in the image, which does not know the host's."""
+    for name, service in in_profile("jetson").items():
+        defaults = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", group) for group in service["group_add"]]
+        assert len(defaults) == 2 and all(group.isdigit() for group in defaults), name
+        assert service["runtime"] == "nvidia"
+
+
+def test_a_jetsons_images_have_one_base_that_is_not_the_servers() -> None:
+    bases = {service["build"]["args"]["GPU_BASE"] for service in in_profile("jetson").values()}
+    (base,) = bases
+    tag = re.fullmatch(r"\$\{ATTTRACK_JETSON_BASE:-nvcr\.io/nvidia/tensorrt:(\d+)\.(\d+)-py3\}", base)
+    assert tag is not None and (int(tag[1]), int(tag[2])) >= (26, 4), "from then on TensorRT knows Orin"
+    images = [service["image"] for service in OURS.values()]
+    builds = [str(service["build"]) for service in OURS.values()]
+    assert all((a == b) == (c == d) for (a, c), (b, d) in combinations(zip(images, builds, strict=True), 2))
 
 
 @pytest.mark.parametrize("profile", ["gpu", "jetson"])

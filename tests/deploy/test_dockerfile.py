@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from edge.ops.kernels import build as kernels
 from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile, let_through
 
@@ -79,6 +80,17 @@ def test_every_variable_of_an_image_is_a_setting(target: str) -> None:
     }
     assert names <= set(Settings.model_fields)
     assert target == "cpu" or FILE.environment(target)["ATTTRACK_BUILD_PLANS"] == "off"  # it has nothing to build with
+
+
+@pytest.mark.parametrize("target", ["gpu", "jetson", "planner"])
+def test_kernels_are_compiled_with_the_image_and_where_its_user_finds_them(target: str) -> None:
+    steps = FILE.instructions(target)
+    (at,) = (number for number, one in enumerate(steps) if one.text == "python -m edge.ops.kernels.build")
+    before = [one for one in steps[:at] if one.name == "COPY" and one.source_stage == "project"]
+    assert before and before[-1].words[-1] == "/app/", "its sources are there"
+    assert not [one for one in steps[:at] if one.name == "USER"], "it may write beside them"
+    assert kernels.BESIDE == ROOT / "edge" / "ops" / "kernels" / "built"
+    assert not let_through("edge/ops/kernels/built/kernels-0-sm90"), "those of another machine stay out"
 
 
 @pytest.mark.parametrize("target", RUNNING)

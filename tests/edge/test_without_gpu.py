@@ -41,9 +41,9 @@ def _run(program: str) -> list[str]:
         "edge",
         "edge.pipeline.pipeline",
         "edge.pipeline.backend",
-        "edge.ops.cuda",
+        "edge.ops.cuda_ops",
         "edge.sources.decoding",
-        "engines.cuda",
+        "engines.cuda_device",
         "service",
         "service.app",
     ],
@@ -60,7 +60,7 @@ backend = open_backend()
 print(backend.device.name, type(backend.ops).__name__, touched)
 """)
     assert lines[:-1] == [
-        "INFO networks run on the CPU: no CUDA driver on this machine (libcuda.so.1: cannot open shared object file); "
-        "install NVIDIA's, or use the device 'cpu'"
+        "INFO networks run on the CPU: CUDA's bindings are not installed (cuda); pip install '.[gpu]', or use the "
+        "device 'cpu'"
     ]
-    assert lines[-1] == "cpu HostOps ['libcuda.so.1']"
+    assert lines[-1] == "cpu HostOps ['cuda']"

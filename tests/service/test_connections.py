@@ -80,6 +80,20 @@ def test_client_in_no_hurry_but_in_time_is_served(service: RunningService) -> No
             assert client.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_websocket_on_which_nobody_says_anything_is_kept(service: RunningService, pieces: int) -> None:
+    head = UPGRADE + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), 10) as client:
+        for i in range(pieces):
+            client.sendall(head[i * len(head) // pieces : (i + 1) * len(head) // pieces])
+            time.sleep(0.05)
+        assert client.recv(65536).startswith(b"HTTP/1.1 101")
+        client.settimeout(3.0)
+        with pytest.raises(TimeoutError):  # it is neither closed nor are there streams to tell of
+            client.recv(65536)
+
+
 def test_client_that_reads_nothing_is_cut_off(
     start_service: Callable[..., RunningService], monkeypatch: pytest.MonkeyPatch
 ) -> None:

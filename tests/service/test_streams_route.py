@@ -2,6 +2,7 @@
 
 import gc
 import re
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from tests.service.conftest import KEY, RunningService
 from tests.service.test_tracks_route import receive
 from tests.service.waiting import wait_for_phase, wait_until
 
-EMPTY: dict[str, list[object]] = {"streams": []}
+EMPTY: dict[str, object] = {"streams": [], "notice": None}
 JSON = {"Content-Type": "application/json"}
 SCENE = "synthetic://?people=2&width=320&height=192&fps=10"
 
@@ -88,6 +89,34 @@ def test_removed_stream_does_not_wait_for_the_garbage_collector(client: httpx.Cl
         wait_until(lambda: stream() is None, 5, "the stream and its pictures to be freed")
     finally:
         gc.enable()
+
+
+def test_every_answer_for_a_stream_that_comes_and_goes_is_a_whole_stream_or_a_problem(client: httpx.Client) -> None:
+    """Once an answer without `state` was seen: it can only have been a problem, and says so by its type."""
+    schema = client.get("/openapi.json").json()["components"]["schemas"]
+    assert {"state", "stats", "url"} <= set(schema["StreamView"]["required"])
+    assert {"phase", "since"} <= set(schema["StateView"]["required"])
+    over, answers = threading.Event(), list[httpx.Response]()
+
+    def look() -> None:
+        while not over.is_set():
+            answers.append(client.get("/streams/scene"))
+
+    with ThreadPoolExecutor(2) as lookers:
+        looks = [lookers.submit(look) for _ in range(2)]
+        for _ in range(6):
+            client.post("/streams", json={"url": SCENE, "id": "scene"})
+            client.patch("/streams/scene", json={"k": 3})
+            client.delete("/streams/scene")
+        over.set()
+        for one in looks:
+            one.result()
+    for answer in answers:
+        if answer.status_code == 200:
+            assert answer.json()["state"]["phase"]
+        else:
+            problem(answer, 404, "stream_not_found")
+    assert {answer.status_code for answer in answers} == {200, 404}
 
 
 @pytest.mark.parametrize("path", ["", "/video", "/frame.jpg"])

@@ -7,11 +7,11 @@ from typing import Any
 import onnxruntime as ort
 import pytest
 
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.device import CudaStream
 from engines.onnx_cuda_engine import PROVIDER
 from tests.support import fake_tensorrt
-from tests.support.host_driver import host_driver
+from tests.support.host_driver import stand_in_gpu
 from tests.support.host_gpu import RepeatingGraph
 
 REAL_SESSION = ort.InferenceSession
@@ -76,6 +76,6 @@ def with_onnx_runtime_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process believe that it has a GPU, onnxruntime-gpu and TensorRT; kernels run as host C++."""
     with_onnx_runtime_for_cuda(monkeypatch)
-    monkeypatch.setattr("engines.load.CudaDevice", partial(StandInGpu, library=str(host_driver())))
-    monkeypatch.setattr("edge.ops.cuda.kernel_image", lambda: b"this driver has its kernels already")
+    monkeypatch.setattr("engines.load.CudaDevice", partial(stand_in_gpu, StandInGpu))
+    monkeypatch.setattr("edge.ops.cuda_ops.kernel_image", lambda capability: b"\x7fELF this driver has its kernels already")
     monkeypatch.setattr("engines.tensorrt_engine.load_library", lambda name: fake_tensorrt)

@@ -1,7 +1,7 @@
 """A pipeline's day: lanes of all modes, ticks of some of them, changes on the way; networks that make errors show."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -14,6 +14,7 @@ from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame
 from engines.host import HostDevice
+from engines.signature import Signature
 from tests.support.scripted_engine import Arrays, ScriptedEngine
 from tests.support.tiny_pair import signature
 
@@ -35,7 +36,7 @@ def see(inputs: Arrays, outputs: Arrays) -> None:
     outputs["boxes"][0] = 4 * x - 6, 4 * y - 8, 4 * x + 10, 4 * y + 16
     outputs["embeddings"][0] = 1, 0, 0
     if "heatmap" in outputs:
-        outputs["heatmap"][0] = np.random.default_rng(brightness).random((8, 16), np.float32)
+        outputs["heatmap"][0] = np.random.default_rng(brightness).random(outputs["heatmap"].shape[1:], np.float32)
 
 
 class Day:
@@ -91,6 +92,6 @@ def assert_same(ours: list[TrackedFrame], theirs: list[TrackedFrame]) -> None:
                     assert same, (where, one.name)
 
 
-def on_host() -> Backend:
+def on_host(signatures: Mapping[str, Signature] = SIGNATURES) -> Backend:
     """The scripted networks where everything happens at once."""
-    return Backend(HostDevice(), HostOps(), **{name: ScriptedEngine(s, see) for name, s in SIGNATURES.items()})
+    return Backend(HostDevice(), HostOps(), **{name: ScriptedEngine(s, see) for name, s in signatures.items()})

@@ -232,6 +232,9 @@ class RecordingOps:
     def __init__(self) -> None:
         self._ops = HostOps()
 
+    def upload(self, pixels: Pixels) -> Pixels:
+        return pixels
+
     def letterbox(
         self, images: Sequence[Pixels], letterboxes: Sequence[Letterbox], out: DeviceArray, cuda_stream: RecordingQueue
     ) -> None:
@@ -248,7 +251,7 @@ class RecordingOps:
         cuda_stream.enqueue("own", lambda: self._ops.own(*taken, out._data, HostStream()), [], [out])
 
     def extrapolate(self, moved: Sequence[MovedHeatmap], out: DeviceArray, cuda_stream: RecordingQueue) -> None:
-        taken = [MovedHeatmap(m.heatmap._data, m.owners._data, m.shifts.copy()) for m in moved]
+        taken = [MovedHeatmap(m.heatmap._data, m.owners._data, m.shifts.copy(), m.framing) for m in moved]
         reads = [array for m in moved for array in (m.heatmap, m.owners)]
         work = lambda: self._ops.extrapolate(taken, out._data, HostStream())  # noqa: E731
         cuda_stream.enqueue("extrapolate", work, reads, [out])

@@ -22,6 +22,7 @@ from edge.sources.decoder.connection import relayed
 from edge.sources.decoder.messages import Job
 from edge.sources.decoder.ring import Outlet
 
+MPS = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -102,6 +103,7 @@ def needs() -> dict[str, Callable[[], object]]:
         "open a device": lambda: os.close(os.open("/dev/null", os.O_RDWR)),
         "read about itself": lambda: open("/proc/self/maps").read(1),
         "read about the machine": lambda: open("/sys/devices/system/cpu/online").read(1),
+        "talk to the multi-process service": lambda: os.close(os.open(f"{MPS}/control", os.O_RDWR)),
         "load a library": lambda: ctypes.CDLL("libz.so.1"),
         "talk to itself": lambda: [end.close() for end in socket.socketpair()],
         "reserve 64 GB of addresses": lambda: mmap.mmap(

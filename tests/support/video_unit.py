@@ -33,6 +33,7 @@ class GpuPicture:
     def __init__(self, picture: av.VideoFrame, layout: str = "nv12") -> None:
         self.format, self.sw_format = SimpleNamespace(name="cuda"), SimpleNamespace(name=layout)
         self.width, self.height, self.pts = picture.width, picture.height, picture.pts
+        self.color_range, self.colorspace = picture.color_range, picture.colorspace
         nv12 = picture.to_ndarray(format="nv12")
         self.planes = Plane(nv12[: self.height]), Plane(nv12[self.height :])
 

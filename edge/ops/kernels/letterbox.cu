@@ -13,82 +13,87 @@ struct Picture {
   int halvings;                 // 0 to 6: how often 2x2 means are taken before the bilinear step
   int nv12;
   int left, top, width, height; // of the scaled picture inside the input
+  int offset, luma, red_v, green_u, green_v, blue_u; // of NV12: how it becomes BGR, in 20 bit fixed point
 };
 
-struct Colour {
-  int blue, green, red;
-};
+// Blue, green and red in ten bits each, from the lowest: room for the sum of four of each, and for its rounding. One
+// register in place of three, of which a picture that is shrunk often needs many at a time.
+typedef unsigned Colour;
 
 __device__ __forceinline__ int clamp(int value, int low, int high) {
   return value < low ? low : value > high ? high : value;
 }
 
-// Video range of ITU-R BT.601, in 20 bit fixed point.
+__device__ __forceinline__ Colour packed(int blue, int green, int red) { return blue | green << 10 | red << 20; }
+
 __device__ __forceinline__ Colour nv12_colour(const Picture& picture, int x, int y) {
   const unsigned char* chroma = picture.chroma + (long long)picture.pitch * (y / 2) + (x & ~1);
-  int luma = picture.source[(long long)picture.pitch * y + x] - 16;
-  luma = (luma < 0 ? 0 : luma) * 1220542 + (1 << 19);
+  int luma = picture.source[(long long)picture.pitch * y + x] - picture.offset;
+  luma = (luma < 0 ? 0 : luma) * picture.luma + (1 << 19);
   const int u = chroma[0] - 128, v = chroma[1] - 128;
-  return {clamp((luma + 2116026 * u) >> 20, 0, 255), clamp((luma - 852492 * v - 409993 * u) >> 20, 0, 255),
-          clamp((luma + 1673527 * v) >> 20, 0, 255)};
+  return packed(clamp((luma + picture.blue_u * u) >> 20, 0, 255),
+                clamp((luma + picture.green_v * v + picture.green_u * u) >> 20, 0, 255),
+                clamp((luma + picture.red_v * v) >> 20, 0, 255));
 }
 
 __device__ __forceinline__ Colour source_colour(const Picture& picture, int x, int y) {
   if (picture.nv12) return nv12_colour(picture, x, y);
   const unsigned char* pixel = picture.source + (long long)picture.pitch * y + 3 * x;
-  return {pixel[0], pixel[1], pixel[2]};
+  return packed(pixel[0], pixel[1], pixel[2]);
 }
 
-__device__ __forceinline__ Colour mean(const Colour& a, const Colour& b, const Colour& c, const Colour& d) {
-  return {(a.blue + b.blue + c.blue + d.blue + 2) >> 2, (a.green + b.green + c.green + d.green + 2) >> 2,
-          (a.red + b.red + c.red + d.red + 2) >> 2};
-}
-
-// The picture halved `halvings` times, each level rounded as if it had been stored. Not inlined: the code would grow by
-// four with each level.
-template <int halvings>
-__device__ __noinline__ Colour halved(const Picture& picture, int x, int y) {
-  return mean(halved<halvings - 1>(picture, 2 * x, 2 * y), halved<halvings - 1>(picture, 2 * x + 1, 2 * y),
-              halved<halvings - 1>(picture, 2 * x, 2 * y + 1), halved<halvings - 1>(picture, 2 * x + 1, 2 * y + 1));
-}
-
-template <>
-__device__ __noinline__ Colour halved<1>(const Picture& picture, int x, int y) {
-  return mean(source_colour(picture, 2 * x, 2 * y), source_colour(picture, 2 * x + 1, 2 * y),
-              source_colour(picture, 2 * x, 2 * y + 1), source_colour(picture, 2 * x + 1, 2 * y + 1));
-}
-
-__device__ __noinline__ Colour shrunk(const Picture& picture, int x, int y) {
-  switch (picture.halvings) {
-    case 0: return source_colour(picture, x, y);
-    case 1: return halved<1>(picture, x, y);
-    case 2: return halved<2>(picture, x, y);
-    case 3: return halved<3>(picture, x, y);
-    case 4: return halved<4>(picture, x, y);
-    case 5: return halved<5>(picture, x, y);
-    default: return halved<6>(picture, x, y);
+// The picture halved `halvings` times, each level rounded as if it had been stored. The pixels come in the order in which
+// squares of four, of sixteen and so on are complete, so each level keeps no more than one sum.
+__device__ __forceinline__ Colour shrunk(const Picture& picture, int x, int y) {
+  const int levels = picture.halvings;
+  if (levels == 0) return source_colour(picture, x, y);
+  const Colour halves = packed(2, 2, 2), bytes = packed(255, 255, 255);
+  Colour sum[6] = {0, 0, 0, 0, 0, 0};
+  Colour colour = 0;
+  for (unsigned index = 0; index < 1u << (2 * levels); ++index) {
+    int dx = 0, dy = 0;
+#pragma unroll
+    for (int level = 0; level < 6; ++level) {
+      dx |= (index >> (2 * level) & 1) << level;
+      dy |= (index >> (2 * level + 1) & 1) << level;
+    }
+    colour = source_colour(picture, (x << levels) + dx, (y << levels) + dy);
+    bool complete = true;
+#pragma unroll
+    for (int level = 0; level < 6; ++level) {
+      if (complete && level < levels) {
+        sum[level] += colour;
+        complete = (index >> (2 * level) & 3) == 3;
+        if (complete) {
+          colour = (sum[level] + halves) >> 2 & bytes;
+          sum[level] = 0;
+        }
+      }
+    }
   }
+  return colour;
 }
 
 // OpenCV's bilinear step for bytes: 11 bit weights, rows before columns are summed lose 4 bits, products 16.
-__device__ __forceinline__ int blend(int top_left, int top_right, int bottom_left, int bottom_right, const int* column,
-                                     const int* row) {
-  const int top = top_left * column[1] + top_right * column[2];
-  const int bottom = bottom_left * column[1] + bottom_right * column[2];
-  return clamp((((row[1] * (top >> 4)) >> 16) + ((row[2] * (bottom >> 4)) >> 16) + 2) >> 2, 0, 255);
+__device__ __forceinline__ unsigned char blend(Colour top_left, Colour top_right, Colour bottom_left,
+                                               Colour bottom_right, int shift, const int* column, const int* row) {
+  const int top = (top_left >> shift & 255) * column[1] + (top_right >> shift & 255) * column[2];
+  const int bottom = (bottom_left >> shift & 255) * column[1] + (bottom_right >> shift & 255) * column[2];
+  return (unsigned char)clamp((((row[1] * (top >> 4)) >> 16) + ((row[2] * (bottom >> 4)) >> 16) + 2) >> 2, 0, 255);
 }
 
+// Pixel x, y of the scaled picture.
 __device__ __forceinline__ Colour scaled(const Picture& picture, int x, int y) {
   const int* column = picture.columns + 3 * x;
   const int* row = picture.rows + 3 * y;
   const int last_x = (picture.source_width >> picture.halvings) - 1;
   const int last_y = (picture.source_height >> picture.halvings) - 1;
-  const int left = clamp(column[0], 0, last_x), right = clamp(column[0] + 1, 0, last_x);
-  const int top = clamp(row[0], 0, last_y), bottom = clamp(row[0] + 1, 0, last_y);
-  const Colour a = shrunk(picture, left, top), b = shrunk(picture, right, top);
-  const Colour c = shrunk(picture, left, bottom), d = shrunk(picture, right, bottom);
-  return {blend(a.blue, b.blue, c.blue, d.blue, column, row), blend(a.green, b.green, c.green, d.green, column, row),
-          blend(a.red, b.red, c.red, d.red, column, row)};
+  Colour corners[4];
+#pragma unroll 1
+  for (int corner = 0; corner < 4; ++corner) // one after the other: side by side they would take four times the registers
+    corners[corner] = shrunk(picture, clamp(column[0] + (corner & 1), 0, last_x), clamp(row[0] + (corner >> 1), 0, last_y));
+  const Colour a = corners[0], b = corners[1], c = corners[2], d = corners[3];
+  return packed(blend(a, b, c, d, 0, column, row), blend(a, b, c, d, 10, column, row), blend(a, b, c, d, 20, column, row));
 }
 
 // One thread per input pixel; z is the picture. out: (pictures, 3, height, width), red first.
@@ -97,11 +102,11 @@ extern "C" __global__ void letterbox(const Picture* pictures, unsigned char* out
   if (x >= width || y >= height) return;
   const Picture& picture = pictures[blockIdx.z];
   const int in_x = x - picture.left, in_y = y - picture.top;
-  Colour colour = {grey, grey, grey};
+  Colour colour = packed(grey, grey, grey);
   if (in_x >= 0 && in_x < picture.width && in_y >= 0 && in_y < picture.height) colour = scaled(picture, in_x, in_y);
   const long long plane = (long long)width * height;
   unsigned char* pixel = out + 3 * plane * blockIdx.z + (long long)width * y + x;
-  pixel[0] = (unsigned char)colour.red;
-  pixel[plane] = (unsigned char)colour.green;
-  pixel[2 * plane] = (unsigned char)colour.blue;
+  pixel[0] = (unsigned char)(colour >> 20);
+  pixel[plane] = (unsigned char)(colour >> 10);
+  pixel[2 * plane] = (unsigned char)colour;
 }

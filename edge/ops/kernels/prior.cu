@@ -5,6 +5,10 @@ struct Heatmap {
   const float* values;  // (cells), row by row
   const int* owners;    // (cells) row of the object that a cell belongs to, -1 for the background
   const int* shifts;    // (objects, 2) cells x, y
+  const int* columns;   // (the prior's columns, 2) first and last of the heatmap's that each one meets; last < first: none
+  const int* rows;
+  const int* columns_back;  // (the heatmap's columns, 2) first and last of the prior's
+  const int* rows_back;
 };
 
 __device__ __forceinline__ bool moves(const Heatmap& heatmap, int owner) {
@@ -34,23 +38,38 @@ extern "C" __global__ void own(const int* centres, const int* radii, int objects
   out[cell] = owner;
 }
 
-// First half of a move: what stays where it is; moving cells leave 0 behind. One thread per cell; y is the lane.
-extern "C" __global__ void move_begin(const Heatmap* heatmaps, float* out, int width, int height) {
+// First half of a move: the largest of what stays, of the heatmap's cells that meet one of the prior's; moving cells leave 0
+// behind. One thread per cell of the prior (width, height); y is the lane. from_width: the heatmap's.
+extern "C" __global__ void move_begin(const Heatmap* heatmaps, float* out, int width, int height, int from_width) {
   const int cell = blockIdx.x * blockDim.x + threadIdx.x, cells = width * height;
   if (cell >= cells) return;
   const Heatmap& heatmap = heatmaps[blockIdx.y];
-  out[(long long)cells * blockIdx.y + cell] = moves(heatmap, heatmap.owners[cell]) ? 0.0f : heatmap.values[cell];
+  const int* columns = heatmap.columns + 2 * (cell % width);
+  const int* rows = heatmap.rows + 2 * (cell / width);
+  float largest = 0.0f;
+  for (int y = rows[0]; y <= rows[1]; ++y)
+    for (int x = columns[0]; x <= columns[1]; ++x) {
+      const int from = y * from_width + x;
+      if (!moves(heatmap, heatmap.owners[from]) && heatmap.values[from] > largest) largest = heatmap.values[from];
+    }
+  out[(long long)cells * blockIdx.y + cell] = largest;
 }
 
 // Second half: moving cells arrive; the largest value stays. Values are not negative, so their bits are ordered as they are.
-extern "C" __global__ void move_end(const Heatmap* heatmaps, float* out, int width, int height) {
-  const int cell = blockIdx.x * blockDim.x + threadIdx.x, cells = width * height;
-  if (cell >= cells) return;
+// One thread per cell of the heatmap.
+extern "C" __global__ void move_end(const Heatmap* heatmaps, float* out, int width, int height, int from_width,
+                                    int from_height) {
+  const int cell = blockIdx.x * blockDim.x + threadIdx.x;
+  if (cell >= from_width * from_height) return;
   const Heatmap& heatmap = heatmaps[blockIdx.y];
   const int owner = heatmap.owners[cell];
   if (!moves(heatmap, owner)) return;
-  const int x = cell % width + heatmap.shifts[2 * owner], y = cell / width + heatmap.shifts[2 * owner + 1];
-  if (x < 0 || x >= width || y < 0 || y >= height) return;
-  int* there = reinterpret_cast<int*>(out + (long long)cells * blockIdx.y + (long long)width * y + x);
-  atomicMax(there, __float_as_int(heatmap.values[cell]));
+  const int x = cell % from_width + heatmap.shifts[2 * owner], y = cell / from_width + heatmap.shifts[2 * owner + 1];
+  if (x < 0 || x >= from_width || y < 0 || y >= from_height) return;
+  const int* columns = heatmap.columns_back + 2 * x;
+  const int* rows = heatmap.rows_back + 2 * y;
+  float* prior = out + (long long)width * height * blockIdx.y;
+  for (int row = rows[0]; row <= rows[1]; ++row)
+    for (int column = columns[0]; column <= columns[1]; ++column)
+      atomicMax(reinterpret_cast<int*>(prior + row * width + column), __float_as_int(heatmap.values[cell]));
 }

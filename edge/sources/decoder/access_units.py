@@ -3,6 +3,7 @@
 A picture is over where RTP says so (its mark, see `edge.sources.rtsp.rtp`), or else where the next one begins: what
 FFmpeg's parser waits for, one frame period later. Cameras set RTP's marker at each slice, at parameter sets or not at
 all, too. So marks count after `PROOF` pictures that ended at theirs, and never again once a picture went on behind one.
+Two in a row are the relay's word that the camera paused behind the first: that is enough for the picture at hand.
 """
 
 import re
@@ -79,8 +80,9 @@ class AccessUnits:
     def add(self, piece: bytes, pts: int | None, came: tuple[float, float]) -> AccessUnit | None:
         """One more piece; returns the picture that is whole with it, or was before it."""
         if piece == self._mark:
-            self._marked = self._sliced
-            return self._cut() if self._marked and self._right is not None and self._right >= PROOF else None
+            paused, self._marked = self._marked, self._sliced
+            believed = self._right is not None and (paused or self._right >= PROOF)
+            return self._cut() if self._marked and believed else None
         unit = None
         if self._sliced and (pts != self._pts or self._syntax.begins.match(piece)):
             unit = self._cut()

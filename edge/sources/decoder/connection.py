@@ -102,10 +102,10 @@ def camera_video(job: Job, hwaccel: HWAccel | None = None) -> Iterator[CameraVid
         raise SourceError("connection_failed", f"{url} closed the connection")
     mark = None if job.parsed else new_mark()
     with relayed(job, mark) as address:
-        timeouts_s = settings.connect_timeout_s, LONGEST_SILENCE_S  # who reads is less patient, if it likes
+        timeout_s = LONGEST_SILENCE_S  # the relay and who reads are less patient
         options = OPTIONS if mark is None else IN_PIECES
         with av.open(
-            address.with_secret(), options=options, timeout=timeouts_s, hwaccel=hwaccel, metadata_errors="replace"
+            address.with_secret(), options=options, timeout=timeout_s, hwaccel=hwaccel, metadata_errors="replace"
         ) as container:
             codec = _codec_of(container)
             if mark is not None and codec not in CODECS + WHOLE:

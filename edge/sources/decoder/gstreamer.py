@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from edge.arrays import U8
+from edge.ops.pixels import BT601
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import check_size, relayed
 from edge.sources.decoder.messages import Job, Picture
@@ -78,7 +79,7 @@ def decode_with_gstreamer(outlet: Outlet, job: Job) -> None:
             slot = outlet.slot_for_picture()
             if slot is not None:
                 outlet.fill(slot, pixels)
-                rest = (*now, None, False, False, True)
+                rest = (*now, None, False, False, BT601)
                 outlet.send(Picture(slot, width, height, number, None, (0, 0), *rest))
             number += 1
         capture.release()

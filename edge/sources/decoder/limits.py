@@ -56,8 +56,9 @@ def confine(memory_mb: int | None, readable: tuple[Path, ...] = ()) -> None:
     """Allow this process `memory_mb` more address space than it has now, no core dump, no privilege, and no file but
     the program's own and those `readable`.
 
-    None: as much as it likes, and more devices: a GPU's driver reserves the addresses of all its memory, and of the
-    host's, and makes files in memory (memfd), which a limit on the size of files forbids along with all others.
+    None: as much as it likes, and the pipes of CUDA's multi-process service. A GPU's driver reserves the addresses of
+    all its memory, and of the host's, and makes files in memory (memfd), which a limit on the size of files forbids
+    along with all others.
     """
     limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _MOST_WITH_GPU}
     if memory_mb is not None:
@@ -72,6 +73,8 @@ def confine(memory_mb: int | None, readable: tuple[Path, ...] = ()) -> None:
     _drop_capabilities()
     _prctl(_PR_SET_DUMPABLE, 0)  # the camera's password is in its memory
     devices = [path for name in _DEVICES for path in Path("/dev").glob(name)]
+    if memory_mb is None:
+        devices.append(Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or "/tmp/nvidia-mps"))  # noqa: S108  (NVIDIA's)
     landlock.restrict([*_PROGRAM, *readable], devices)
 
 

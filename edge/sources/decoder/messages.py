@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+from edge.ops.pixels import COLOURS, Colours
 from edge.sources.base import SourceError
 from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.settings import SourceSettings
@@ -85,14 +86,15 @@ class Picture:
     """Whether the picture has not changed for so long that the camera must be stuck."""
     damaged: bool
     """Whether most pictures of late were broken."""
-    nv12: bool = False
-    """Whether the slot holds NV12, else it is BGR."""
+    nv12: Colours | None = None
+    """How the slot's NV12 becomes BGR; None where it holds BGR."""
 
     def pack(self) -> bytes:
         return _HEADER.pack(
             *(b"P", self.slot, self.width, self.height, self.number, _NO_PTS if self.pts is None else self.pts),
             *self.time_base,
-            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen, self.damaged, self.nv12),
+            *(self.monotonic_s, self.unix_s, self.frame_rate or 0.0, self.frozen, self.damaged),
+            0 if self.nv12 is None else 1 + COLOURS.index(self.nv12),
         )
 
     @property
@@ -217,9 +219,11 @@ def _unpack_picture(message: bytes) -> Picture:
         raise ValueError(f"a decoder sent a broken picture header: {error}") from None
     monotonic_s, unix_s, frame_rate, frozen, damaged, nv12 = rest
     _check_times(monotonic_s, unix_s, frame_rate)
+    if nv12 > len(COLOURS):
+        raise ValueError(f"a decoder sent a picture in colours of an unknown kind {nv12}")
     return Picture(
         *(slot, width, height, number, None if pts == _NO_PTS else pts, (numerator, denominator)),
-        *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged), bool(nv12)),
+        *(monotonic_s, unix_s, frame_rate or None, bool(frozen), bool(damaged), COLOURS[nv12 - 1] if nv12 else None),
     )
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from edge.arrays import U8
+from edge.ops.pixels import Pixels, on_host
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import CameraVideo, CodedPicture, camera_video, check_size
 from edge.sources.decoder.health import Damage, FrozenPicture
@@ -16,7 +16,7 @@ from edge.sources.decoder.ring import Outlet
 from edge.sources.hardware import decoded_on_gpu, gpu_decoding
 from edge.sources.picture import BgrConverter, Nv12Converter
 
-Converter = Callable[[av.VideoFrame], U8]
+Converter = Callable[[av.VideoFrame], Pixels]
 KEY_PATIENCE_S = 180.0
 """How long a key picture is waited for: smart codecs and restreamers have them a minute apart and more."""
 TELL_EVERY_S = 0.5
@@ -94,7 +94,7 @@ class _Decoder:
         slot = self._outlet.slot_for_picture()
         if slot is None:
             return
-        pixels = self._convert(picture)
+        pixels, colours = on_host(self._convert(picture))
         nv12 = pixels.ndim == 2
         self._outlet.fill(slot, pixels)
         self._outlet.send(
@@ -110,7 +110,7 @@ class _Decoder:
                 frame_rate=rate,
                 frozen=frozen,
                 damaged=self._damage.most,
-                nv12=nv12,
+                nv12=colours if nv12 else None,
             )
         )
 

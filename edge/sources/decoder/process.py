@@ -22,6 +22,7 @@ END_TIMEOUT_S = 5.0
 _ROOT = Path(__file__).resolve().parents[3]
 _KEPT = (
     *("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TZ", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"),
+    "CUDA_MPS_PIPE_DIRECTORY",
     *("HOME", "XDG_CACHE_HOME"),  # GStreamer's list of plugins, which takes seconds to make and a decoder cannot write
 )
 _ENVIRONMENT = {

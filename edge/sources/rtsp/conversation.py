@@ -124,6 +124,15 @@ class Conversation:
         self._held = self._held[start:]
         return b"".join(for_ffmpeg), b"".join(for_camera)
 
+    def paused(self) -> bytes:
+        """What FFmpeg gets when the camera has been silent for a moment."""
+        return b"" if self._marks is None else self._marks.paused()
+
+    @property
+    def played(self) -> bool:
+        """Whether the camera has answered PLAY."""
+        return self._early is None
+
     # what FFmpeg asks
 
     def _request(self, head: bytes) -> bytes:
@@ -240,6 +249,8 @@ class Conversation:
         if status in _NOT_THERE:
             return SourceError("not_found", f"{self._url}: the camera has no such stream; check the path")
         method = request.method.decode("latin-1")
+        if not status:
+            return SourceError("connection_failed", f"{self._url}: the camera answered {method} with no status")
         return SourceError("connection_failed", f"{self._url}: the camera answered {method} with an error ({status})")
 
     def _no_tcp(self, how: str) -> SourceError:

@@ -10,6 +10,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -23,6 +24,8 @@ from edge.sources.settings import SourceSettings
 SECURE = ("rtsps", "https")
 CHUNK = 1 << 16
 """Bytes read at once."""
+PAUSE_S = 0.2
+"""A camera that is silent for so long behind a picture is done with it."""
 
 
 class Relay:
@@ -40,6 +43,7 @@ class Relay:
         `on_connected`: called once FFmpeg is connected, too, and before a word of the camera is read.
         """
         self._on_connected = on_connected
+        self._url, self._connect_timeout_s = url, settings.connect_timeout_s
         self._failure: SourceError | None = None
         self._camera = dial(url, settings)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
@@ -88,12 +92,18 @@ class Relay:
 
     def _pass_on(self, ffmpeg: socket.socket) -> None:
         """Carry bytes both ways until one side hangs up. Raises SourceError, OSError."""
+        deadline_s = time.monotonic() + self._connect_timeout_s
         with selectors.DefaultSelector() as selector:
             for side in (ffmpeg, self._camera):
                 selector.register(side, selectors.EVENT_READ)
             while True:
                 decrypted = isinstance(self._camera, ssl.SSLSocket) and self._camera.pending() > 0
-                readable = [self._camera] if decrypted else [key.fileobj for key, _ in selector.select()]
+                readable = [self._camera] if decrypted else [key.fileobj for key, _ in selector.select(PAUSE_S)]
+                if not readable:
+                    ffmpeg.sendall(self._conversation.paused())
+                if not self._conversation.played and time.monotonic() > deadline_s:
+                    limit = f"{self._connect_timeout_s:g} s"
+                    raise SourceError("timeout", f"{self._url} did not answer in {limit}")
                 if ffmpeg in readable:
                     request = ffmpeg.recv(CHUNK)
                     if not request:

@@ -5,6 +5,8 @@ demultiplexer drops it. So a packet of our own follows each one that is marked: 
 and which the reader behind FFmpeg knows by its content. It repeats the sequence number of the packet before it, as a
 network may repeat packets, so that no other number changes.
 
+Where the camera pauses behind one, another follows, see `EndMarks.paused`.
+
 One more goes ahead of all: FFmpeg looks into the first packet for what the video is like, and would otherwise wait for
 a camera that sends seldom, or refuse half a picture. And pieces of one picture get one time stamp: some cameras stamp
 each packet anew.
@@ -43,6 +45,7 @@ class EndMarks:
         self._number = 0  # the last one that FFmpeg got
         self._stamp = b""  # of the packet before
         self._open = False  # whether the picture at hand goes on
+        self._last_mark = b""  # while nothing but it came behind its picture
 
     def first(self, channel: int) -> bytes:
         """What goes ahead of all packets; empty where no codec is known that is marked."""
@@ -62,8 +65,14 @@ class EndMarks:
         if in_order and self._open and _continues(codec, _payload(frame)):
             head[4:8] = self._stamp
         self._stamp, self._open = bytes(head[4:8]), not head[1] & _MARKER
-        packet = frame[:4] + head + frame[4 + RTP_HEAD :]
-        return packet if self._open else packet + self._mark_behind(bytes(head), frame[1])
+        self._last_mark = b"" if self._open else self._mark_behind(bytes(head), frame[1])
+        return frame[:4] + head + frame[4 + RTP_HEAD :] + self._last_mark
+
+    def paused(self) -> bytes:
+        """Nothing came for a while: the last mark once more, if nothing came behind it. So the reader need not wait for
+        the next picture to believe it."""
+        mark, self._last_mark = self._last_mark, b""
+        return mark
 
     def _mark_behind(self, head: bytes, channel: int) -> bytes:
         length = (RTP_HEAD + len(self._mark)).to_bytes(2, "big")

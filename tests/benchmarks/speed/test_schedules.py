@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.speed.schedules import Point, Stated, draw, fps, gain, run, schedules, verdict
+from benchmarks.speed.schedules import Point, draw, fps, gain, run, schedules, verdict
 from edge.pipeline.config import LaneSettings
+from edge.pipeline.look_costs import StatedCosts
 from tests.support.scripted_backend import Scripted
 
 POINTS = [
@@ -34,7 +35,7 @@ def test_schedules_are_compared_at_equal_speed() -> None:
 
 def test_all_three_kinds_of_schedules_are_there() -> None:
     assert Counter(arm for arm, _ in schedules().values()) == {"skipping": 9, "fixed": 13, "adaptive": 11}
-    assert Stated(20, 5).student_share == 0.25
+    assert StatedCosts(20, 5).student_share == 0.25
 
 
 def test_every_schedule_tracks_every_frame_and_its_looks_are_counted(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_every_schedule_tracks_every_frame_and_its_looks_are_counted(tmp_path: P
     (tmp_path / "gt.txt").write_text("".join(f"{number},1,29,53,28,60,1,1,1\n" for number in range(1, 25)))
     chosen = {"skip": LaneSettings(3, student_every=3), "mix": LaneSettings(6, student_every=2)}
     chosen["adaptive"] = LaneSettings(schedule="adaptive", quality=0.0)
-    found = run(tmp_path, "second", Scripted().backend, chosen, Stated(20, 5))
+    found = run(tmp_path, "second", Scripted().backend, chosen, StatedCosts(20, 5))
     assert {name: dict(kinds) for name, (_, kinds) in found.items()} == {
         "skip": {"teacher": 4, "predicted": 8},
         "mix": {"teacher": 2, "student": 4, "predicted": 6},

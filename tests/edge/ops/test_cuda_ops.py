@@ -4,7 +4,6 @@ Where a GPU is, the same again on it. Tolerance: none. Letterbox and prior agree
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 import numpy as np
 import pytest
@@ -13,15 +12,15 @@ from hypothesis import strategies as st
 
 from edge.arrays import F32, I32, U8
 from edge.ops.base import MovedHeatmap
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
+from edge.ops.framing import Framing
 from edge.ops.host import HostOps, own
-from edge.ops.kernels.build import kernel_image
 from edge.ops.letterbox import Letterbox
 from edge.ops.resampling import MOST_HALVINGS, halvings
-from engines.cuda import CudaArray, CudaDevice
+from engines.cuda_device import CudaArray, CudaDevice
 from engines.errors import DeviceError
 from engines.host import HostStream
-from tests.support.host_driver import host_driver, run_backwards, statistic
+from tests.support.host_driver import driver, run_backwards, stand_in_gpu, statistic
 
 
 class Rig:
@@ -30,8 +29,8 @@ class Rig:
     on_gpu = False
 
     def __init__(self) -> None:
-        self.device = CudaDevice() if self.on_gpu else CudaDevice(library=str(host_driver()))
-        self.ops = CudaOps(self.device, _image() if self.on_gpu else b"this driver has its kernels already")
+        self.device = CudaDevice() if self.on_gpu else stand_in_gpu()
+        self.ops = CudaOps(self.device, None if self.on_gpu else b"\x7fELF this driver has its kernels already")
         self.queue = self.device.cuda_stream()
 
     def put(self, array: np.ndarray) -> CudaArray:
@@ -46,11 +45,6 @@ class Rig:
         return back
 
 
-@cache
-def _image() -> bytes:
-    return kernel_image()
-
-
 @pytest.fixture(params=["forwards", "backwards", pytest.param("gpu", marks=pytest.mark.gpu)], autouse=True)
 def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """On the host, threads in both orders: a kernel whose result depends on it is wrong. And on a GPU."""
@@ -62,7 +56,7 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         monkeypatch.setattr(Rig, "on_gpu", True)
         yield
         return
-    host_driver()
+    driver()
     run_backwards(request.param == "backwards")
     yield
     run_backwards(False)
@@ -227,6 +221,25 @@ def test_nobody_moves_and_not_a_bit_changes(rig: Rig) -> None:
     heatmap[3] = np.frombuffer(b"\x01\x00\x00\x00", np.float32)  # the smallest number that there is
     owners, _ = _owners(rig, _whole([(4, 4), (10, 8)]), np.array([3, 2], np.int32), (12, 16))
     assert _assert_moved(rig, [(heatmap, owners, _whole([(0, 0), (0, 0)]))]).tobytes() == heatmap.tobytes()
+
+
+@given(crowds(), st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), min_size=1, max_size=3), st.data())
+@settings(max_examples=40, deadline=None)
+def test_priors_of_another_size_than_the_heatmap_are_the_specifications_bit_for_bit(
+    crowd: tuple[F32, I32, I32, I32], sources: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    rig, (_, centres, radii, shifts) = Rig(), crowd
+    teacher, student = ((32 * data.draw(st.integers(1, 4)), 32 * data.draw(st.integers(1, 3))) for _ in range(2))
+    heatmap = np.random.default_rng(len(shifts)).random((teacher[1] // 4, teacher[0] // 4), np.float32) ** 4
+    owners, _ = _owners(rig, centres, radii, heatmap.shape)
+    shape = (len(sources), 1, student[1] // 4, student[0] // 4)
+    out, expected = rig.device.empty(shape, np.float32), np.empty(shape, np.float32)
+    framings = [Framing(Letterbox(*source, *teacher), Letterbox(*source, *student)) for source in sources]
+    there = [MovedHeatmap(rig.put(heatmap), rig.put(owners), shifts, framing) for framing in framings]
+    rig.ops.extrapolate(there, out, rig.queue)
+    here = [MovedHeatmap(heatmap, owners, shifts, framing) for framing in framings]
+    HostOps().extrapolate(here, expected, HostStream())
+    assert rig.get(out).tobytes() == expected.tobytes()
 
 
 def test_who_leaves_takes_the_blob_along_and_of_two_that_meet_the_larger_stays(rig: Rig) -> None:

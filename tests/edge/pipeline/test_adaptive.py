@@ -8,24 +8,12 @@ import pytest
 from edge.arrays import F64
 from edge.pipeline.adaptive import price
 from edge.pipeline.config import LaneSettings, PipelineSettings
-from edge.pipeline.look_costs import LookCosts
+from edge.pipeline.look_costs import StatedCosts
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from tests.support.scripted_backend import Crowd
 
 TEACHER, STUDENT = 1.0, 0.24
-
-
-class Stated(LookCosts):
-    """The usual costs, whatever this machine is busy with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        super().measure("teacher", 1, 0.030)
-        super().measure("student", 1, 0.007)
-
-    def measure(self, network: str, batch: int, seconds: float) -> None:
-        """Nothing is measured."""
 
 
 @dataclass
@@ -44,7 +32,7 @@ class Scene:
         enters_s = np.array(self.enters_s or [0.0] * len(self.starts))
         whole = crowd.starts, crowd.speeds, crowd.sides
         lane = LaneSettings(schedule="adaptive", **settings)
-        pipeline = TrackingPipeline(crowd.backend, PipelineSettings(lane, max_lanes=1), Stated())
+        pipeline = TrackingPipeline(crowd.backend, PipelineSettings(lane, max_lanes=1), StatedCosts(30, 7))
         pipeline.add_lane("a")
         tracked = []
         for index in range(round(seconds * self.fps)):

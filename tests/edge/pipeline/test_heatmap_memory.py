@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edge.ops.framing import Framing
 from edge.ops.host import HostOps, extrapolate
 from edge.ops.letterbox import Letterbox
 from edge.ops.objects import Objects
@@ -65,7 +66,7 @@ def _heatmap() -> np.ndarray:
 
 
 def _prior(memory: HeatmapMemory, time_s: float) -> np.ndarray:
-    moved, out = memory.prior(time_s), np.full(CELLS, np.nan, np.float32)
+    moved, out = memory.prior(time_s, Framing(LETTERBOX, LETTERBOX)), np.full(CELLS, np.nan, np.float32)
     extrapolate(moved.heatmap, moved.owners, moved.shifts, out)
     return out
 

@@ -12,7 +12,7 @@ from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
-from edge.pipeline.look_costs import LookCosts
+from edge.pipeline.look_costs import StatedCosts
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice
@@ -127,22 +127,10 @@ def test_nobody_settling_means_that_the_next_frame_does() -> None:
         np.testing.assert_array_equal(ours.tracks.xyxy, theirs.tracks.xyxy)
 
 
-class Stated(LookCosts):
-    """30 ms and 7."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        super().measure("teacher", 1, 0.030)
-        super().measure("student", 1, 0.007)
-
-    def measure(self, network: str, batch: int, seconds: float) -> None:
-        """Nothing is measured."""
-
-
 @pytest.mark.parametrize(("budget_ms", "late"), [(0.0, 0), (66.0, 0), (68.0, 1), (75.0, 2), (ALWAYS, 2)])
 def test_on_a_processor_keyframes_are_late_where_there_is_time_for_both_looks(budget_ms: float, late: int) -> None:
     scene = Scene()
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3)), Stated())
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3)), StatedCosts(30, 7))
     for lane in "ab":  # one after the other, so that both have their next keyframes in the same tick
         pipeline.add_lane(lane)
         for index in range(3):

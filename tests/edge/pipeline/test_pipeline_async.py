@@ -1,7 +1,6 @@
 """Two ticks in flight on a device that works on its own: nothing races, and every result is what the host computes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +16,8 @@ from edge.pipeline.network import Network
 from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight, Ticket
 from edge.sources.base import Frame
-from edge.tracking.detections import Detections, Tracks
+from edge.tracking.detections import Detections
+from edge.tracking.tracker import Look
 from engines.host import HostDevice
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
 from tests.support.recording_device import (
@@ -213,14 +213,14 @@ def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_on_the
 def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_keyframes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    associate = Lane.associate
+    look = Lane.look
 
-    def breaks(lane: Lane, detections: Detections, frame: Frame, *more: Any) -> Tracks:
+    def breaks(lane: Lane, detections: Detections, frame: Frame, *rest: object) -> Look:
         if (lane.lane_id, frame.index) == ("lane0", 0):
             raise RuntimeError("the tracker broke")
-        return associate(lane, detections, frame, *more)
+        return look(lane, detections, frame, *rest)
 
-    monkeypatch.setattr(Lane, "associate", breaks)
+    monkeypatch.setattr(Lane, "look", breaks)
     pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2)))
     for lane in ("lane0", "lane1"):
         pipeline.add_lane(lane)
@@ -231,7 +231,7 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
     first = submit(0)
     with pytest.raises(RuntimeError, match="the tracker broke"):
         submit(1)
-    assert pipeline.collect(first) == [], "lane0 broke, and lane1 came after it"
+    assert pipeline.collect(first) == [], "lane0 broke, and lane1 was in the same share"
     second, third = submit(2), submit(3)
     assert [tracked.kind for tracked in pipeline.collect(second)] == ["teacher", "teacher"]
     assert len(pipeline.collect(third)) == 2

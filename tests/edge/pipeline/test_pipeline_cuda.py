@@ -5,12 +5,12 @@ import ctypes
 import numpy as np
 import pytest
 
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
 from edge.pipeline.backend import Backend
-from engines.cuda import CudaArray, CudaDevice, CudaQueue
+from engines.cuda_device import CudaArray, CudaDevice, CudaQueue
 from engines.signature import Signature
 from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
-from tests.support.host_driver import host_driver, statistic
+from tests.support.host_driver import stand_in_gpu, statistic
 from tests.support.scripted_engine import Script
 
 
@@ -44,9 +44,9 @@ def _look(array: CudaArray) -> np.ndarray:
 
 
 def _on_cuda() -> Backend:
-    device = CudaDevice(library=str(host_driver()))
+    device = stand_in_gpu()
     engines = {name: AddressedEngine(s, see, device) for name, s in SIGNATURES.items()}
-    return Backend(device, CudaOps(device, b"built in"), **engines)
+    return Backend(device, CudaOps(device, b"\x7fELF built in"), **engines)
 
 
 @pytest.mark.parametrize("seed", range(4))

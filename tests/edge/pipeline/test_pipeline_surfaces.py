@@ -81,9 +81,9 @@ class FilmedDay(Day):
             decoded = {lane: self.unit.decode(nv12) if self.unit else nv12 for lane, nv12 in pictures.items()}
             yield {lane: replace(frame, pixels=decoded.pop(lane)) for lane, frame in frames.items()}, change
 
-    def _results(self, pipeline: Any) -> Iterator[TrackedFrame]:
+    def _results(self, pipeline: Any, budget_ms: float | None) -> Iterator[TrackedFrame]:
         nothing = np.zeros((2, 2, 3), np.uint8)
-        for tracked in super()._results(pipeline):
+        for tracked in super()._results(pipeline, budget_ms):
             yield replace(tracked, frame=replace(tracked.frame, pixels=nothing))
 
 

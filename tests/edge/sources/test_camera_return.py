@@ -119,6 +119,20 @@ def test_garbage_has_a_name_and_ends_when_the_camera_does_better(camera: RtspSer
         watch.wait("running")
 
 
+def test_noise_that_decodes_now_and_then_is_not_said_to_run_again(camera: RtspServer, watch: Watch) -> None:
+    camera.fault = "garbage"
+    settings = SourceSettings(
+        first_must_connect=False, stall_timeout_s=0.5, connect_timeout_s=2.0, backoff_min_s=0.05, backoff_max_s=0.1
+    )
+    with Reader(open_source(camera.url(), settings=settings, on_state=watch)):
+        watch.wait_for_any(("reconnecting", "corrupt_video"), ("degraded", "corrupt_video"))
+        known = len(watch.states)
+        threading.Event().wait(5.0)
+        assert "running" not in {state.phase for state in watch.states[known:]}
+        camera.fault = "none"
+        watch.wait("running")
+
+
 def test_larger_picture_than_allowed_is_refused_with_its_size(camera: RtspServer, watch: Watch) -> None:
     settings = SourceSettings(first_must_connect=False, max_pixels=320 * 192 - 1, backoff_min_s=60, backoff_max_s=60)
     with Reader(open_source(camera.url(), settings=settings, on_state=watch)) as reader:

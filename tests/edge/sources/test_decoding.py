@@ -12,9 +12,9 @@ from edge.sources.decoder import gstreamer as jetson
 from edge.sources.decoder import probe
 from edge.sources.decoding import ON_CPU, choose_decoding, survey
 from edge.sources.session import CameraSession, on_cpu
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.errors import DeviceError
-from tests.support.host_driver import host_driver
+from tests.support.host_driver import stand_in_gpu
 from tests.support.video_unit import VideoUnit
 
 
@@ -100,7 +100,7 @@ def test_what_is_named_and_missing_ends_the_start(wanted: str, reason: str, bare
 
 
 def on_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "CudaDevice", partial(CudaDevice, library=str(host_driver())))
+    monkeypatch.setattr(decoding, "CudaDevice", stand_in_gpu)
     monkeypatch.setattr(surfaces, "open_decoder", VideoUnit())
 
 

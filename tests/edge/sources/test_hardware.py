@@ -6,12 +6,14 @@ import av
 import numpy as np
 import pytest
 from av.codec.hwaccel import HWAccel
+from av.video.reformatter import Colorspace
 
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
+from edge.ops.pixels import BT601, BT601_FULL, BT709, BT709_FULL, Colours, nv12_to_bgr, on_host
 from edge.sources import hardware
 from edge.sources.hardware import clip_pictures, decode_clip, decoded_on_gpu, difference, gpu_decoding
-from edge.sources.picture import Nv12Converter
+from edge.sources.picture import BgrConverter, Nv12Converter
 from edge.sources.video import VideoFile
 from engines.host import HostStream
 
@@ -65,12 +67,28 @@ def test_what_comes_as_nv12_is_copied_and_not_converted() -> None:
     assert np.array_equal(Nv12Converter()(av.VideoFrame.from_ndarray(nv12, format="nv12")), nv12)
 
 
-def test_full_range_is_brought_into_video_range() -> None:
-    planes = np.full((48, 64), 128, np.uint8)
-    planes[:32, :32], planes[:32, 32:] = 0, 255
-    nv12 = Nv12Converter()(av.VideoFrame.from_ndarray(planes, format="yuvj420p"))
-    assert nv12.shape == (48, 64)
-    assert abs(int(nv12[16, 8]) - 16) <= 1 and abs(int(nv12[16, 56]) - 235) <= 1
+@pytest.mark.parametrize(
+    ("layout", "space", "colours"),
+    [
+        ("yuv420p", Colorspace.ITU601, BT601),
+        ("yuvj420p", Colorspace.ITU601, BT601_FULL),
+        ("yuv420p", Colorspace.ITU709, BT709),
+        ("yuvj420p", Colorspace.ITU709, BT709_FULL),
+    ],
+)
+def test_a_picture_keeps_its_own_colours_and_says_which_they_are(
+    layout: str, space: Colorspace, colours: Colours
+) -> None:
+    planes = np.full((48, 64), 110, np.uint8)
+    planes[:32, :32], planes[:32, 32:] = 40, 200
+    planes[40:] = 150
+    decoded = av.VideoFrame.from_ndarray(planes, format=layout)
+    decoded.colorspace = space
+    image, told = on_host(Nv12Converter()(decoded))
+    assert told is colours
+    assert np.array_equal(image[:32], planes[:32]) and set(image[32:].ravel()) == {110, 150}
+    as_ffmpeg_has_it = BgrConverter()(decoded).astype(int)
+    assert np.abs(nv12_to_bgr(image, told) - as_ffmpeg_has_it).max() <= 3, "whatever decodes, the tint is the same"
 
 
 def test_odd_sides_come_as_bgr() -> None:

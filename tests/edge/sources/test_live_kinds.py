@@ -20,6 +20,11 @@ from testbed.rtsp_server import RtspServer
 from tests.conftest import ClipFactory
 
 QUICK = SourceSettings(connect_timeout_s=5.0, stall_timeout_s=3.0)
+X265 = "log-level=none:pools=1:frame-threads=1:bframes=0:keyint=10"
+TEN_BIT = {
+    "H.264 High 10": ("libx264", {"preset": "ultrafast", "tune": "zerolatency", "x264-params": "keyint=10"}),
+    "H.265 Main 10": ("libx265", {"preset": "ultrafast", "x265-params": X265}),
+}
 KINDS = {
     "interlaced": ("libx264", {"preset": "ultrafast", "x264-params": "interlaced=1:bframes=0:keyint=10"}),
     "with B pictures": ("libx264", {"preset": "veryfast", "x264-params": "bframes=3:b-adapt=0:keyint=10:threads=1"}),
@@ -43,6 +48,18 @@ def test_pictures_of_live_video_come_in_order(tmp_path: Path, kind: str) -> None
         frames = first(open_source(server.url(), settings=QUICK), 40)
     assert [read_number(frame.image) for frame in frames] == list(range(40))
     np.testing.assert_allclose(np.diff([frame.time_s for frame in frames])[5:], 0.04, atol=5e-3)
+
+
+@pytest.mark.parametrize("kind", TEN_BIT)
+def test_pictures_of_ten_bits_come_as_those_of_eight(tmp_path: Path, kind: str) -> None:
+    codec, options = TEN_BIT[kind]
+    images = [numbered_image(number) for number in range(20)]
+    clip = write_clip(tmp_path / "clip.mp4", images, 25, codec=codec, options=options, pix_fmt="yuv420p10le")
+    with RtspServer({"camera": read_clip(clip)}) as server:
+        frames = first(open_source(server.url(), settings=QUICK), 15)
+    assert [read_number(frame.image) for frame in frames] == list(range(15))
+    for frame, image in zip(frames, images, strict=False):
+        assert frame.image.dtype == np.uint8 and abs(frame.image.mean() - image.mean()) < 2.0
 
 
 def test_a_night_switch_changes_size_and_rate_and_neither_session_nor_pace(make_clip: ClipFactory) -> None:

@@ -59,33 +59,69 @@ def test_the_first_picture_may_take_as_long_as_connecting_and_a_stall() -> None:
     assert patience.seconds == 2 * SETTINGS.connect_timeout_s + SETTINGS.stall_timeout_s
 
 
+def pictures(patience: Patience, begin_s: float, end_s: float, every_s: float) -> float:
+    """Let pictures come; returns when the last one did."""
+    count = round((end_s - begin_s) / every_s)
+    for number in range(count + 1):
+        patience.came(begin_s + number * every_s)
+    return begin_s + count * every_s
+
+
 def test_a_usual_camera_is_missed_after_the_stall_time() -> None:
     patience = Patience(SETTINGS)
     patience.connected(0.0)
-    for number in range(20):
-        patience.came(0.5 + number / 25)
+    pictures(patience, 0.5, 7.0, 0.04)
     assert patience.seconds == SETTINGS.stall_timeout_s
     patience.stalled()
     patience.connected(10.0)
-    for number in range(20):
-        patience.came(10.5 + number / 25)
+    pictures(patience, 10.5, 17.0, 0.04)
     assert patience.seconds == SETTINGS.stall_timeout_s
 
 
-@given(every_s=st.floats(0.5, 60))
-def test_a_slow_camera_is_waited_for_after_a_few_connections_at_most(every_s: float) -> None:
-    """Pictures come on the camera's own clock; each connection begins between two of them."""
-    patience, now_s, connections = Patience(SETTINGS), 0.0, 0
-    while connections < 8:
-        connections += 1
+SILENCES = st.floats(0.0, 1.0)
+"""Part of its period after which a camera's first picture of a connection comes."""
+
+
+@given(every_s=st.floats(0.5, 60), first=SILENCES, kept=st.integers(0, 50))
+def test_a_slow_camera_is_waited_for_after_a_few_connections_at_most(every_s: float, first: float, kept: int) -> None:
+    """`kept`: pictures that a restreamer sends at once to whoever comes, ahead of the camera's own."""
+    patience, now_s, connections, came = Patience(SETTINGS), 0.0, 0, 0
+    while came < 30 and connections < 8:
+        connections, came = connections + 1, 0
         patience.connected(now_s)
-        pictures, next_s = 0, (now_s // every_s + 1) * every_s
-        while pictures < 30 and next_s - now_s <= patience.seconds:
+        for number in range(kept):
+            patience.came(now_s + 0.001 * number)
+        next_s = now_s + 0.001 * kept + first * every_s
+        while came < 30 and next_s - now_s <= patience.seconds:
             now_s = next_s
             patience.came(now_s)
-            pictures, next_s = pictures + 1, next_s + every_s
-        if pictures == 30:
-            break
-        now_s += patience.seconds
-        patience.stalled()
-    assert connections <= (1 if every_s < 7 else 6)
+            came, next_s = came + 1, next_s + every_s
+        if came < 30:
+            now_s += patience.seconds
+            patience.stalled()
+    assert connections <= (1 if every_s <= 10 else 5)
+
+
+@given(pause_s=st.floats(4, 12), busy_s=st.floats(0.2, 5))
+def test_a_camera_that_sends_a_few_pictures_now_and_then_is_kept(pause_s: float, busy_s: float) -> None:
+    patience, now_s, stalls = Patience(SETTINGS), 0.0, 0
+    patience.connected(now_s)
+    for _ in range(6):
+        now_s = pictures(patience, now_s + 0.1, now_s + 0.1 + busy_s, 0.1)
+        if pause_s > patience.seconds:
+            stalls += 1
+            patience.stalled()
+            patience.connected(now_s + patience.seconds)
+        now_s += pause_s
+    assert stalls == 0
+
+
+def test_a_pause_is_forgotten_in_time() -> None:
+    patience = Patience(SETTINGS)
+    patience.connected(0.0)
+    patience.came(0.0)
+    patience.came(10.0)
+    now_s = pictures(patience, 10.1, 40.0, 0.1)
+    assert 20 < patience.seconds < 30
+    pictures(patience, now_s + 0.1, now_s + 900.0, 0.1)
+    assert patience.seconds == SETTINGS.stall_timeout_s

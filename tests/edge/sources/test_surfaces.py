@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from edge.ops.cuda import CudaOps
+from edge.ops.cuda_ops import CudaOps
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import Surface, as_bgr
@@ -24,11 +24,11 @@ from edge.sources.rtsp.camera_url import CameraUrl
 from edge.sources.session import CameraSession, Connect, DecodingRefused
 from edge.sources.settings import SourceSettings
 from edge.sources.surfaces import SurfaceDecoder, SurfaceSession, decode_clip
-from engines.cuda import CudaDevice
+from engines.cuda_device import CudaDevice
 from engines.host import HostStream
 from testbed.clips import read_number
 from testbed.rtsp_server import RtspServer
-from tests.support.host_driver import host_driver, statistic
+from tests.support.host_driver import stand_in_gpu, statistic
 from tests.support.video_unit import PITCH, VideoUnit
 
 PATIENT = SourceSettings(connect_timeout_s=20, stall_timeout_s=20, backoff_min_s=0.02, backoff_max_s=0.1)
@@ -36,7 +36,7 @@ PATIENT = SourceSettings(connect_timeout_s=20, stall_timeout_s=20, backoff_min_s
 
 @pytest.fixture
 def device() -> CudaDevice:
-    return CudaDevice(library=str(host_driver()), sleeping=True)
+    return stand_in_gpu(sleeping=True)
 
 
 def use(unit: VideoUnit, monkeypatch: pytest.MonkeyPatch) -> VideoUnit:

@@ -1,6 +1,9 @@
 """Pictures of real RTSP streams are cut at RTP's marker. Oracle: the same clip, decoded from its file."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from edge.sources.base import Frame, SourceState
 from edge.sources.settings import SourceSettings
 from testbed.clips import JPEG, MPEG4, numbered_image, packetize, read_clip, read_number, write_clip
 from testbed.rtsp_server import Marks, RtspServer
+from tests.support.source_states import Reader
 
 QUICK = SourceSettings(stall_timeout_s=1.0, backoff_min_s=0.02, backoff_max_s=0.1)
 PICTURES, RATE = 30, 50
@@ -104,3 +108,37 @@ def test_codecs_without_nal_units_come_as_before() -> None:
         assert server.connections == 1
         found = first_pictures(server.url("mpeg4"), 15)
         assert [read_number(frame.image) for frame in found] == list(range(15))
+
+
+SLOW = {
+    "h264": ("libx264", None),
+    "h264-b": ("libx264", {"preset": "veryfast", "x264-params": "bframes=1:b-adapt=0:keyint=4:threads=1"}),
+    "hevc": ("libx265", {"preset": "ultrafast", "x265-params": X265 + ":bframes=0"}),
+    "hevc-b": ("libx265", {"preset": "ultrafast", "x265-params": X265 + ":bframes=1:b-adapt=0"}),
+    "jpeg": None,
+}
+
+
+def test_pictures_that_come_seldom_come_at_once_over_one_connection(tmp_path: Path) -> None:
+    """Those with B pictures as soon as it is known that none is shown before them."""
+    every_s, clips = 1.5, {}
+    images = [numbered_image(number) for number in range(8)]
+    for name, kind in SLOW.items():
+        if kind is None:
+            clips[name] = packetize(images, JPEG, 1)
+        else:
+            path = write_clip(tmp_path / f"{name}.mp4", images, 1, codec=kind[0], options=kind[1])
+            clips[name] = read_clip(path)
+        slower = [replace(one, sent_s=one.sent_s * every_s, time_s=one.time_s * every_s) for one in clips[name].units]
+        clips[name] = replace(clips[name], units=tuple(slower), duration_s=8 * every_s)
+    hasty = SourceSettings(connect_timeout_s=1.0, stall_timeout_s=0.5)
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(RtspServer({"camera": clip})) for name, clip in clips.items()}
+        readers = {
+            name: stack.enter_context(Reader(open_source(server.url(), settings=hasty)))
+            for name, server in servers.items()
+        }
+        time.sleep(3.6 * every_s)
+        late = {name: server.pictures_sent - len(readers[name].frames) for name, server in servers.items()}
+        assert late == {"h264": 0, "h264-b": 1, "hevc": 0, "hevc-b": 1, "jpeg": 0}
+        assert {server.connections for server in servers.values()} == {1}

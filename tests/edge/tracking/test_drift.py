@@ -8,7 +8,7 @@ from edge.tracking.drift import BELIEF_S2, USUAL_HAZARD, Drift, harm
 
 def test_without_a_prediction_the_usual_is_believed() -> None:
     drift = Drift()
-    drift.learn(np.zeros(0), np.zeros(0))
+    drift.learn(0, 0.0, 0.0)
     assert drift.hazard == pytest.approx(USUAL_HAZARD)
     assert len(drift.hazards(np.zeros(0), np.zeros(0))) == 0
 
@@ -23,7 +23,7 @@ def test_the_hazard_of_a_stream_is_learnt(truth: float) -> None:
     drift = Drift()
     for _ in range(600):
         waits_s2 = np.square(rng.uniform(0.05, 0.3, 5))
-        drift.learn(truth * waits_s2, waits_s2)
+        drift.learn(len(waits_s2), truth * waits_s2.sum(), waits_s2.sum())
     assert drift.hazard == pytest.approx(truth, rel=0.1, abs=0.15)
 
 
@@ -31,7 +31,7 @@ def test_the_hazard_of_a_stream_is_learnt(truth: float) -> None:
 def test_hazards_are_finite_and_never_negative(seen: list[tuple[float, float]]) -> None:
     drift = Drift()
     for error, wait_s in seen:
-        drift.learn(harm(np.array([error])), np.array([wait_s**2]))
+        drift.learn(1, float(harm(np.array([error]))[0]), wait_s**2)
     assert 0 <= drift.hazard <= (len(seen) + USUAL_HAZARD * BELIEF_S2) / (BELIEF_S2 * 0.5)
     assert np.isfinite(drift.hazards(np.array([0.0, 3.0]), np.array([0.0, 0.5]))).all()
 

@@ -211,6 +211,13 @@ def test_service_that_went_away_is_said_and_found_again(watched: Page) -> None:
     watched.wait("!document.getElementById('service-problem').textContent")
 
 
+def test_what_the_owner_should_know_stands_above_everything(watched: Page) -> None:
+    watched.run("""const real = window.fetch;
+        window.fetch = async (path, options) => path !== 'streams' || options?.method !== 'GET' ? real(path, options)
+            : new Response(JSON.stringify({ ...await (await real(path, options)).json(), notice: 'make up' }));""")
+    watched.wait_text("service-notice", "make up")
+
+
 def test_key_that_may_only_read_is_told_so(watched: Page) -> None:
     watched.run("""const real = window.fetch;
         const said = JSON.stringify({ code: 'scope_too_small', detail: 'this needs scope write', status: 403 });

@@ -1,8 +1,10 @@
 """The device thread with a scripted pipeline: isolation of lanes, commands, start and stop."""
 
+import time
 from collections.abc import Iterator, Mapping
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +39,9 @@ class ScriptedPipeline:
         self.broken: set[str] = set()
         self.broken_late: set[str] = set()
         self.set: dict[str, LaneSettings] = {}
+
+    def upload(self, pixels: Any) -> Any:
+        return ("uploaded", pixels)
 
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None:
         if lane_id in self.lanes:
@@ -241,6 +246,34 @@ def test_command_after_the_end_is_refused() -> None:
     worker.stop()
     with pytest.raises(WorkerStopped):
         worker.remove("a").result(5)
+
+
+def test_pictures_are_made_ready_by_whoever_reads_them_once_there_is_a_pipeline() -> None:
+    worker = Worker(ScriptedPipeline)
+    assert worker.upload("picture") == "picture"  # type: ignore[arg-type]
+    worker.start()
+    assert worker.upload("picture") == ("uploaded", "picture")  # type: ignore[arg-type, comparison-overlap]
+    worker.stop()
+
+
+@pytest.mark.parametrize(("depth", "ticks"), [(2, [("a", "b")]), (1, [("a",), ("b",)])])
+def test_on_a_gpu_cameras_that_are_a_little_out_of_step_share_a_tick(
+    depth: int, ticks: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU a larger batch saves nothing, so no frame waits there."""
+    monkeypatch.setattr("service.streams.worker.GATHER_S", 0.3)
+    pipeline = ScriptedPipeline(depth)
+    worker = Worker(lambda: pipeline)
+    worker.start()
+    lanes = [FakeLane(name, worker) for name in ("a", "b")]
+    for lane in lanes:
+        worker.add(lane).result(5)
+    lanes[0].door.put(frame(1))
+    time.sleep(0.05)
+    lanes[1].door.put(frame(1))
+    wait_until(lambda: all(lane.published for lane in lanes), 5, "both frames")
+    worker.stop()
+    assert pipeline.batches == ticks
 
 
 def test_thread_that_dies_leaves_nobody_waiting() -> None:

@@ -194,3 +194,26 @@ def test_no_piece_is_lost_or_moved_whatever_comes(codec: str, sent: list[tuple[b
         camera.piece(piece, 100 + pts)
     expected = b"".join(piece for piece, _ in pieces if piece != START + MARK) + end[0]
     assert b"".join(unit.coded for unit in camera.found) == expected
+
+
+def test_two_marks_end_a_picture_that_nothing_follows(camera: Camera) -> None:
+    for number in range(3):
+        sent = camera.picture(number)
+        assert len(camera.found) == number
+        camera.mark(number)
+        assert len(camera.found) == number + 1 and camera.found[-1].coded == sent
+        camera.mark(number)
+        assert len(camera.found) == number + 1
+
+
+def test_a_camera_whose_pictures_went_on_behind_a_mark_is_not_believed_when_it_pauses(camera: Camera) -> None:
+    first, *rest = camera.pieces(0)
+    camera.piece(first, 0)
+    camera.mark()
+    for piece in rest:
+        camera.piece(piece, 0)
+    camera.mark()
+    camera.mark()
+    assert camera.found == []
+    camera.picture(1)
+    assert [unit.coded for unit in camera.found] == [b"".join([first, *rest])]

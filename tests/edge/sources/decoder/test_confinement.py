@@ -56,6 +56,13 @@ def camera() -> Iterator[int]:
             one.close()
 
 
+@pytest.fixture(autouse=True)
+def mps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where CUDA's multi-process service would listen."""
+    os.mkfifo(tmp_path / "control")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+
+
 @pytest.fixture
 def taken_over(secret: Path, camera: int) -> Iterator[object]:
     """Run a decoder of a task and return what it could do."""
@@ -92,7 +99,12 @@ def test_decoder_in_other_hands_reads_no_file_reaches_no_address_and_starts_no_p
 ) -> None:
     results = taken_over(task)
     assert {name for name in attacks("", 0, "") if results[name] == "done"} == set()
-    for name in ("make a file in memory and give it a size", "map memory that may be run", "open a device"):
+    for name in (
+        "make a file in memory and give it a size",
+        "map memory that may be run",
+        "open a device",
+        "talk to the multi-process service",
+    ):
         assert results[name] != "done", name
     assert results["start a thread"] == "done"
     assert secret.read_text() == "the camera's password"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.ops.pixels import COLOURS
 from edge.sources.base import SourceError
 from edge.sources.decoder.messages import Exited, Format, Note, Packet, Picture, Started, pack_error, unpack
 
@@ -28,7 +29,7 @@ SECONDS = st.floats(0, 1e10)
         frame_rate=st.none() | st.floats(1, 240),
         frozen=st.booleans(),
         damaged=st.booleans(),
-        nv12=st.booleans(),
+        nv12=st.sampled_from((None, *COLOURS)),
     )
 )
 def test_picture_headers_arrive_as_they_were(picture: Picture) -> None:

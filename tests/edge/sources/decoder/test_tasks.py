@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from edge.ops.pixels import BT601
 from edge.sources.base import SourceError
 from edge.sources.decoder import gstreamer, pictures
 from edge.sources.decoder.connection import CameraVideo
@@ -187,7 +188,7 @@ def test_gstreamers_pictures_go_through_the_ring_as_nv12(ends: Ends, through: An
     capture = through(*frames)
     found = run(gstreamer.decode_with_gstreamer, ends)
     assert [(one.width, one.height, one.number, one.pts, one.nv12) for one in found] == [
-        (320, 192, number, None, True) for number in range(3)
+        (320, 192, number, None, BT601) for number in range(3)
     ]
     for one, frame in zip(found, frames, strict=True):
         assert np.array_equal(ends.ring.read(one.slot, one.width, one.height, nv12=True), frame)

@@ -120,3 +120,20 @@ def test_payload_types_are_those_of_h264_and_h265() -> None:
         b"v=0\r\na=rtpmap:96 h264/90000\r\na=rtpmap:98 H265/90000\r\na=rtpmap:26 JPEG/90000\r\na=rtpmap:0 PCMU/8000"
     )
     assert payload_types(description) == {96: "H264", 98: "H265"}
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_pause_behind_a_marked_picture_is_told_once(last: bool) -> None:
+    marks = EndMarks(CODED, MARK)
+    assert marks.paused() == b"", "nothing came yet"
+    for number in range(3):
+        sent = marks.marked(rtp(b"\x65\x88", number=number, stamp=number, last=last))
+        told = marks.paused() + marks.paused()
+        assert told == (sent[-len(told) :] if last else b"") and len(parsed(told)) == last
+
+
+def test_a_packet_without_a_mark_behind_one_that_had_it_leaves_nothing_to_tell() -> None:
+    marks = EndMarks(CODED, MARK)
+    marks.marked(rtp(b"\x65\x88", last=True))
+    marks.marked(rtp(b"\x41\x22", number=8, stamp=90_001))
+    assert marks.paused() == b""

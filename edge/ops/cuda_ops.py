@@ -7,11 +7,13 @@ import numpy as np
 
 from edge.arrays import I32
 from edge.ops.base import MovedHeatmap
+from edge.ops.framing import Framing, Meetings
 from edge.ops.kernels.build import KERNELS, kernel_image
 from edge.ops.letterbox import GREY, Letterbox
-from edge.ops.pixels import Pixels, Surface
+from edge.ops.pixels import Pixels, Surface, Uploaded, on_host
 from edge.ops.resampling import column_weights, halvings, row_weights
-from engines.cuda import CudaDevice
+from edge.ops.uploads import Uploads
+from engines.cuda_device import CudaDevice
 from engines.device import CudaStream, GpuArray
 from engines.staging import StagingRing, aligned
 
@@ -20,11 +22,13 @@ _PICTURE = np.dtype(
         *((name, np.uint64) for name in ("source", "chroma", "columns", "rows")),
         *((name, np.int32) for name in ("pitch", "source_width", "source_height", "halvings", "nv12")),
         *((name, np.int32) for name in ("left", "top", "width", "height")),
+        ("colours", np.int32, 6),
     ],
     align=True,
 )
 """`struct Picture` of letterbox.cu."""
-_HEATMAP = np.dtype([("values", np.uint64), ("owners", np.uint64), ("shifts", np.uint64)])
+_MEETINGS = ("columns", "rows", "columns_back", "rows_back")
+_HEATMAP = np.dtype([(name, np.uint64) for name in ("values", "owners", "shifts", *_MEETINGS)])
 """`struct Heatmap` of prior.cu."""
 _TILE = (32, 8, 1)
 """Threads of a block that share a part of a picture."""
@@ -48,6 +52,13 @@ class _At:
     pointer: int
 
 
+def _nbytes(pixels: Pixels) -> int:
+    """Of what has to go to the device."""
+    if isinstance(pixels, Surface | Uploaded):
+        return 0
+    return on_host(pixels)[0].nbytes
+
+
 class CudaOps:
     """Ops on a GPU. Keeps a staging ring per cuda_stream, so one thread at a time."""
 
@@ -57,8 +68,13 @@ class CudaOps:
         Raises DeviceError where they cannot be built or are not for this GPU.
         """
         self._device = device
-        self._kernels = device.kernels(kernel_image() if image is None else image, KERNELS)
+        if image is None:
+            image = kernel_image("".join(map(str, device.compute_capability)))
+        self._kernels = device.kernels(image, KERNELS)
+        self.upload = Uploads(device)
+        """See `Ops.upload`."""
         self._rings: dict[int, StagingRing] = {}  # by the cuda_stream's handle
+        self._meetings: dict[Framing | tuple[int, ...], dict[str, GpuArray]] = {}  # likewise
         self._scalings: dict[Letterbox, _Scaling] = {}  # as many as there are camera sizes
 
     def letterbox(
@@ -68,25 +84,29 @@ class CudaOps:
 
         Of a Surface nothing is copied: the kernel reads it where it is, behind its `ready`.
         """
-        table = np.zeros(len(images), _PICTURE)
-        for row, box in zip(table, letterboxes, strict=True):
+        ring, offset = self._ring(cuda_stream), aligned(len(images) * _PICTURE.itemsize)
+        ring.reserve(offset + sum(aligned(_nbytes(pixels)) for pixels in images))
+        rows = []
+        for pixels, box in zip(images, letterboxes, strict=True):
+            if isinstance(pixels, Surface):
+                cuda_stream.wait(pixels.ready)
+                source, chroma, colours = pixels.luma.pointer, pixels.chroma.pointer, pixels.colours
+                pitch, nv12 = pixels.luma.shape[1], True
+            else:
+                image, colours = on_host(pixels)
+                if isinstance(pixels, Uploaded):
+                    cuda_stream.wait(pixels.ready)
+                    source = pixels.there.pointer
+                else:
+                    source = ring.put(offset, image)
+                    offset += aligned(image.nbytes)
+                pitch, nv12 = image.nbytes // image.shape[0], image.ndim == 2
+                chroma = source + pitch * box.source_height
             scaling = self._scaling(box, cuda_stream)
-            row["columns"], row["rows"] = scaling.columns.pointer, scaling.rows.pointer
-            row["source_width"], row["source_height"] = box.source_width, box.source_height
-            row["halvings"] = scaling.halvings
-            row["left"], row["top"], row["width"], row["height"] = box.left, box.top, box.width, box.height
-        ring, offset = self._ring(cuda_stream), aligned(table.nbytes)
-        ring.reserve(offset + sum(aligned(image.nbytes) for image in images if not isinstance(image, Surface)))
-        for row, image in zip(table, images, strict=True):
-            if isinstance(image, Surface):
-                cuda_stream.wait(image.ready)
-                row["source"], row["chroma"] = image.luma.pointer, image.chroma.pointer
-                row["pitch"], row["nv12"] = image.luma.shape[1], True
-                continue
-            pitch = image.nbytes // image.shape[0]
-            row["source"], row["pitch"], row["nv12"] = ring.put(offset, image), pitch, image.ndim == 2
-            row["chroma"] = row["source"] + np.uint64(pitch * int(row["source_height"]))
-            offset += aligned(image.nbytes)
+            where = source, chroma, scaling.columns.pointer, scaling.rows.pointer
+            size = pitch, box.source_width, box.source_height, scaling.halvings, nv12
+            rows.append((*where, *size, box.left, box.top, box.width, box.height, colours.coefficients))
+        table = np.array(rows, _PICTURE)
         ring.put(0, table.view(np.uint8))
         ring.send()
         height, width = out.shape[2:]
@@ -112,18 +132,31 @@ class CudaOps:
             row["values"], row["owners"] = lane.heatmap.pointer, lane.owners.pointer
             row["shifts"] = ring.put(offset, lane.shifts)
             offset += aligned(lane.shifts.nbytes)
+            for name, cells in self._met(lane, cuda_stream).items():
+                row[name] = cells.pointer
         ring.put(0, table.view(np.uint8))
         ring.send()
-        height, width = out.shape[2:]
+        (height, width), (from_height, from_width) = out.shape[2:], moved[0].heatmap.shape
+        to = (_At(ring.pointer), out, width, height, from_width)
         grid = (-(-width * height // _ROW[0]), len(moved), 1)
-        for half in ("move_begin", "move_end"):
-            self._kernels[half].launch(grid, _ROW, (_At(ring.pointer), out, width, height), cuda_stream)
+        self._kernels["move_begin"].launch(grid, _ROW, to, cuda_stream)
+        grid = (-(-from_width * from_height // _ROW[0]), len(moved), 1)
+        self._kernels["move_end"].launch(grid, _ROW, (*to, from_height), cuda_stream)
 
     def _ring(self, cuda_stream: CudaStream) -> StagingRing:
         ring = self._rings.get(cuda_stream.handle)
         if ring is None:
             ring = self._rings[cuda_stream.handle] = StagingRing(self._device, cuda_stream)
         return ring
+
+    def _met(self, lane: MovedHeatmap, cuda_stream: CudaStream) -> dict[str, GpuArray]:
+        """Which cells meet, on the device."""
+        key = lane.framing or lane.heatmap.shape
+        if key not in self._meetings:
+            meetings = lane.framing.meetings if lane.framing else Meetings.all_alike(lane.heatmap.shape)
+            self._meetings[key] = {name: self._kept(getattr(meetings, name), cuda_stream) for name in _MEETINGS}
+            cuda_stream.synchronize()  # the tables here may go
+        return self._meetings[key]
 
     def _scaling(self, box: Letterbox, cuda_stream: CudaStream) -> _Scaling:
         scaling = self._scalings.get(box)

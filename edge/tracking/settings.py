@@ -1,0 +1,53 @@
+"""What the tracker goes by."""
+
+from dataclasses import dataclass
+
+from edge.tracking.kalman import GATE_95
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """FairMOT's numbers. Distances are costs: a pair has to stay below its limit."""
+
+    weak_share: float = 0.5
+    """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
+    new_between_keyframes: bool = False
+    """Whether somebody may be new in a frame between keyframes, too, as in AttTrack's paper."""
+    same_iou: float = 0.7
+    """Of detections that overlap by more (IoU), only the best counts; 1: all do."""
+    lost_after_s: float = 1.0
+    """Seconds for which an unseen person is remembered."""
+    relink_s: float = 30.0
+    """Seconds for which somebody seen before an interruption is remembered by appearance."""
+    appearance_limit: float = 0.4
+    """First association: limit of the fused appearance and motion cost."""
+    appearance_weight: float = 0.98
+    """Share of appearance in that cost, 0 to 1; the rest is motion."""
+    gate: float = GATE_95
+    """First association: largest squared Mahalanobis distance."""
+    iou_confirm: float = 0.1
+    """First association: a pair whose boxes overlap less (IoU) is taken apart again (AttTrack section 3.3); 0 keeps
+    them all, as FairMOT. Who is met by looks alone, where motion expects nobody, is more often somebody else."""
+    iou_limit: float = 0.5
+    """Second and fourth association: limit of 1 - IoU for tracks seen in the frame before."""
+    tentative_iou_limit: float = 0.7
+    """Third association: limit of 1 - IoU for tracks seen only once."""
+    duplicate_distance: float = 0.15
+    """A seen and a lost track with a smaller 1 - IoU are one person."""
+    smoothing: float = 0.9
+    """Share of the past in a track's appearance, 0 to 1."""
+    smallest_area_px: float = 100.0
+    """Tracks whose box is not larger (width * height, source pixels) are not reported."""
+    widest_aspect: float = 1.6
+    """Tracks with a larger width/height are not reported."""
+
+    def __post_init__(self) -> None:
+        for name in ("weak_share", "same_iou", "appearance_weight", "iou_confirm", "smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in (
+            *("lost_after_s", "relink_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
+            *("duplicate_distance", "smallest_area_px", "widest_aspect"),
+        ):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
