@@ -44,9 +44,6 @@ class CrowdPipeline:
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
 
-    def settle(self) -> None:
-        """Nothing is owed."""
-
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> Mapping[str, Frame]:
         """Nothing is computed."""
         return frames
