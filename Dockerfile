@@ -26,7 +26,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY requirements ./requirements
 RUN python -m venv /venv
 RUN --mount=type=cache,target=/pip-cache /venv/bin/pip install --require-hashes -r requirements/run.txt
-RUN /venv/bin/pip install --no-deps --no-build-isolation '.[cpu,service]'
+RUN /venv/bin/pip install --no-deps --no-build-isolation '.[cpu,service,nats]'
 
 FROM ${CPU_BASE} AS cpu
 COPY --from=cpu-packages /venv /venv
@@ -47,7 +47,7 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 # The base brings TensorRT, which satisfies that part of the extra. Versions: pyproject.toml.
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service]'
+RUN --mount=type=cache,target=/pip-cache pip install '.[gpu,service,nats]'
 COPY --from=project / /app/
 WORKDIR /app
 # For every kind of GPU; what is not built here would be built at each start, into a folder that is gone with it.

@@ -59,7 +59,7 @@ format: $(DEV_READY) ## format the code and fix what ruff can
 
 lock: $(RUN_READY) ## pin what pyproject.toml allows: requirements/*.txt, with hashes, for every system and Python
 	$(PIP) 'uv>=0.9'
-	$(LOCK) --extra cpu --extra service --output-file requirements/run.txt
+	$(LOCK) --extra cpu --extra service --extra nats --output-file requirements/run.txt
 	$(LOCK) --extra dev --override requirements/without-torch.in --output-file requirements/develop.txt
 
 bench: $(DEV_READY) ## time what needs no data: association, and frames per second against K

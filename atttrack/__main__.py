@@ -18,6 +18,10 @@ PROGRAMS = {
     "doctor": ("service.doctor.command", "what of this machine works, and what to do about the rest"),
     "keys": ("service.auth.command", "make, list and revoke API keys of the service"),
     "config": ("service.configuration", "check the service's settings, or show where each comes from"),
+    "box": ("service.cluster.box", "all GPUs of this machine behind one front door"),
+    "node": ("service.cluster.node_command", "one device of a cluster"),
+    "gateway": ("service.cluster.gateway_command", "the front door of a cluster"),
+    "cluster": ("service.cluster.command", "make a cluster, show it, save it"),
     "train": ("training.chain", "train a recipe, and the networks that it starts from"),
     "export onnx": ("export.to_onnx", "trained weights into a model file"),
     "export precision": ("export.precision", "a model file in fp16 or int8"),
@@ -29,6 +33,7 @@ PROGRAMS = {
     "bench streams": ("benchmarks.load.streams", "how many cameras this machine carries"),
     "bench cameras": ("benchmarks.load.cameras", "cameras of which some are dead, frozen or malformed"),
     "bench subscribers": ("benchmarks.load.subscribers", "many clients on one stream, some of them stalled"),
+    "bench cluster": ("benchmarks.load.cluster", "nodes that die, hang and are upgraded, and a thousand streams"),
     "bench churn": ("benchmarks.load.churn", "a thousand streams added and removed"),
     "bench soak": ("benchmarks.load.soak", "minutes of one camera: memory and age of tracks"),
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes, beside other trackers"),
@@ -40,7 +45,12 @@ PROGRAMS = {
 }
 """Words -> module, and what it does."""
 
-EXTRAS = {"train": "training", "export": "export", "bench": "dev"}
+EXTRAS = {
+    "train": "training",
+    "export": "export",
+    "bench": "dev",
+    **dict.fromkeys(("box", "node", "gateway", "cluster"), "cluster"),
+}
 """First word -> extra of pyproject.toml with what it needs besides."""
 
 

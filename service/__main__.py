@@ -12,6 +12,7 @@ from engines.errors import DeviceLostError, EngineError
 from service.app import build_pipeline, create_app
 from service.auth.exposure import ExposureError, check_exposure
 from service.auth.keys import KeyRing
+from service.auth.stored_keys import StoredKeys
 from service.configuration import BAD_SETTINGS, read_settings, stop
 from service.logs import configure_logs
 from service.memory import share_arenas
@@ -26,6 +27,10 @@ COMMANDS = {
     "config": "service.configuration",
     "keys": "service.auth.command",
     "doctor": "service.doctor.command",
+    "node": "service.cluster.node_command",
+    "gateway": "service.cluster.gateway_command",
+    "box": "service.cluster.box",
+    "cluster": "service.cluster.command",
 }
 """First word of the command line -> module with `main(arguments) -> exit code`. Without one the service starts."""
 
@@ -56,7 +61,7 @@ def serve(settings: Settings) -> None:
     except StoreError as error:
         stop(BAD_STATE, str(error))
     try:
-        check_exposure(settings, KeyRing(runtime.store, settings.bootstrap_key))
+        check_exposure(settings, KeyRing(StoredKeys(runtime.store), settings.bootstrap_key))
     except ExposureError as error:
         stop(BAD_SETTINGS, str(error))
     try:

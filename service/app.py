@@ -1,12 +1,12 @@
 """create_app: routes, error answers and the web page around one Runtime."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -21,6 +21,8 @@ from engines.plan_builds import BuildCommand, PlanBuilds
 from service.auth.browser import BrowserGuard
 from service.auth.guard import Guard
 from service.auth.keys import KeyRing
+from service.auth.stored_keys import StoredKeys
+from service.backend import Backend
 from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
 from service.proxy import ProxyPrefix
@@ -69,6 +71,7 @@ and with 1001 when it shuts down. A refused handshake is answered with a problem
 
     websocat 'ws://127.0.0.1:8000/streams/door/tracks?max_rate=5'
 """
+ROUTES = (streams, tracks, video, timeline, health, export, sinks, schemas, zones, metrics, keys, tickets)
 PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect", "/openapi.json", "/static-offline-docs", "/static")
 """Made by FastAPI, and folders of files, which take no dependency; they tell nothing that the source does not tell."""
 PAGE_POLICY = (
@@ -83,14 +86,25 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     """Return the application. Nothing is loaded before its lifespan begins; it listens while the networks load."""
     runtime = runtime or Runtime(settings, lambda progress: build_pipeline(settings, progress))
 
+    def guard() -> Guard:
+        return Guard(KeyRing(StoredKeys(runtime.store), settings.bootstrap_key), settings)
+
+    return assemble(settings, runtime, guard, [one.router for one in ROUTES])
+
+
+def assemble(
+    settings: Settings, backend: Backend, make_guard: Callable[[], Guard], routers: Iterable[APIRouter]
+) -> FastAPI:
+    """Return the application of `routers` in front of `backend`, which it opens; the guard is made after that."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await runtime.open()
-        guard = app.state.guard = Guard(KeyRing(runtime.store, settings.bootstrap_key), settings)
+        await backend.open()
+        guard = app.state.guard = make_guard()
         watching = asyncio.create_task(guard.watch())
         yield
         watching.cancel()
-        await runtime.drain()
+        await backend.drain()
 
     app = FastAPIOffline(
         docs_url="/docs",
@@ -101,13 +115,13 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
     )
-    app.state.runtime = runtime
+    app.state.runtime = backend
     install_handlers(app)
     app.add_middleware(BrowserGuard, is_open=lambda: app.state.guard.open, origins=settings.origins)
     app.add_middleware(RequestLimits)
     app.add_middleware(ProxyPrefix, root_path=settings.root_path)
-    for routes in (streams, tracks, video, timeline, health, export, sinks, schemas, zones, metrics, keys, tickets):
-        app.include_router(routes.router, responses=COMMON_PROBLEMS)
+    for router in routers:
+        app.include_router(router, responses=COMMON_PROBLEMS)
     _add_page(app)
     _document_messages(app)
     _refuse_undeclared(app)

@@ -45,8 +45,8 @@ _METAVARS = {
 }
 """Type of a setting as pydantic writes it -> as a usage line has it."""
 PREFIX = "ATTTRACK_"
-OTHER_VARIABLES = {"DATA"}
-"""ATTTRACK_* variables that are no settings: where tests and training find real sequences."""
+OTHER_VARIABLES = {"DATA", "NATS", "NATS_CA", "NATS_CERT", "NATS_KEY", "SITE", "NAME"}
+"""ATTTRACK_* variables that are no settings: where tests and training find real sequences, and a cluster its server."""
 NO_FLAG = {"api_key"}
 """A command line is there for all to read, by `ps`."""
 BAD_SETTINGS = 2

@@ -4,7 +4,7 @@ ApiError
   Unauthorized    401  key_missing, key_refused, ticket_refused
   Forbidden       403  scope_too_small, key_limited, key_needed, origin_not_allowed
   Malformed       400  invalid_path
-  NotFound        404  stream_not_found, no_frame_yet, key_not_found, still_not_found
+  NotFound        404  stream_not_found, no_frame_yet, key_not_found, still_not_found, node_not_found
   Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
   PreconditionFailed 412  stream_changed
   BodyTooLarge    413  body_too_large
@@ -16,7 +16,7 @@ ApiError
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
                        too_many_subscribers, too_many_tickets
   HeadersTooLarge 431  headers_too_large
-  NotReady        503  not_ready, shutting_down, worker_stalled, store_failed, timeline_failed
+  NotReady        503  not_ready, shutting_down, worker_stalled, store_failed, timeline_failed, nats_away, node_away
 """
 
 import math

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 
 from edge.sources.decoding import ON_CPU, choose_decoding
@@ -23,6 +24,7 @@ from service.timeline.archive import FILE_NAME as ARCHIVE
 from service.timeline.timeline import Timeline, TimelineSettings
 from service.tracks.hub import HubSettings, TrackHub
 from service.tracks.video import VideoFeed, VideoSettings
+from service.zones.counter import CountStore
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,13 @@ STALLED_S = 30.0
 class Runtime:
     """Starts with `open`, takes streams once `readiness` says so, ends with `drain`. Belongs to the event loop."""
 
-    def __init__(self, settings: Settings, build: Callable[[Progress], Pipeline]) -> None:
-        """`build` loads the networks, on the device thread, and may report how far it is."""
+    def __init__(
+        self, settings: Settings, build: Callable[[Progress], Pipeline], counts: CountStore | None = None
+    ) -> None:
+        """`build` loads the networks, on the device thread, and may report how far it is.
+
+        `counts`: of a node of a cluster, which has its streams and their counts from elsewhere and keeps neither.
+        """
         self.settings = settings
         self.readiness = Readiness()
         self.metrics = Metrics(VERSION)
@@ -56,6 +63,7 @@ class Runtime:
         self.timeline = Timeline(beside, TimelineSettings(settings.timeline_days, settings.stills_mb * 1e6))
         self.registry: StreamRegistry
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
+        self._counts = counts
         self._stored = False
         self._starting: asyncio.Task[None]
         self._draining: asyncio.Task[None] | None = None
@@ -63,14 +71,14 @@ class Runtime:
     def open_store(self) -> None:
         """Open what outlives a restart; does nothing the second time. Raises StoreError."""
         if not self._stored:
-            self.store = Store(self.settings.store_path)
+            self.store = Store(self.settings.store_path if self._counts is None else None)
             self._stored = True
 
     async def open(self) -> None:
         """Know all streams, begin to load the networks and return: health and readiness answer meanwhile."""
         self.open_store()
         self.loop = asyncio.get_running_loop()
-        self.hub = TrackHub(self.loop, _hub_settings(self.settings))
+        self.hub = TrackHub(self.loop, hub_settings(self.settings))
         self.sinks = Sinks(self.hub, [url.get_secret_value() for url in self.settings.sinks])
         chosen = self.settings
         self.registry = StreamRegistry(
@@ -84,7 +92,7 @@ class Runtime:
         )
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
-        self.timeline.start(stream.id for stream in self.registry.all())
+        self.timeline.start(None if self._counts is not None else [stream.id for stream in self.registry.all()])
         self._starting = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
@@ -93,7 +101,7 @@ class Runtime:
             self.decoding = await asyncio.to_thread(choose_decoding, self.settings.decode, self.settings.device)
             await asyncio.wrap_future(self.worker.launch())
             self._look_for_unused_gpu()
-            await self.registry.begin(first_cameras(self.settings))
+            await self.registry.begin(() if self._counts is not None else first_cameras(self.settings))
         except Exception as error:  # whatever it is, the server ends with it
             self._failure = error
             self.readiness.report("load_failed", str(error))
@@ -128,6 +136,11 @@ class Runtime:
         await asyncio.to_thread(self.store.close)
 
     @property
+    def streams(self) -> StreamRegistry:
+        """All streams."""
+        return self.registry
+
+    @property
     def failure(self) -> Exception | None:
         """What ended the start, or the loss of the device: the process should end with it."""
         return self._failure or self.worker.lost
@@ -142,17 +155,18 @@ class Runtime:
             self.notice = f"this machine has {gpu}, but the networks run on the CPU: {UNUSED_GPU}"
             log.warning("%s", self.notice, extra=fields("unused_gpu"))
 
-    def _make_stream(self, spec: StreamSpec, created_at: float) -> Stream:
+    def _make_stream(self, spec: StreamSpec, created_at: float, run: int | None = None) -> Stream:
         return Stream(
             spec,
             created_at,
             self.hub,
             self.worker,
             VideoFeed(self.loop, self._video),
-            self.store,
+            self.store if self._counts is None else self._counts,
             self.metrics.stream(spec.id),
             self.timeline.of(spec.id),
             lambda: self.decoding,
+            secrets.token_hex(4) if run is None else f"{run:x}",
         )
 
 
@@ -162,5 +176,6 @@ def first_cameras(settings: Settings) -> list[NewStream]:
     return [*map(NewStream.model_validate, SCENES), *cameras] if settings.demo else cameras
 
 
-def _hub_settings(settings: Settings) -> HubSettings:
+def hub_settings(settings: Settings) -> HubSettings:
+    """How much of each stream's messages is kept."""
     return HubSettings(settings.subscriber_queue, settings.history, int(settings.history_mb * 1e6))

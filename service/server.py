@@ -13,9 +13,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from service.backend import Backend
 from service.connections import HEAD_S, UNREAD_S, most_connections, timed
 from service.limits import HEADERS, URL, WS_MESSAGE
-from service.runtime import Runtime
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,9 @@ class DrainingServer(uvicorn.Server):
     """Ends when the runtime cannot start; lets it say goodbye to its subscribers (1001) before uvicorn cuts them off
     (1012)."""
 
-    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
         super().__init__(config)
-        self._runtime = runtime
+        self._backend = backend
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. The kernel cuts off who takes nothing of what is sent: uvicorn would wait for ever for its buffers to
@@ -90,7 +90,7 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether it is time to stop."""
-        return await super().on_tick(counter) or self._runtime.failure is not None
+        return await super().on_tick(counter) or self._backend.failure is not None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain on the first signal, end on the second."""
@@ -102,7 +102,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then close all connections."""
-        await self._runtime.drain()
+        await self._backend.drain()
         await super().shutdown(sockets)
 
 

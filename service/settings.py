@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     history_mb: float = Field(default=8.0, gt=0, description="of these, no more than so many megabytes of each stream")
     sinks: CliSuppress[Annotated[list[SecretStr], NoDecode]] = Field(
         default_factory=list,
-        description="brokers that get every track message, separated by commas: mqtt://, redis:// or nats://",
+        description="brokers that get every track message, separated by commas: mqtt://, redis://, nats:// or kafka://",
     )
     video_fps: float = Field(default=25.0, gt=0, le=120, description="most pictures per second in /video")
     video_width: int = Field(default=1280, ge=64, le=7680, description="/video is scaled down to this width")

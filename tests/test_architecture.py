@@ -209,7 +209,7 @@ def test_every_third_party_import_of_the_runtime_is_declared(
     project: dict[str, dict[str, dict[str, list[str]]]],
 ) -> None:
     extras = project["optional-dependencies"]
-    of_runtime = ("cpu", "gpu", "plans", "service", "mqtt", "redis", "nats")
+    of_runtime = ("cpu", "gpu", "plans", "service", "mqtt", "redis", "nats", "kafka", "cluster")
     requirements = [*project["dependencies"], *(line for extra in of_runtime for line in extras[extra])]
     declared = {re.match(r"[\w-]+", line)[0].lower() for line in requirements}  # type: ignore[index]
     installed = packages_distributions()

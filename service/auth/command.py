@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from service.auth.caller import SCOPES
 from service.auth.keys import ApiKey, KeyRing
+from service.auth.stored_keys import StoredKeys
 from service.configuration import PROGRAM, read_settings
 from service.errors import ApiError
 from service.store import ID_PATTERN, WATCH_S, Store, StoreError
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1
     try:
-        return _obey(options, KeyRing(store))
+        return _obey(options, KeyRing(StoredKeys(store)))
     except (ApiError, StoreError) as error:
         print(f"{PROGRAM} keys: {error}", file=sys.stderr)
         return 1

@@ -20,6 +20,11 @@ def check_exposure(settings: Settings, keys: KeyRing) -> None:
             f"  atttrack keys add admin --scope admin{state}\n"
             "or give ATTTRACK_API_KEY or ATTTRACK_API_KEY_FILE, or listen on --host 127.0.0.1"
         )
+    check_tls(settings)
+
+
+def check_tls(settings: Settings) -> None:
+    """Raise ExposureError when TLS was asked for and cannot be."""
     if settings.tls_cert is not None and settings.tls_key is not None:
         _load(settings.tls_cert, settings.tls_key)
 

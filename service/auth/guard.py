@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -26,11 +27,20 @@ _MOST_TOLD = 1000
 _HOW = "send 'Authorization: Bearer KEY'; an admin makes keys with: atttrack keys add NAME --scope read"
 
 
+class SharedTickets(Protocol):
+    """Tickets that are known to many processes."""
+
+    async def issue(self, caller: Caller) -> str: ...
+    async def redeem(self, ticket: str) -> Caller | None: ...
+
+
 class Guard:
     """Knows keys and tickets. Without any key, a service on loopback is open to everybody on this machine."""
 
-    def __init__(self, keys: KeyRing, settings: Settings) -> None:
+    def __init__(self, keys: KeyRing, settings: Settings, shared: SharedTickets | None = None) -> None:
+        """`shared`: where tickets are that other processes may redeem, too."""
         self.keys = keys
+        self._shared = shared
         self.tickets = Tickets()
         self.subscriptions = Subscriptions(settings.max_subscribers, settings.max_connections)
         self._open_without_keys = settings.bound_to_loopback
@@ -43,9 +53,13 @@ class Guard:
         """Whether nobody is asked for a key."""
         return self._open_without_keys and not self.keys
 
-    def identify(self, connection: HTTPConnection) -> Caller:
+    async def issue(self, caller: Caller) -> str:
+        """Return a ticket that lets its bearer read, once, what `caller` sees. Raises LimitReached."""
+        return self.tickets.issue(caller) if self._shared is None else await self._shared.issue(caller)
+
+    async def identify(self, connection: HTTPConnection) -> Caller:
         """Return who is asking. Raises Unauthorized, LimitReached."""
-        caller = ANYBODY if self.open else self._holder(connection)
+        caller = ANYBODY if self.open else await self._holder(connection)
         self._requests.take(caller.key_id)
         return caller
 
@@ -59,20 +73,23 @@ class Guard:
             await asyncio.sleep(WATCH_S)
             self.subscriptions.end_unless(self.holds)
 
-    def _holder(self, connection: HTTPConnection) -> Caller:
+    async def _holder(self, connection: HTTPConnection) -> Caller:
         address = connection.client.host if connection.client else ""
         ticket = connection.query_params.get(TICKET_PARAMETER)
         kind, _, key = connection.headers.get("authorization", "").partition(" ")
         if key and kind.lower() == "bearer":
             caller, code = self.keys.find(key.strip()), "key_refused"
         elif ticket:
-            caller, code = self.tickets.redeem(ticket), "ticket_refused"
+            caller, code = await self._redeemed(ticket), "ticket_refused"
         else:
             raise Unauthorized("key_missing", f"this service asks for a key; {_HOW}")
         if caller is None or not self.holds(caller):
             raise self._refused(address, code)
         self._tell(caller.name, address)
         return caller
+
+    async def _redeemed(self, ticket: str) -> Caller | None:
+        return self.tickets.redeem(ticket) if self._shared is None else await self._shared.redeem(ticket)
 
     def _refused(self, address: str, code: str) -> Unauthorized | LimitReached:
         what = "key" if code == "key_refused" else "ticket"

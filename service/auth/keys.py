@@ -2,19 +2,15 @@
 
 import hashlib
 import hmac
-import json
-import math
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Protocol
 
 from service.auth.caller import Caller, Scope
 from service.errors import Conflict, NotFound
-from service.store import Store
 
 PREFIX = "atk"
 """Keys look like atk_<id>_<secret>, so that scanners for leaked secrets can know them."""
@@ -43,26 +39,36 @@ class ApiKey:
         return Caller(self.name, self.scope, self.streams, self.id)
 
 
+class KeyShelf(Protocol):
+    """Where keys outlive the process."""
+
+    def watch(self, take: Callable[[list[ApiKey], bool], None]) -> None:
+        """Hand over all keys that can be read, and whether there is any at all: now, and after each change."""
+        ...
+
+    def insert(self, secret: str, key: ApiKey) -> Future[tuple[str, ApiKey]]:
+        """Keep a key and return both. The future may have Conflict, where the name is taken."""
+        ...
+
+    def delete(self, name: str, allow: Callable[[list[ApiKey]], None]) -> Future[None]:
+        """Forget a key, unless `allow`, which is called with all keys, raises."""
+        ...
+
+
 class KeyRing:
-    """All keys of a service, in memory. What another process changes in the file is known a moment later.
+    """All keys of a service, in memory. What another process changes on the shelf is known a moment later.
 
     Changes are futures: a key that was revoked is dead, and one that was made works, once they are done.
     """
 
-    def __init__(self, store: Store, bootstrap: str | None = None, clock: Callable[[], float] = time.time) -> None:
-        """`bootstrap` is a key with scope admin that is not in the store. Raises StoreError."""
-        self._store = store
+    def __init__(self, shelf: KeyShelf, bootstrap: str | None = None, clock: Callable[[], float] = time.time) -> None:
+        """`bootstrap` is a key with scope admin that is not on the shelf. Raises StoreError."""
+        self._shelf = shelf
         self._bootstrap = hashed(bootstrap) if bootstrap else None
         self._clock = clock
         self._keys: dict[str, ApiKey] = {}
         self._any = False
-        for row in store.read(_SELECT):
-            try:
-                _key(row)
-            except ValueError as error:
-                store.set_aside("api_keys", row[-1], str(error))
-        self._take(store.read(_SELECT), store.read(_SELECT_DAMAGED))
-        store.watch(self._load)
+        shelf.watch(self._take)
 
     def __bool__(self) -> bool:
         """Whether a key is asked for: there is one, expired or not, or one that could not be read."""
@@ -96,59 +102,35 @@ class KeyRing:
         key_id = secrets.token_hex(4)
         secret = f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
         key = ApiKey(key_id, name, scope, streams, self._clock(), expires_at, hashed(secret))
-        listed = None if streams is None else json.dumps(sorted(streams))
-
-        def insert(connection: sqlite3.Connection) -> tuple[str, ApiKey]:
-            known = connection.execute("SELECT 1 FROM api_keys WHERE name = ?", (name,)).fetchone()
-            if name == BOOTSTRAP or known:
-                raise Conflict("key_exists", f"there is a key {name!r}; revoke it first, or choose another name")
-            connection.execute(
-                "INSERT INTO api_keys (id, name, scope, streams, created_at, expires_at, hash) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (key.id, name, scope, listed, key.created_at, expires_at, key.hash),
-            )
-            return secret, key
-
-        return self._store.submit(insert, after=self._load)
+        if name == BOOTSTRAP:
+            taken: Future[tuple[str, ApiKey]] = Future()
+            taken.set_exception(name_taken(name))
+            return taken
+        return self._shelf.insert(secret, key)
 
     def revoke(self, name: str, *, keep_an_admin: bool = False) -> Future[None]:
         """Forget a key. The future may have NotFound, or Conflict for the last one with scope admin that matters."""
 
-        def delete(connection: sqlite3.Connection) -> None:
-            keys = [_key(row) for row in connection.execute(_SELECT)]
+        def allow(keys: list[ApiKey]) -> None:
             if all(one.name != name for one in keys):
                 raise NotFound("key_not_found", f"there is no key {name!r}")
             others = [one for one in keys if one.scope == "admin" and one.name != name and one.expires_at is None]
             if keep_an_admin and not others and self._bootstrap is None:
                 detail = "this is the last key with scope admin that does not expire; add another one first"
                 raise Conflict("last_admin_key", detail)
-            connection.execute("DELETE FROM api_keys WHERE name = ?", (name,))
 
-        return self._store.submit(delete, after=self._load)
+        return self._shelf.delete(name, allow)
 
-    def _load(self, connection: sqlite3.Connection) -> None:
-        self._take(connection.execute(_SELECT).fetchall(), connection.execute(_SELECT_DAMAGED).fetchall())
-
-    def _take(self, rows: list[tuple[Any, ...]], damaged: list[tuple[Any, ...]]) -> None:
-        keys = {}
-        for row in rows:
-            try:
-                key = _key(row)
-            except ValueError:  # said at the start, and no key for anybody
-                continue
-            keys[key.id] = key
-        self._keys, self._any = keys, bool(rows or damaged)
+    def _take(self, keys: list[ApiKey], any_at_all: bool) -> None:
+        self._keys, self._any = {key.id: key for key in keys}, any_at_all
 
     def _expired(self, key: ApiKey) -> bool:
         return key.expires_at is not None and key.expires_at <= self._clock()
 
 
-_SELECT = (
-    "SELECT id, name, scope, streams, created_at, expires_at, hash, hex(CAST(id AS BLOB)) FROM api_keys "
-    "ORDER BY created_at, name"
-)
-_SELECT_DAMAGED = "SELECT 1 FROM damaged WHERE source = 'api_keys' LIMIT 1"
-_HASH_BYTES = hashlib.sha256().digest_size
+def name_taken(name: str) -> Conflict:
+    """The answer to a second key of the same name."""
+    return Conflict("key_exists", f"there is a key {name!r}; revoke it first, or choose another name")
 
 
 def hashed(secret: str) -> bytes:
@@ -158,24 +140,3 @@ def hashed(secret: str) -> bytes:
     the hash is, so a fast one is right, and costs no request a tenth of a second.
     """
     return hashlib.sha256(secret.encode(errors="surrogatepass")).digest()
-
-
-def _key(row: tuple[Any, ...]) -> ApiKey:
-    """Raises ValueError where the row is damaged, without its values."""
-    key_id, name, scope, streams, created_at, expires_at, digest, _ = row
-    if not (isinstance(key_id, str) and isinstance(name, str) and key_id.isascii() and name.isascii()):
-        raise ValueError("its name is none")
-    if scope not in get_args(Scope):
-        raise ValueError("its scope is none")
-    times = (created_at, 0.0 if expires_at is None else expires_at)
-    if not all(isinstance(one, float) and math.isfinite(one) for one in times):
-        raise ValueError("its times are none")
-    if not isinstance(digest, bytes) or len(digest) != _HASH_BYTES:
-        raise ValueError("its hash is none")
-    try:
-        listed = None if streams is None else json.loads(streams)
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("its streams are no JSON") from None
-    if listed is not None and not (isinstance(listed, list) and all(isinstance(one, str) for one in listed)):
-        raise ValueError("its streams are no list")
-    return ApiKey(key_id, name, scope, None if listed is None else frozenset(listed), created_at, expires_at, digest)

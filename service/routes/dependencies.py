@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
 from service.auth.subscriptions import Lease
+from service.backend import Backend, Streams
 from service.errors import Forbidden, NotReady, stream_not_found
 from service.runtime import Runtime
-from service.streams.registry import StreamRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Permission:
 
     async def __call__(self, connection: HTTPConnection) -> Caller:
         """Return the caller. Raises Unauthorized, Forbidden, or NotFound for a stream that this key may not see."""
-        caller = _guard(connection).identify(connection)
+        caller = await _guard(connection).identify(connection)
         if not caller.may(self.scope):
             raise Forbidden("scope_too_small", f"this needs a key with scope {self.scope}, yours has {caller.scope}")
         if self.all_streams and caller.streams is not None:
@@ -101,17 +101,22 @@ LeaseDependency = Annotated[Lease, Depends(_lease)]
 GuardDependency = Annotated[Guard, Depends(_guard)]
 
 
+def _backend(connection: HTTPConnection) -> Backend:
+    backend: Backend = connection.app.state.runtime
+    return backend
+
+
+def _streams(connection: HTTPConnection) -> Streams:
+    return _backend(connection).streams
+
+
 def _runtime(connection: HTTPConnection) -> Runtime:
     runtime: Runtime = connection.app.state.runtime
     return runtime
 
 
-def _registry(connection: HTTPConnection) -> StreamRegistry:
-    return _runtime(connection).registry
-
-
 async def _started(connection: HTTPConnection) -> None:
-    readiness = _runtime(connection).readiness
+    readiness = _backend(connection).readiness
     if not readiness.started:
         raise NotReady("not_ready", "; ".join(reason.detail for reason in readiness.reasons))
 
@@ -119,5 +124,7 @@ async def _started(connection: HTTPConnection) -> None:
 STARTED = Depends(_started)
 """For routes that need the networks. Raises NotReady while they load."""
 
+BackendDependency = Annotated[Backend, Depends(_backend)]
+StreamsDependency = Annotated[Streams, Depends(_streams)]
 RuntimeDependency = Annotated[Runtime, Depends(_runtime)]
-RegistryDependency = Annotated[StreamRegistry, Depends(_registry)]
+"""For what only the process knows that runs the stream."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from service.errors import NotReady, documented
 from service.readiness import Reason
-from service.routes.dependencies import PUBLIC, RuntimeDependency
+from service.routes.dependencies import PUBLIC, BackendDependency
 
 router = APIRouter(tags=["health"], dependencies=[PUBLIC])
 
@@ -41,26 +41,26 @@ _NOT_YET: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/healthz", summary="Is it alive?", responses=documented(503))
-async def healthz(runtime: RuntimeDependency) -> Health:
+async def healthz(backend: BackendDependency) -> Health:
     """Answer 200 while the device thread shows signs of life, also while it loads networks; 503 otherwise."""
-    if runtime.stalled:
+    if backend.stalled:
         raise NotReady("worker_stalled", "the device thread gives no sign of life; restart the service")
     return Health()
 
 
 @router.get("/startupz", summary="Has it started?", responses=_NOT_YET)
-async def startupz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
+async def startupz(backend: BackendDependency, response: Response) -> ReadinessView:
     """Answer 200 once the networks are loaded and the first streams added, and from then on; 503 before."""
-    if runtime.readiness.started:
+    if backend.readiness.started:
         return ReadinessView(ready=True)
-    return _view(runtime.readiness.reasons, response)
+    return _view(backend.readiness.reasons, response)
 
 
 @router.get("/readyz", summary="Does it take streams?", responses=_NOT_YET)
-async def readyz(runtime: RuntimeDependency, response: Response) -> ReadinessView:
+async def readyz(backend: BackendDependency, response: Response) -> ReadinessView:
     """Answer 200 while streams are taken; 503 with the reasons while networks load, while draining, or when stalled."""
-    reasons = runtime.readiness.reasons
-    if runtime.stalled:
+    reasons = backend.readiness.reasons
+    if backend.stalled:
         reasons.append(Reason("worker_stalled", "the device thread gives no sign of life"))
     return _view(reasons, response)
 

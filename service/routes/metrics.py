@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.routes.dependencies import Needs, RuntimeDependency
+from service.routes.dependencies import BackendDependency, Needs
 
 router = APIRouter(tags=["health"])
 
@@ -15,6 +15,6 @@ router = APIRouter(tags=["health"])
     response_class=Response,
     responses={200: {"content": {"text/plain": {}}}},
 )
-def metrics(runtime: RuntimeDependency) -> Response:
+def metrics(backend: BackendDependency) -> Response:
     """Return counters, gauges and histograms in Prometheus' text format; streams are labelled by id."""
-    return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    return Response(backend.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -5,11 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request, Response
 
 from service.auth.caller import Caller
+from service.backend import Streams
 from service.errors import Forbidden, documented
-from service.routes.dependencies import STARTED, Needs, RegistryDependency, RuntimeDependency
-from service.streams.registry import StreamRegistry
+from service.routes.dependencies import STARTED, BackendDependency, Needs, StreamsDependency
 from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
-from service.streams.stream import Stream
 
 router = APIRouter(tags=["streams"])
 
@@ -37,7 +36,7 @@ IfMatch = Annotated[str | None, Header(description="Do it only if the stream's E
 async def add_stream(
     new: NewStream,
     caller: Annotated[Caller, Needs("write")],
-    registry: RegistryDependency,
+    streams: StreamsDependency,
     request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -49,28 +48,27 @@ async def add_stream(
     """
     if caller.streams is not None and new.id not in caller.streams:
         raise Forbidden("key_limited", "your key is limited to some streams, and this is none of them; give its `id`")
-    stream, created = await registry.add(new, idempotency_key)
+    stream, created = await streams.add(new, idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = request.app.url_path_for("get_stream", stream_id=stream.id)
-    return _shown(stream, registry, response)
+    return await _shown(stream.id, streams, response)
 
 
 @router.get("/streams", summary="List the streams", responses=documented(422))
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
-    registry: RegistryDependency,
-    runtime: RuntimeDependency,
+    backend: BackendDependency,
     state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
 ) -> StreamList:
     """List all streams with their state and live numbers, oldest first."""
-    seen = (one.view() for one in registry.all() if caller.sees(one.id))
-    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state], notice=runtime.notice)
+    seen = [one for one in await backend.streams.views() if caller.sees(one.id)]
+    return StreamList(streams=[one for one in seen if state is None or one.state.phase in state], notice=backend.notice)
 
 
 @router.get("/streams/{stream_id}", summary="Show one stream", dependencies=[Needs("read")], responses=documented(404))
-async def get_stream(stream_id: str, registry: RegistryDependency, response: Response) -> StreamView:
+async def get_stream(stream_id: str, streams: StreamsDependency, response: Response) -> StreamView:
     """Show one stream with its state and live numbers. The ETag changes with PATCH, not with the numbers."""
-    return _shown(registry.get(stream_id), registry, response)
+    return await _shown(stream_id, streams, response)
 
 
 @router.patch(
@@ -80,10 +78,11 @@ async def get_stream(stream_id: str, registry: RegistryDependency, response: Res
     responses=documented(404, 412, 422, 503),
 )
 async def change_stream(
-    stream_id: str, patch: StreamPatch, registry: RegistryDependency, response: Response, if_match: IfMatch = None
+    stream_id: str, patch: StreamPatch, streams: StreamsDependency, response: Response, if_match: IfMatch = None
 ) -> StreamView:
     """Change a stream while it runs. Its messages tell the settings of its lane as they are in force."""
-    return _shown(await registry.update(stream_id, patch, if_match), registry, response)
+    await streams.update(stream_id, patch, if_match)
+    return await _shown(stream_id, streams, response)
 
 
 @router.delete(
@@ -93,11 +92,12 @@ async def change_stream(
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 412, 503),
 )
-async def remove_stream(stream_id: str, registry: RegistryDependency, if_match: IfMatch = None) -> None:
+async def remove_stream(stream_id: str, streams: StreamsDependency, if_match: IfMatch = None) -> None:
     """Stop a stream and forget it, its counts too; its subscribers are closed with code 1000."""
-    await registry.remove(stream_id, if_match)
+    await streams.remove(stream_id, if_match)
 
 
-def _shown(stream: Stream, registry: StreamRegistry, response: Response) -> StreamView:
-    response.headers["ETag"] = registry.etag(stream.id)
-    return stream.view()
+async def _shown(stream_id: str, streams: Streams, response: Response) -> StreamView:
+    view = await streams.view(stream_id)
+    response.headers["ETag"] = streams.etag(stream_id)
+    return view

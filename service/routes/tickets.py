@@ -52,4 +52,4 @@ async def issue_ticket(
             raise stream_not_found(stream_id)
     streams = frozenset(wanted) if wanted else caller.streams
     response.headers["Cache-Control"] = "no-store"
-    return TicketView(ticket=guard.tickets.issue(replace(caller, streams=streams)), expires_in=LIFETIME_S)
+    return TicketView(ticket=await guard.issue(replace(caller, streams=streams)), expires_in=LIFETIME_S)

@@ -13,9 +13,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.auth.caller import Caller
 from service.auth.subscriptions import Lease, until_ended
+from service.backend import Backend
 from service.errors import NotFound, Refused, documented, stream_not_found
-from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RuntimeDependency
-from service.runtime import Runtime
+from service.routes.dependencies import SUBSCRIBES, BackendDependency, LeaseDependency, Needs
 from service.tracks.hub import HubClosed, Subscription
 from service.tracks.messages import TrackMessage
 from service.tracks.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
@@ -72,37 +72,37 @@ FromSeq = Annotated[
 async def follow_stream(
     socket: WebSocket,
     stream_id: str,
-    runtime: RuntimeDependency,
+    backend: BackendDependency,
     lease: LeaseDependency,
     view: ViewDependency,
     from_seq: FromSeq = None,
 ) -> None:
     """Send every message of the stream from now on; what a slow client misses is told in `gap`."""
-    runtime.registry.get(stream_id)
-    await _serve(socket, runtime, lease, runtime.hub.subscribe([stream_id], view, from_seq))
+    backend.streams.get(stream_id)
+    await _serve(socket, backend, lease, backend.hub.subscribe([stream_id], view, from_seq))
 
 
 @router.websocket("/tracks", dependencies=[Needs("read"), SUBSCRIBES])
 async def follow_streams(
     socket: WebSocket,
     caller: Annotated[Caller, Needs("read")],
-    runtime: RuntimeDependency,
+    backend: BackendDependency,
     lease: LeaseDependency,
     view: ViewDependency,
     streams: str | None = None,
 ) -> None:
     """Send the messages of several streams (`streams=a,b`), or of all, those to come included."""
     if streams is None:
-        await _serve(socket, runtime, lease, runtime.hub.follow(caller.sees, view))
+        await _serve(socket, backend, lease, backend.hub.follow(caller.sees, view))
         return
     stream_ids = list(dict.fromkeys(one for one in streams.split(",") if one))
     for stream_id in stream_ids:
         if not caller.sees(stream_id):
             raise stream_not_found(stream_id)
-        runtime.registry.get(stream_id)
+        backend.streams.get(stream_id)
     if not stream_ids:
         raise Refused("invalid_view", "streams names no stream; leave it out to follow all of them")
-    await _serve(socket, runtime, lease, runtime.hub.subscribe(stream_ids, view))
+    await _serve(socket, backend, lease, backend.hub.subscribe(stream_ids, view))
 
 
 @router.get(
@@ -122,7 +122,7 @@ async def follow_streams(
 async def recent_tracks(
     request: Request,
     stream_id: str,
-    runtime: RuntimeDependency,
+    backend: BackendDependency,
     lease: LeaseDependency,
     view: ViewDependency,
     last: Annotated[int, Query(ge=1, le=100_000, description="So many messages, as far as they are kept.")] = 1,
@@ -133,27 +133,27 @@ async def recent_tracks(
 
     An event's id is the message's `seq`, so a browser resumes by itself where it was interrupted.
     """
-    runtime.registry.get(stream_id)
+    backend.streams.get(stream_id)
     if EVENT_STREAM not in request.headers.get("accept", ""):
         viewer = Viewer(view)
-        shown = [one for message in runtime.hub.history(stream_id).last(last) if (one := viewer.show(message))]
+        shown = [one for message in backend.hub.history(stream_id).last(last) if (one := viewer.show(message))]
         return Response(b'{"messages":[%b]}' % b",".join(one.encoded for one in shown), media_type="application/json")
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID:
         from_seq = int(last_event_id) + 1
-    events = until_ended(lease, _events(runtime, stream_id, view, from_seq))
+    events = until_ended(lease, _events(backend, stream_id, view, from_seq))
     return EventSourceResponse(events, headers=EVENT_STREAM_HEADERS)
 
 
-async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
+async def _events(backend: Backend, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
     """Yield server-sent events until the stream is removed or the client leaves.
 
     Subscribes by itself, since a generator that is never begun would never unsubscribe.
     """
     try:
-        runtime.registry.get(stream_id)
+        backend.streams.get(stream_id)
     except NotFound:  # removed since the answer began
         return
-    subscription = runtime.hub.subscribe([stream_id], view, from_seq)
+    subscription = backend.hub.subscribe([stream_id], view, from_seq)
     try:
         yield format_sse_event(retry=1000)
         while True:
@@ -167,15 +167,15 @@ async def _events(runtime: Runtime, stream_id: str, view: View, from_seq: int | 
     except HubClosed:
         pass
     finally:
-        runtime.hub.unsubscribe(subscription)
+        backend.hub.unsubscribe(subscription)
 
 
-async def _serve(socket: WebSocket, runtime: Runtime, lease: Lease, subscription: Subscription) -> None:
+async def _serve(socket: WebSocket, backend: Backend, lease: Lease, subscription: Subscription) -> None:
     try:
         await socket.accept()
         await _send_until_either_leaves(socket, lease, subscription)
     finally:
-        runtime.hub.unsubscribe(subscription)
+        backend.hub.unsubscribe(subscription)
 
 
 async def _send_until_either_leaves(socket: WebSocket, lease: Lease, subscription: Subscription) -> None:

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 
 from service.auth.subscriptions import until_ended
+from service.backend import Feed
 from service.errors import NotFound, documented
-from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, RegistryDependency
-from service.tracks.video import SMALL_WIDTH, EncodedPicture, FeedClosed, Style, VideoFeed
+from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, StreamsDependency
+from service.tracks.video import SMALL_WIDTH, EncodedPicture, FeedClosed, Style
 
 router = APIRouter(tags=["video"])
 BOUNDARY = b"frame"
@@ -26,13 +27,13 @@ Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wid
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
 )
 async def video(
-    stream_id: str, registry: RegistryDependency, lease: LeaseDependency, boxes: Boxes = True
+    stream_id: str, streams: StreamsDependency, lease: LeaseDependency, boxes: Boxes = True
 ) -> StreamingResponse:
     """Stream annotated pictures as motion JPEG, newest first when the client is slow.
 
     Each part has the header `X-Seq`: the `seq` of the track message of that very picture.
     """
-    parts = _parts(registry.get(stream_id).feed, _style(boxes))
+    parts = _parts(streams.get(stream_id).feed, _style(boxes))
     media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
     return StreamingResponse(until_ended(lease, parts), media_type=media_type, headers=NO_STORE)
 
@@ -44,9 +45,9 @@ async def video(
     dependencies=[Needs("read")],
     responses={200: {"content": {"image/jpeg": {}}}, **documented(404)},
 )
-async def frame(stream_id: str, registry: RegistryDependency, boxes: Boxes = True, small: Small = False) -> Response:
+async def frame(stream_id: str, streams: StreamsDependency, boxes: Boxes = True, small: Small = False) -> Response:
     """Return the newest picture; 404 `no_frame_yet` before the first."""
-    picture = await registry.get(stream_id).feed.newest("small" if small else _style(boxes))
+    picture = await streams.get(stream_id).feed.newest("small" if small else _style(boxes))
     if picture is None:
         raise NotFound("no_frame_yet", "no frame of this stream was tracked yet; its `state` tells why")
     return Response(picture.jpeg, media_type="image/jpeg", headers={**NO_STORE, "X-Seq": str(picture.seq)})
@@ -56,7 +57,7 @@ def _style(boxes: bool) -> Style:
     return "annotated" if boxes else "plain"
 
 
-async def _parts(feed: VideoFeed, style: Style) -> AsyncIterator[bytes]:
+async def _parts(feed: Feed, style: Style) -> AsyncIterator[bytes]:
     """Yield parts; a boundary follows each at once, since browsers show a part only when they see the next one."""
     yield b"--%b\r\n" % BOUNDARY
     seq = 0

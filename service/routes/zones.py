@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.backend import Streams
 from service.errors import documented
-from service.routes.dependencies import STARTED, Needs, RegistryDependency
-from service.streams.registry import StreamRegistry
+from service.routes.dependencies import STARTED, Needs, RuntimeDependency, StreamsDependency
 from service.streams.schema import StreamPatch
 from service.zones.counts import Counts
 from service.zones.zone import Zones
@@ -36,9 +36,9 @@ class ZoneList(BaseModel):
     dependencies=[Needs("read")],
     responses=documented(404),
 )
-async def get_zones(stream_id: str, registry: RegistryDependency, response: Response) -> ZoneList:
+async def get_zones(stream_id: str, streams: StreamsDependency, response: Response) -> ZoneList:
     """Show the polygons and lines of a stream. The ETag is the stream's."""
-    return _zones(stream_id, registry, response)
+    return _zones(stream_id, streams, response)
 
 
 @router.put(
@@ -50,7 +50,7 @@ async def get_zones(stream_id: str, registry: RegistryDependency, response: Resp
 async def put_zones(
     stream_id: str,
     new: ZoneList,
-    registry: RegistryDependency,
+    streams: StreamsDependency,
     response: Response,
     if_match: Annotated[str | None, Header(description="Do it only if the stream's ETag is (one of) these.")] = None,
 ) -> ZoneList:
@@ -59,8 +59,8 @@ async def put_zones(
     A zone that keeps its id and type keeps its counts, wherever its points are now; the counts of zones left out are
     gone.
     """
-    await registry.update(stream_id, StreamPatch(zones=new.zones), if_match)
-    return _zones(stream_id, registry, response)
+    await streams.update(stream_id, StreamPatch(zones=new.zones), if_match)
+    return _zones(stream_id, streams, response)
 
 
 @router.get(
@@ -69,9 +69,9 @@ async def put_zones(
     dependencies=[Needs("read")],
     responses=documented(404),
 )
-async def get_counts(stream_id: str, registry: RegistryDependency) -> Counts:
+async def get_counts(stream_id: str, runtime: RuntimeDependency) -> Counts:
     """Show who is inside, who came and went, and who crossed which way. Counts outlive the service."""
-    return registry.get(stream_id).counter.counts()
+    return runtime.registry.get(stream_id).counter.counts()
 
 
 @router.post(
@@ -80,15 +80,15 @@ async def get_counts(stream_id: str, registry: RegistryDependency) -> Counts:
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 503),
 )
-async def reset_counts(stream_id: str, registry: RegistryDependency) -> Counts:
+async def reset_counts(stream_id: str, runtime: RuntimeDependency) -> Counts:
     """Begin to count anew, and return the counts as they were, so that nobody is lost between reading and resetting.
 
     Who is inside enters again with the next frame, as `appeared`. 503 `store_failed`: it cannot be kept, so it was not
     done.
     """
-    return await registry.get(stream_id).counter.reset()
+    return await runtime.registry.get(stream_id).counter.reset()
 
 
-def _zones(stream_id: str, registry: StreamRegistry, response: Response) -> ZoneList:
-    response.headers["ETag"] = registry.etag(stream_id)
-    return ZoneList(zones=registry.get(stream_id).spec.zones)
+def _zones(stream_id: str, streams: Streams, response: Response) -> ZoneList:
+    response.headers["ETag"] = streams.etag(stream_id)
+    return ZoneList(zones=streams.get(stream_id).spec.zones)

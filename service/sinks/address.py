@@ -27,6 +27,8 @@ SCHEMES = {
     "rediss": _Scheme("redis", 6379, True, "redis", frozenset({"db", "keep"})),
     "nats": _Scheme("nats", 4222, False, "nats"),
     "nats+tls": _Scheme("nats", 4222, True, "nats"),
+    "kafka": _Scheme("kafka", 9092, False, "aiokafka", frozenset({"sasl"})),
+    "kafka+tls": _Scheme("kafka", 9093, True, "aiokafka", frozenset({"sasl"})),
 }
 _COMMON_OPTIONS = frozenset({"prefix", "zones", "fields", "max_rate"})
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+([/.:][A-Za-z0-9_-]+)*")
@@ -38,7 +40,7 @@ class SinkAddress:
     """Where to connect and what to send."""
 
     kind: str
-    """mqtt, redis or nats."""
+    """mqtt, redis, nats or kafka."""
     host: str
     port: int
     tls: bool

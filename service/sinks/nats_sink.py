@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError, NoServersError
 
 from service.sinks.address import SinkAddress
@@ -51,11 +52,16 @@ class NatsSink:
                 name="atttrack",
             )
 
+            inbox = client.new_inbox()
+            echo = await client.subscribe(inbox)
+
             async def send(messages: Sequence[Published]) -> None:
                 for message in messages:
                     stream = message.stream_id.replace(".", "%2E")
                     await client.publish(f"{address.prefix}.streams.{stream}.tracks", message.encoded)
-                await _unless(closed, client.flush(TIMEOUT_S))
+                # By a message to ourselves: the library's `flush` sends its PING ahead of messages that wait.
+                await client.publish(inbox, b"")
+                await _unless(closed, echo.next_msg(TIMEOUT_S))
 
             yield send
         except NoServersError as error:
@@ -74,15 +80,15 @@ async def _close(client: Client) -> None:
             transport.close()  # type: ignore[no-untyped-call]  # the library's, untyped
 
 
-async def _unless(closed: asyncio.Event, flush: Coroutine[Any, Any, None]) -> None:
-    """Wait for `flush`, which does not notice by itself that the connection is gone. Raises ConnectionClosedError."""
-    flushing, waiting = asyncio.create_task(flush), asyncio.create_task(closed.wait())
+async def _unless(closed: asyncio.Event, echo: Coroutine[Any, Any, Msg]) -> None:
+    """Wait for `echo`, which does not notice by itself that the connection is gone. Raises ConnectionClosedError."""
+    hearing, waiting = asyncio.create_task(echo), asyncio.create_task(closed.wait())
     try:
-        await asyncio.wait({flushing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if not flushing.done():
+        await asyncio.wait({hearing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not hearing.done():
             raise ConnectionClosedError
-        flushing.result()
+        hearing.result()
     finally:
-        flushing.cancel()
+        hearing.cancel()
         waiting.cancel()
-        await asyncio.gather(flushing, waiting, return_exceptions=True)
+        await asyncio.gather(hearing, waiting, return_exceptions=True)

@@ -12,7 +12,7 @@ from service.tracks.hub import TrackHub
 
 FLUSH_S = 5.0
 """At the end, brokers get so long to take what is queued."""
-_CLASSES = {"mqtt": "MqttSink", "redis": "RedisSink", "nats": "NatsSink"}
+_CLASSES = {"mqtt": "MqttSink", "redis": "RedisSink", "nats": "NatsSink", "kafka": "KafkaSink"}
 
 
 class SinkView(BaseModel):

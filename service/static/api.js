@@ -53,6 +53,9 @@ export const putZones = (id, zones) => call(`${streamPath(id)}/zones`, "PUT", { 
 export const getCounts = async (id) => (await call(`${streamPath(id)}/counts`)).zones;
 export const resetCounts = (id) => call(`${streamPath(id)}/counts/reset`, "POST");
 
+export const getCluster = () => call("cluster");
+export const drainNode = (name, on) => call(`cluster/nodes/${encodeURIComponent(name)}/drain`, on ? "POST" : "DELETE");
+
 export const getTimeline = (id, from, to) => call(`${streamPath(id)}/timeline?from=${from}&to=${to}`);
 export const getStill = async (id, still) => (await open(`${streamPath(id)}/stills/${still}`)).blob();
 

@@ -27,6 +27,8 @@ const CAUSES = {
   frozen_picture: "The picture does not change any more.",
   overloaded: "This machine does not keep up.",
   ended: "The recording is over.",
+  nats_away: "This front door has lost its cluster; the stream itself goes on.",
+  node_away: "Its node is gone; another one takes it in seconds.",
 };
 
 export const MODES = {

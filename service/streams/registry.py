@@ -1,15 +1,19 @@
 """StreamRegistry: the streams of this service, and the one who changes them: in memory, on the device, in the store."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import Mode
+from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.cameras.url_policy import Address, UrlPolicy
@@ -19,17 +23,23 @@ from service.logs import fields
 from service.memory import give_back
 from service.store import Store, StoredStream
 from service.streams.opening import in_time
-from service.streams.schema import NewStream, StreamPatch
+from service.streams.schema import NewStream, StreamPatch, StreamView
 from service.streams.spec import StreamSpec
-from service.streams.stream import Stream
+from service.streams.stream import SOURCE_SETTINGS, Stream
 from service.streams.worker import Worker, WorkerStopped
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 CLOSE_S = 2.0
 """For all readers together, at the end of the service."""
-MakeStream = Callable[[StreamSpec, float], Stream]
-"""From a specification and the Unix time of its creation."""
+
+
+class MakeStream(Protocol):
+    """Makes a stream from its specification, the Unix time of its creation, and its run, where that is given."""
+
+    def __call__(self, spec: StreamSpec, created_at: float, run: int | None = None, /) -> Stream: ...
 
 
 class StreamRegistry:
@@ -137,13 +147,7 @@ class StreamRegistry:
             _, old, spec = self._changed(stream_id, patch, if_match)
             if spec != old:
                 self._rows[stream_id] = await kept(self._store.change_stream(stream_id, spec.document()))
-            stream.spec = spec
-            if spec.zones != old.zones:
-                await asyncio.to_thread(stream.counter.set_zones, spec.zones)
-            if opened is not None:
-                await self._reopen(stream, *opened)
-            else:
-                await _done(self._worker.change(stream))
+            await self._apply(stream, spec, opened)
         finally:
             self._changing.release()
         changed = sorted(patch.model_fields_set)
@@ -166,6 +170,58 @@ class StreamRegistry:
         del stream  # the last reference
         await asyncio.to_thread(give_back)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
+
+    async def adopt(self, spec: StreamSpec, created_at: float, run: int) -> None:
+        """Run a stream that others keep; one that cannot work is failed, with its cause."""
+        stream = self._make(spec, created_at, run)
+        self._rows[spec.id] = await kept(self._store.add_stream(spec.id, {}, created_at))
+        self._streams[spec.id] = stream
+        await self._resume(stream, len(self._streams) - 1)
+
+    async def become(self, spec: StreamSpec) -> None:
+        """Let an adopted stream be as `spec` says. Raises NotFound."""
+        stream, opened = self.get(spec.id), None
+        moved = (spec.url, spec.credentials) != (stream.spec.url, stream.spec.credentials)
+        try:
+            if moved or not stream.live:
+                opened = await self._open(stream, spec)
+            await self._apply(stream, spec, opened)
+        except ApiError as error:
+            stream.spec = spec
+            stream.fail(error.code, error.detail)
+
+    async def release(self, stream_id: str, *, removed: bool) -> None:
+        """Stop an adopted stream: it publishes and counts no more. `removed`: it is nobody's any more."""
+        stream = self._streams.pop(stream_id, None)
+        if stream is None:
+            return
+        with contextlib.suppress(NotReady):
+            await _done(self._worker.remove(stream_id))
+        del self._rows[stream_id]
+        await kept(self._store.remove_stream(stream_id))
+        stream.end_subscriptions()
+        stream.close(timeout_s=0)
+        if removed:
+            await asyncio.to_thread(self._forget, stream_id)
+
+    async def check(self, spec: StreamSpec) -> Address:
+        """Return the address of a stream that this service could run. Raises Refused or NotReady."""
+        self._check_mode(spec.lane.mode)
+
+        def look() -> Address:
+            address = self._policy.check(spec.url, spec.credentials)
+            open_source(address.opened, settings=replace(SOURCE_SETTINGS, resolve=address.resolve)).close()
+            return address
+
+        return await self._in_time(look, spec.id)
+
+    async def view(self, stream_id: str) -> StreamView:
+        """Return a stream as the API shows it. Raises NotFound."""
+        return self.get(stream_id).view()
+
+    async def views(self) -> list[StreamView]:
+        """Return all streams as the API shows them, oldest first."""
+        return [stream.view() for stream in self.all()]
 
     def get(self, stream_id: str) -> Stream:
         """Return a stream. Raises NotFound."""
@@ -223,6 +279,17 @@ class StreamRegistry:
         await _done(self._worker.add(stream))
         stream.start()
 
+    async def _apply(self, stream: Stream, spec: StreamSpec, opened: tuple[Address, FrameReader] | None) -> None:
+        """Put a changed spec in force, with another reader where it has another address."""
+        zones = stream.spec.zones
+        stream.spec = spec
+        if spec.zones != zones:
+            await asyncio.to_thread(stream.counter.set_zones, spec.zones)
+        if opened is not None:
+            await self._reopen(stream, *opened)
+        else:
+            await _done(self._worker.change(stream))
+
     async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
         """Look at the address and what it leads to, which may take its time. Raises Refused."""
 
@@ -230,8 +297,12 @@ class StreamRegistry:
             address = self._policy.check(spec.url, spec.credentials)
             return address, stream.reader(address)
 
+        return await self._in_time(look, stream.id)
+
+    async def _in_time(self, look: Callable[[], Result], stream_id: str) -> Result:
+        """Return what `look` finds. Raises Refused."""
         try:
-            return await in_time(look, f"open {stream.id}")
+            return await in_time(look, f"open {stream_id}")
         except SourceError as error:
             raise Refused(error.code, str(error)) from None
         except TimeoutError:

@@ -82,7 +82,8 @@ class StateView(BaseModel):
         default=None,
         description="Stable code: connection_failed, auth_failed, tls_certificate, tls_handshake, timeout, not_found, "
         "codec_unsupported, no_video, frozen_picture, corrupt_video, overloaded, ended, "
-        "ends_early, transport_refused, waiting_for_key_picture, pipeline_error, and those of POST /streams.",
+        "ends_early, transport_refused, waiting_for_key_picture, pipeline_error, and those of POST /streams; in a "
+        "cluster no_room, node_away, nats_away, too.",
     )
     message: str | None = Field(default=None, description="The cause for people.")
     attempts: int = Field(default=0, description="Connections that failed since the last frame.")

@@ -1,7 +1,6 @@
 """Stream: one camera inside the service, from its reader to its subscribers."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,8 +54,12 @@ class Stream:
         metrics: StreamMetrics,
         recorder: Recorder,
         decoding: Callable[[], Decoding],
+        run: str,
     ) -> None:
-        """Open nothing yet, but go on with the counts that `store` has. Raises StoreError."""
+        """Open nothing yet, but go on with the counts that `store` has. Raises StoreError.
+
+        `run` names this life of the stream in its messages.
+        """
         self.spec = spec
         """May be replaced by an equal one but for lane, zones, stills_days, name and note."""
         self.feed = feed
@@ -66,7 +69,7 @@ class Stream:
         self._hub = hub
         self._bell, self._upload = worker.bell, worker.upload
         self._decoding = decoding
-        self._run = secrets.token_hex(4)
+        self._run = run
         self._seq = 0
         self._epoch = 0
         self._epochs_before = 0  # of the readers that were replaced

@@ -111,6 +111,8 @@ class Worker:
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
         self._allowance = Allowance(self._beat_at)
+        self.busy_s = 0.0
+        """Time that ticks took, in all."""
 
     def upload(self, pixels: Pixels) -> Pixels:
         """A picture as the pipeline likes it best, made so by the thread that read it."""
@@ -266,7 +268,9 @@ class Worker:
                 self._blame(pipeline, batch)
             self._finish(pipeline, pipeline.depth - 1)
             self._settle(pipeline, batch)
-            self._allowance.spend(time.monotonic() - began_s)
+            took_s = time.monotonic() - began_s
+            self.busy_s += took_s
+            self._allowance.spend(took_s)
 
     def _settle(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
         """Now that the tracks are told there may be time for what they could not wait for."""

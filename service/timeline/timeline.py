@@ -83,12 +83,12 @@ class Timeline:
         self._fails = False
         self._opened = Event()
         self._archive: Archive | None = None
-        self._known: frozenset[str] = frozenset()
+        self._known: frozenset[str] | None = frozenset()
         self._thread = Thread(target=self._run, name="timeline", daemon=True)
 
-    def start(self, stream_ids: Iterable[str]) -> None:
-        """Open the archive on its own thread; what it has of other streams than these is deleted."""
-        self._known = frozenset(stream_ids)
+    def start(self, stream_ids: Iterable[str] | None) -> None:
+        """Open the archive on its own thread; what it has of other streams than these is deleted. None: nothing is."""
+        self._known = None if stream_ids is None else frozenset(stream_ids)
         self._thread.start()
 
     def close(self, timeout_s: float = WAIT_S) -> None:
@@ -165,7 +165,8 @@ class Timeline:
     def _open(self) -> Archive:
         try:
             store = Archive(self._path)
-            store.forget_all_but(self._known.union(tuple(self._recorders)))
+            if self._known is not None:
+                store.forget_all_but(self._known.union(tuple(self._recorders)))
             self._archive = store
         finally:
             self._opened.set()

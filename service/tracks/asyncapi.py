@@ -20,6 +20,7 @@ _BROKERS = {
         "Redis stream of a Redis sink; the message is in its field `message`.",
     ),
     "nats": ("{prefix}.streams.{streamId}.tracks", "Subject of a NATS sink; a dot in the id is written %2E."),
+    "kafka": ("{prefix}.tracks", "Topic of a Kafka sink; the key of a record is the stream's id."),
 }
 
 
@@ -81,6 +82,7 @@ def _servers() -> Json:
         "mqtt": server("mqtt", "127.0.0.1:1883"),
         "redis": server("redis", "127.0.0.1:6379"),
         "nats": server("nats", "127.0.0.1:4222"),
+        "kafka": server("kafka", "127.0.0.1:9092"),
     }
 
 
@@ -120,7 +122,9 @@ def _present(schema: Json) -> Json:
 
 def _broker_channels() -> Json:
     channels = {
-        broker: _channel(broker, address, "tracks", description, _PREFIX | _STREAM_ID)
+        broker: _channel(
+            broker, address, "tracks", description, _PREFIX | (_STREAM_ID if "{streamId}" in address else {})
+        )
         for broker, (address, description) in _BROKERS.items()
     }
     available = _channel("mqtt", "{prefix}/available", "available", "Whether the service is there.", _PREFIX)

@@ -1,7 +1,7 @@
 """History: the recent messages of one stream, for those who come back, look back or export. Replay reads it again."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from service.tracks.messages import Published
 from service.tracks.views import Viewer
@@ -22,12 +22,26 @@ class History:
     def append(self, message: Published) -> None:
         """Add the newest message. One whose `seq` does not follow starts the history anew."""
         if self._ring and message.seq != self._ring[-1].seq + 1:
-            self._ring.clear()
-            self._held_bytes = 0
+            self.clear()
         self._ring.append(message)
         self._held_bytes += len(message.encoded)
         while len(self._ring) > 1 and (len(self._ring) > self._messages or self._held_bytes > self._size_bytes):
             self._held_bytes -= len(self._ring.popleft().encoded)
+
+    def clear(self) -> None:
+        """Forget all messages."""
+        self._ring.clear()
+        self._held_bytes = 0
+
+    def refill(self, older: Iterable[Published]) -> None:
+        """Begin earlier, with what was kept elsewhere: consecutive messages, oldest first, that lead up to these."""
+        for message in reversed(list(older)):
+            if self._ring and message.seq != self._ring[0].seq - 1:
+                continue
+            if len(self._ring) >= self._messages or self._held_bytes + len(message.encoded) > self._size_bytes:
+                return
+            self._ring.appendleft(message)
+            self._held_bytes += len(message.encoded)
 
     def last(self, count: int) -> list[Published]:
         """The newest `count` messages, oldest first."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from service.tracks.history import History, Replay
@@ -206,6 +206,14 @@ class TrackHub:
     def history(self, stream_id: str) -> History:
         """The newest messages of a stream."""
         return self._channel(stream_id).history
+
+    def refill(self, stream_id: str, older: Iterable[Published], *, anew: bool) -> None:
+        """Let a stream's history begin earlier, with messages that were kept elsewhere; those that do not lead up to
+        what is here are left out. `anew`: what is here is forgotten first."""
+        history = self._channel(stream_id).history
+        if anew:
+            history.clear()
+        history.refill(older)
 
     def publish(self, message: Published) -> None:
         """Hand a message to all subscribers of its stream, in order of the calls."""

@@ -1,5 +1,6 @@
 """The track message of `/streams/{id}/tracks`, schema tracks/1: one JSON text per processed frame."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,7 +22,6 @@ _STATE_NAMES: dict[int, StateName] = {
     TrackState.CONFIRMED: "confirmed",
     TrackState.LOST: "lost",
 }
-_NO_GAP = b'"gap":0}'
 NO_EVENTS = b'"events":[],"gap":0}'
 """How a message ends that tells of no event."""
 
@@ -169,5 +169,23 @@ def _rounded(values: F32, decimals: int) -> list[Any]:
 
 
 def with_gap(encoded: bytes, gap: int) -> bytes:
-    """Return `encoded`, which tells of no gap, telling of one."""
-    return encoded[: -len(_NO_GAP)] + b'"gap":%d}' % gap
+    """Return `encoded` telling of a gap, besides the one that it may tell of already."""
+    body, _, told = encoded.rpartition(b'"gap":')
+    return body + b'"gap":%d}' % (int(told[:-1]) + gap)
+
+
+_HEAD = re.compile(
+    rb'"stream_id":"([^"]+)","run":"([0-9a-f]+)","epoch":\d+,"seq":(\d+),"frame_id":\d+,"ts_capture":([^,]+),'
+)
+
+
+def read_head(encoded: bytes) -> tuple[Published, int]:
+    """Return a message that came from another process, without decoding it, and its run as a number.
+
+    Raises ValueError for what `encode` cannot have made.
+    """
+    found = _HEAD.search(encoded, 0, 400)
+    if found is None:
+        raise ValueError("this is no track message")
+    stream_id, run, seq, ts_capture = found.groups()
+    return Published(stream_id.decode(), int(seq), float(ts_capture), encoded), int(run, 16)

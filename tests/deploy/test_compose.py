@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from export.to_plan import _parser as plan_options
+from service.__main__ import COMMANDS
 from service.settings import Settings
 from tests.support.dockerfile import ROOT, Dockerfile
 
@@ -43,7 +44,7 @@ def test_the_profile_without_a_choice_is_the_demo_on_a_cpu() -> None:
 
 def test_the_profiles_are_the_documented_ones() -> None:
     assert {profile for service in SERVICES.values() for profile in service["profiles"]} == {
-        "cpu", "gpu", "jetson", "observability",
+        "cpu", "gpu", "jetson", "observability", "cluster",
     }  # fmt: skip
     documented = (ROOT / "docker-compose.yml").read_text().partition("name:")[0]
     for profile in ("gpu", "jetson", "observability", "cluster"):
@@ -84,6 +85,17 @@ def test_plans_are_built_before_the_service_starts_and_where_it_looks(profile: s
     assert f"plans:{folder}:ro" in service["volumes"]
     for model in services[planner]["command"]:
         assert (ROOT / model.replace("${ATTTRACK_SIZE:-576x320}", Settings().size)).is_file()
+
+
+def test_programs_of_the_cluster_start_when_its_buckets_are_there() -> None:
+    services = in_profile("cluster")
+    assert set(services) == {"nats", "cluster-init", "node", "gateway"}
+    for name in ("node", "gateway"):
+        assert services[name]["depends_on"] == {"cluster-init": {"condition": "service_completed_successfully"}}
+    for name in ("cluster-init", "node", "gateway"):
+        command = services[name]["command"]
+        assert command[:3] == ["python", "-m", "service"]
+        assert command[3] in COMMANDS
 
 
 def test_on_a_jetson_the_groups_of_its_devices_are_numbers() -> None:

@@ -18,6 +18,7 @@ import pytest
 from websockets.sync.client import connect
 
 from service.auth.keys import KeyRing
+from service.auth.stored_keys import StoredKeys
 from service.store import FILE_NAME, PATIENCE_S, Store, StoreError
 from testbed.service_process import PROJECT, environment
 from tests.service.auth.keyed import BOOTSTRAP_KEY, bearer
@@ -206,7 +207,7 @@ def furnished(folder: Path) -> Path:
         store.add_stream(name, DOCUMENT, 1.0).result()
         counts = {"polygons": {"all": {"since": 1.0, "enters": 3, "leaves": 1}}, "lines": {}}
         store.keep_counts(name, counts).result()
-    keys = KeyRing(store)
+    keys = KeyRing(StoredKeys(store))
     keys.add("boss", "admin").result()
     keys.add("screen", "read", frozenset({"a"})).result()
     store.close()
@@ -238,7 +239,7 @@ def test_damaged_record_is_set_aside_named_and_kept_and_the_others_start(
             caplog.clear()
             store = Store(path)
             assert {"b", "c"} <= {one.id for one in store.streams()}, (column, value)
-            ring = KeyRing(store)
+            ring = KeyRing(StoredKeys(store))
             assert "boss" in {one.name for one in ring.all()}
             assert ring, "a key that cannot be read opens no service"
             damaged = store.read("SELECT source, record FROM damaged")
@@ -251,7 +252,7 @@ def test_damaged_record_is_set_aside_named_and_kept_and_the_others_start(
             store.close()
             again = Store(path)
             caplog.clear()
-            again.streams(), KeyRing(again)
+            again.streams(), KeyRing(StoredKeys(again))
             assert not [one for one in caplog.records if "cannot be read" in one.message], "said once"
             again.close()
     assert tried > 20
@@ -295,7 +296,7 @@ def test_file_damaged_in_500_ways_starts_or_says_in_one_line_why_not_and_loses_n
         try:
             store = Store(folder / FILE_NAME)
             try:
-                store.streams(), KeyRing(store)
+                store.streams(), KeyRing(StoredKeys(store))
             finally:
                 store.close()
             started += 1

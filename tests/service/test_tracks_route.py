@@ -165,7 +165,7 @@ def test_client_who_never_reads_is_cut_off_after_a_while(
         http.post("/streams", json={"url": SMALL_SCENE, "id": "scene"})
         stack.enter_context(stalled_client(service, "scene"))
         fast = stack.enter_context(connect(service.ws_url("scene"), max_queue=None, max_size=None))
-        hub, filler = service.runtime.hub, b"x" * 1_000_000
+        hub, filler = service.runtime.hub, b"x" * 1_000_000 + b'"gap":0}'
         for seq in range(10**6, 10**6 + 20):
             hub.publish(Published("scene", seq, 0.0, filler))
         wait_until(lambda: hub.subscribers("scene") == 1, 20, "the client to be cut off")

@@ -39,7 +39,7 @@ def test_flat_memory_and_fresh_tracks_pass() -> None:
     assert verdict["failures"] == []
     assert (verdict["growth_mb"], verdict["age_p95_ms"], verdict["frames_skipped"]) == (0, 40, 0)
     assert verdict["messages_per_s"] == pytest.approx(25)
-    assert verdict["minutes"] == pytest.approx(4, abs=0.02)
+    assert verdict["minutes"] == pytest.approx(4, abs=0.03)
 
 
 def test_growth_during_the_warm_up_is_forgiven() -> None:

@@ -13,6 +13,7 @@ from websockets.sync.client import connect
 
 from service.auth.exposure import ExposureError, check_exposure
 from service.auth.keys import KeyRing
+from service.auth.stored_keys import StoredKeys
 from service.settings import Settings
 from service.store import Store
 from tests.service.auth.keyed import BOOTSTRAP_KEY
@@ -41,7 +42,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])  # noqa: S104
 def test_no_key_and_more_than_loopback_is_refused(host: str) -> None:
     with pytest.raises(ExposureError, match="keys add"):
-        check_exposure(Settings(host=host), KeyRing(Store(None)))
+        check_exposure(Settings(host=host), KeyRing(StoredKeys(Store(None))))
 
 
 def test_who_is_refused_is_told_the_remedy(tmp_path: Path) -> None:
@@ -62,12 +63,12 @@ def test_who_is_refused_is_told_the_remedy(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "atttrack", *remedy[1].split()], check=True, cwd=PROJECT, env=ENVIRONMENT, timeout=60
     )
-    check_exposure(Settings(host=host, state_dir=tmp_path), KeyRing(Store(tmp_path / "atttrack.sqlite3")))
+    check_exposure(Settings(host=host, state_dir=tmp_path), KeyRing(StoredKeys(Store(tmp_path / "atttrack.sqlite3"))))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_needs_no_key(host: str) -> None:
-    check_exposure(Settings(host=host), KeyRing(Store(None)))
+    check_exposure(Settings(host=host), KeyRing(StoredKeys(Store(None))))
 
 
 def test_key_of_the_environment_or_a_file_is_enough(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_key_of_the_environment_or_a_file_is_enough(tmp_path: Path) -> None:
     file.write_text(f"{BOOTSTRAP_KEY}\n")
     for settings in (Settings(host="::", api_key=BOOTSTRAP_KEY), Settings(host="::", api_key_file=file)):
         assert settings.bootstrap_key == BOOTSTRAP_KEY
-        check_exposure(settings, KeyRing(Store(None), settings.bootstrap_key))
+        check_exposure(settings, KeyRing(StoredKeys(Store(None)), settings.bootstrap_key))
         assert BOOTSTRAP_KEY not in repr(settings)
 
 
@@ -92,10 +93,10 @@ def test_key_that_is_too_short_is_refused(tmp_path: Path, content: str) -> None:
 
 def test_tls_files_have_to_work(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
-    check_exposure(Settings(tls_cert=cert, tls_key=key), KeyRing(Store(None)))
+    check_exposure(Settings(tls_cert=cert, tls_key=key), KeyRing(StoredKeys(Store(None))))
     for pair in ((key, cert), (cert, tmp_path / "none")):
         with pytest.raises(ExposureError, match="tls-cert"):
-            check_exposure(Settings(tls_cert=pair[0], tls_key=pair[1]), KeyRing(Store(None)))
+            check_exposure(Settings(tls_cert=pair[0], tls_key=pair[1]), KeyRing(StoredKeys(Store(None))))
     with pytest.raises(ValueError, match="together"):
         Settings(tls_cert=cert)
 

@@ -9,6 +9,7 @@ import pytest
 
 from service.auth.command import main
 from service.auth.keys import KeyRing, hashed
+from service.auth.stored_keys import StoredKeys
 from service.errors import Conflict, NotFound
 from service.store import FILE_NAME, Store
 from tests.service.auth.keyed import BOOTSTRAP_KEY, KeyedService, code_of
@@ -19,7 +20,7 @@ PROJECT = Path(__file__).parents[3]
 
 @pytest.fixture
 def ring() -> KeyRing:
-    return KeyRing(Store(None))
+    return KeyRing(StoredKeys(Store(None)))
 
 
 def test_empty_ring_knows_nobody(ring: KeyRing) -> None:
@@ -70,7 +71,7 @@ def test_last_admin_stays_where_asked(ring: KeyRing) -> None:
 
 
 def test_bootstrap_key_is_an_admin_and_is_not_listed() -> None:
-    ring = KeyRing(Store(None), BOOTSTRAP_KEY)
+    ring = KeyRing(StoredKeys(Store(None)), BOOTSTRAP_KEY)
     assert ring
     caller = ring.find(BOOTSTRAP_KEY)
     assert caller is not None
@@ -80,7 +81,7 @@ def test_bootstrap_key_is_an_admin_and_is_not_listed() -> None:
 
 def test_file_has_the_hash_and_not_the_key(tmp_path: Path) -> None:
     store = Store(tmp_path / "keys.sqlite3")
-    secret, _ = KeyRing(store).add("screen", "read").result()
+    secret, _ = KeyRing(StoredKeys(store)).add("screen", "read").result()
     store.close()
     content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
     assert hashed(secret) in content

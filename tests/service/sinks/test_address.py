@@ -38,7 +38,9 @@ def test_options_are_read() -> None:
     ("url", "complaint"),
     [
         ("", "unknown scheme"),
-        ("kafka://broker", "mqtt, mqtts, redis"),
+        ("amqp://broker", "mqtt, mqtts, redis"),
+        ("kafka://broker?prefix=site/1", "prefix"),
+        ("kafka://broker?sasl=gssapi", "sasl"),
         ("mqtt://", "host"),
         ("mqtt://broker/topic", "no path"),
         ("mqtt://broker:port", "not a URL"),

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiomqtt
 import pytest
 import redis.asyncio
+from aiokafka import AIOKafkaConsumer
 from nats.aio.client import Client as NatsClient
 
 from service.sinks import base
@@ -24,7 +25,16 @@ from service.sinks.base import SinkRunner
 from service.sinks.sinks import Sinks, open_sink
 from service.tracks.hub import HubSettings, TrackHub
 from service.tracks.messages import Published
-from tests.service.sinks.brokers import PASSWORD, USER, Broker, free_port, mosquitto, nats_server, redis_server
+from tests.service.sinks.brokers import (
+    PASSWORD,
+    USER,
+    Broker,
+    free_port,
+    kafka_broker,
+    mosquitto,
+    nats_server,
+    redis_server,
+)
 
 Received = Callable[[int], Awaitable[list[dict[str, Any]]]]
 """Waits for so many messages."""
@@ -72,6 +82,25 @@ async def nats_reader(broker: Broker) -> AsyncIterator[Received]:
     await client.close()
 
 
+@asynccontextmanager
+async def kafka_reader(broker: Broker) -> AsyncIterator[Received]:
+    server = f"127.0.0.1:{broker.port}"
+    client = AIOKafkaConsumer(
+        "atttrack.tracks", bootstrap_servers=server, auto_offset_reset="earliest", metadata_max_age_ms=300
+    )
+    await client.start()
+
+    async def receive(count: int) -> list[dict[str, Any]]:
+        got = [await asyncio.wait_for(client.getone(), 20) for _ in range(count)]
+        assert {one.key for one in got} <= {b"door.1"}
+        return [json.loads(one.value) for one in got]
+
+    try:
+        yield receive
+    finally:
+        await client.stop()
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of broker, and how to read from it."""
@@ -87,6 +116,7 @@ KINDS = [
     Kind("mqtt", mosquitto, mqtt_reader),
     Kind("redis", redis_server, redis_reader, keeps=True),
     Kind("nats", nats_server, nats_reader),
+    Kind("kafka", kafka_broker, kafka_reader),
 ]
 
 

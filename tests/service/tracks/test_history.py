@@ -72,3 +72,15 @@ def test_number_that_does_not_follow_starts_the_history_anew() -> None:
     for seq in (5, 6, 1, 2):
         history.append(message(seq))
     assert numbers(history.last(10)) == [1, 2]
+
+
+def test_refilled_history_begins_earlier_and_has_no_hole() -> None:
+    history = History(messages=100, size_bytes=10_000)
+    history.refill([])
+    assert len(history) == 0
+    for seq in (7, 8):
+        history.append(message(seq))
+    history.refill([message(seq) for seq in (2, 4, 5, 6, 7, 8, 9)])
+    assert [one.seq for one in history.last(100)] == [4, 5, 6, 7, 8]
+    history.append(message(9))
+    assert history.last(1)[0].seq == 9

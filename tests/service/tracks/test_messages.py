@@ -13,7 +13,7 @@ from edge.pipeline.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks, TrackState
 from service.tracks.events import Event
-from service.tracks.messages import NO_EVENTS, TrackMessage, encode
+from service.tracks.messages import NO_EVENTS, TrackMessage, encode, read_head, with_gap
 
 
 def tracked_frame(tracks: Tracks, **changes: object) -> TrackedFrame:
@@ -147,3 +147,15 @@ def test_identities_of_different_runs_epochs_and_ids_have_different_names(names:
         uids.add(body["tracks"][0]["uid"])
         assert body["tracks"][0]["id"] == identity
     assert len(uids) == len(names)
+
+
+def test_gap_is_added_to_the_one_that_a_message_tells_of() -> None:
+    assert with_gap(b'{"seq":1,"gap":0}', 3) == b'{"seq":1,"gap":3}'
+    assert with_gap(b'{"seq":1,"gap":12}', 3) == b'{"seq":1,"gap":15}'
+
+
+def test_head_is_read_without_decoding() -> None:
+    sent = encode(tracked_frame(two_tracks()), "cam.1", "66183004575c3", 7, ts_out=12.5)
+    assert read_head(sent.encoded) == (sent, 0x66183004575C3)
+    with pytest.raises(ValueError, match="no track message"):
+        read_head(b'{"seq":1}')

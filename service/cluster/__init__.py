@@ -1,0 +1,1 @@
+"""Past one process: nodes that track, gateways that answer, and NATS JetStream between them."""

@@ -1,0 +1,81 @@
+"""Bucket: what the server compares, and how a table comes from it."""
+
+import asyncio
+
+import pytest
+
+from service.cluster.bucket import Bucket, Entry, hear_table, read_table
+from service.cluster.bus import Bus, WriteRefused
+from service.cluster.subjects import key
+from service.cluster.table import Table
+from tests.service.cluster.harness import MAIN, Loop, add_streams
+from tests.service.waiting import wait_until
+
+
+def test_key_that_there_never_was(bus: Bus, loop: Loop) -> None:
+    assert loop.do(Bucket(bus, MAIN.bucket).read("spec.nothing")) == Entry(0, None)
+    assert loop.do(Bucket(bus, MAIN.bucket).all("spec.>")) == {}
+
+
+def test_write_at_another_revision_is_refused(bus: Bus, loop: Loop) -> None:
+    bucket = Bucket(bus, MAIN.bucket)
+    first = loop.do(bucket.put("lease.a", b"1", 0))
+    for expected in (0, first + 5):
+        with pytest.raises(WriteRefused) as refused:
+            loop.do(bucket.put("lease.a", b"2", expected))
+        assert refused.value.conflict
+    assert loop.do(bucket.put("lease.a", b"2", first)) > first
+    gone = loop.do(bucket.delete("lease.a"))
+    assert loop.do(bucket.read("lease.a")) == Entry(gone, None)
+    assert loop.do(bucket.put("lease.a", b"3", gone)) > gone
+
+
+def test_counts_are_kept_under_their_lease_alone(bus: Bus, loop: Loop) -> None:
+    bucket = Bucket(bus, MAIN.bucket)
+    run = loop.do(bucket.put("lease.a", b"1", 0))
+    loop.do(bucket.put("counts.a", b"5", lease=("lease.a", run)))
+    loop.do(bucket.put("lease.a", b"2", run))
+    with pytest.raises(WriteRefused) as refused:
+        loop.do(bucket.put("counts.a", b"6", lease=("lease.a", run)))
+    assert refused.value.conflict
+    assert loop.do(bucket.read("counts.a")).payload == b"5"
+
+
+def test_twenty_who_want_the_same_key_at_once(bus: Bus, loop: Loop) -> None:
+    bucket = Bucket(bus, MAIN.bucket)
+
+    async def race() -> int:
+        async def one() -> bool:
+            try:
+                await bucket.put("lease.a", b"", 0)
+            except WriteRefused:
+                return False
+            return True
+
+        return sum(await asyncio.gather(*(one() for _ in range(20))))
+
+    assert loop.do(race()) == 1
+
+
+def test_table_of_many_pages_follows_what_is_written(bus: Bus, loop: Loop) -> None:
+    ids = [f"cam.{i}" for i in range(2500)]
+    loop.do(add_streams(bus, ids))
+    table = Table()
+    loop.do(read_table(Bucket(bus, MAIN.bucket), table))
+    assert table.stream_ids() == set(ids)
+    loop.do(hear_table(bus, MAIN, table))
+    loop.do(Bucket(bus, MAIN.bucket).delete(key("spec", "cam.7")))
+    wait_until(lambda: "cam.7" not in table.stream_ids(), 10, "the news")
+    late = Table()
+    loop.do(read_table(Bucket(bus, MAIN.bucket), late))
+    assert late.stream_ids() == table.stream_ids()
+
+
+def test_bucket_that_is_made_anew_gives_higher_revisions(bus: Bus, loop: Loop) -> None:
+    bucket = Bucket(bus, MAIN.bucket)
+    before = loop.do(bucket.put("lease.a", b"", 0))
+    loop.do(bucket.drop())
+    assert loop.do(bucket.create())
+    assert not loop.do(bucket.create()), "it is there"
+    assert loop.do(bucket.put("lease.a", b"", 0)) > before
+    assert before < 2**53

@@ -1,0 +1,125 @@
+"""Today's tests of the routes once more, against `atttrack box` with two nodes: what a client sees is the same."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import test_streams_route as streams
+from tests.service import test_timeline_route as timeline
+from tests.service import test_tracks_route as tracks
+from tests.service import test_video_route as video
+from tests.service.sinks.brokers import free_port, program
+from tests.service.waiting import wait_until
+from tests.service.zones import test_zones_route as zones
+
+START_S = 120.0
+SAME = (
+    streams.test_list_is_empty_at_first,
+    streams.test_url_is_enough_to_add_a_stream,
+    streams.test_running_stream_tells_its_numbers,
+    streams.test_same_stream_again_is_the_same_stream,
+    streams.test_removed_stream_is_gone_and_its_id_is_free,
+    streams.test_unknown_stream_is_not_found,
+    streams.test_bad_stream_is_refused_with_a_stable_code,
+    streams.test_request_sent_again_with_its_key_adds_nothing,
+    streams.test_conflict_names_what_differs_and_no_value,
+    streams.test_many_at_once_with_the_same_id_make_one_stream,
+    streams.test_list_is_in_the_order_of_creation_and_may_be_by_state,
+    streams.test_change_is_told_by_the_next_messages,
+    streams.test_bad_change_is_refused_and_changes_nothing,
+    streams.test_change_of_nothing_changes_nothing,
+    streams.test_change_of_what_somebody_else_changed_is_refused,
+    streams.test_locked_camera_opens_with_credentials_only,
+    streams.test_openapi_describes_messages_and_problems_and_the_docs_need_no_other_host,
+    tracks.test_unknown_stream_is_refused_before_the_handshake,
+    tracks.test_who_comes_back_gets_what_was_missed,
+    tracks.test_filters_choose_fields_and_rate,
+    tracks.test_one_socket_follows_several_streams_or_all,
+    tracks.test_newest_messages_by_get,
+    tracks.test_stream_without_frames_has_no_messages,
+    tracks.test_server_sent_events_resume_and_end_with_the_stream,
+    tracks.test_recorded_window_is_exported,
+    video.test_stream_without_a_frame_has_no_picture,
+    video.test_frame_comes_with_and_without_boxes,
+    video.test_video_shows_one_picture_after_the_other,
+    timeline.test_people_and_events_are_told_and_exported,
+    zones.test_stream_without_zones_has_none_and_counts_nothing,
+    zones.test_zones_by_post_patch_and_put_are_the_same_zones,
+    zones.test_change_of_another_version_is_refused,
+    zones.test_people_are_counted_reset_and_told_in_the_messages,
+)
+globals().update({f"{one.__name__}_in_front_of_a_box": one for one in SAME})
+
+
+@dataclass
+class Box:
+    """Looks like `tests.service.conftest.RunningService`, and is five processes."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def http(self) -> httpx.Client:
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+
+    def ws_url(self, stream_id: str) -> str:
+        return f"ws://127.0.0.1:{self.port}/streams/{stream_id}/tracks"
+
+
+@pytest.fixture(scope="module")
+def service(models: Path, media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    program("nats-server")
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "service", "box", "--nodes", "2", "--port", str(port), "--models", str(models)),
+        *("--pair", "tiny", "--size", "320x192", "--device", "cpu", "--allow-loopback", "--media-dir", str(media)),
+        *("-k", "4", "--state-dir", str(tmp_path_factory.mktemp("state"))),
+    ]
+    log = (tmp_path_factory.mktemp("log") / "box.log").open("wb")
+    process = subprocess.Popen(command, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    box = Box(process, port)
+    try:
+        wait_until(lambda: len(nodes_of(box)) == 2, START_S, "two nodes behind the gateway")
+        yield box
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait(10)
+        log.close()
+    text = Path(log.name).read_text()
+    assert "Traceback" not in text, text[-3000:]
+
+
+def nodes_of(box: Box) -> dict[str, list[str]]:
+    """Node -> its streams."""
+    with box.http as http:
+        try:
+            answer = http.get("/cluster")
+        except httpx.TransportError:
+            return {}
+    return {one["name"]: one["streams"] for one in answer.json()["nodes"]} if answer.status_code == 200 else {}
+
+
+def test_streams_are_placed_on_both_nodes_and_drained_by_a_request(client: httpx.Client, service: Box) -> None:
+    for number in range(4):
+        body = {"id": f"s{number}", "url": f"synthetic://?people=1&width=160&height=96&fps=2&seed={number}"}
+        assert client.post("/streams", json=body).status_code == 201
+    wait_until(lambda: sorted(map(len, nodes_of(service).values())) == [2, 2], 30, "two streams for each")
+    assert client.post("/cluster/nodes/node-0/drain").status_code == 204
+    wait_until(lambda: len(nodes_of(service)["node-1"]) == 4, 30, "the other node to have all")
+    assert client.delete("/cluster/nodes/node-0/drain").status_code == 204
+    assert client.post("/cluster/nodes/nobody/drain").json()["code"] == "node_not_found"
+
+
+def test_gateway_shows_a_page_for_admins(client: httpx.Client) -> None:
+    page = client.get("/nodes")
+    assert "Nodes" in page.text
+    assert "Content-Security-Policy" in page.headers
