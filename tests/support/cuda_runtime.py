@@ -77,5 +77,7 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process believe that it has a GPU, onnxruntime-gpu and TensorRT; kernels run as host C++."""
     with_onnx_runtime_for_cuda(monkeypatch)
     monkeypatch.setattr("engines.load.CudaDevice", partial(stand_in_gpu, StandInGpu))
-    monkeypatch.setattr("edge.ops.cuda_ops.kernel_image", lambda capability: b"\x7fELF this driver has its kernels already")
+    monkeypatch.setattr(
+        "edge.ops.cuda_ops.kernel_image", lambda capability: b"\x7fELF this driver has its kernels already"
+    )
     monkeypatch.setattr("engines.tensorrt_engine.load_library", lambda name: fake_tensorrt)

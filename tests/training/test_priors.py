@@ -45,7 +45,9 @@ def prior(
 ) -> F32:
     draws = Draws.of(0, [sample], 2, torch.device("cpu"))
     truth = torch.from_numpy(BOXES[None]), torch.tensor([[velocity]], dtype=torch.float32), torch.tensor([1])
-    return make_priors(teacher_sees(score), *truth, torch.tensor([gap]), recipe, draws, torch.tensor([arrived])).numpy()[0, 0]
+    return make_priors(
+        teacher_sees(score), *truth, torch.tensor([gap]), recipe, draws, torch.tensor([arrived])
+    ).numpy()[0, 0]
 
 
 def samples_where(recipe: Recipe, velocity: tuple[float, float], gap: int, cell: tuple[int, int]) -> float:

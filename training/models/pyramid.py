@@ -239,7 +239,7 @@ class Pyramid(TrackingNetwork):
 
     def twin(self, prior: bool) -> Self:
         """See `TrackingNetwork.twin`."""
-        return type(self)(prior, self.embedding)  # type: ignore[call-arg,arg-type]
+        return type(self)(prior, self.embedding)  # type: ignore[call-arg]
 
 
 class PyramidTeacher(Pyramid):
@@ -276,7 +276,7 @@ class PyramidStudent(Pyramid):
 
     def __init__(self, prior: bool = False, embedding: int = 128, hidden: int = 32) -> None:
         super().__init__(prior, embedding, hidden)
-        self.backbone.stem[0][0] = nn.Conv2d(3, 32, 6, 4, 2)  # type: ignore[index]
+        self.backbone.stem[0] = nn.Sequential(nn.Conv2d(3, 32, 6, 4, 2), nn.ReLU6(inplace=True))
         self.sharpen = Sharpening(16, 24, 16, 5, prior)
         self.closer = nn.Conv2d(24, 96, 1)
         zero(self.closer)

@@ -121,7 +121,13 @@ def test_a_student_begins_by_seeing_what_its_teacher_sees_in_the_small_picture()
 def test_a_student_begins_with_the_boxes_that_its_teacher_finds_in_the_small_picture() -> None:
     teacher, student = as_if_trained(PyramidTeacher()), PyramidStudent().eval()
     teacher.DEPTH = 2  # answers without the level that the student has not
-    for parts in (teacher.lateral, teacher.smooth, teacher.levels, teacher.refine_score.coarse, teacher.refine_sides.coarse):
+    for parts in (
+        teacher.lateral,
+        teacher.smooth,
+        teacher.levels,
+        teacher.refine_score.coarse,
+        teacher.refine_sides.coarse,
+    ):
         del parts[2]
     del teacher.backbone.blocks[12:]
     student.begin(teacher)
