@@ -124,7 +124,7 @@ def _export(programs: Programs, name: str, role: str, product: str, size: str) -
 
 def _score(programs: Programs, comparison: Comparison, teacher: str, size: str, periods: Sequence[str]) -> Stage:
     folder = f"models/{comparison.name}"
-    words = [programs.score, "--data", "{data}/sequences", "--sequences", "{sequences}"]
+    words = [programs.score, "--pair", "yolo", "--data", "{data}/sequences", "--sequences", "{sequences}"]
     words += ["--modes", *comparison.modes, "--k", *periods, "--size", size, "--models", f"{{out}}/{folder}"]
     words += ["--output", "{out}/scores", "--name", f"score-{comparison.name}"]
     network = "plain" if comparison.role == "student-plain" else "student"

@@ -130,6 +130,7 @@ def _build(check: Check, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
     """Seconds, and what the builder complained about."""
     command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", "fp16"]
     command += ["--output", str(check.plans), "--progress", "none", "--max-batch", str(check.largest_batch)]
+    command += ["--size", "{}x{}".format(*check.size)]  # of files that take any
     command += ["--optimum-batch", str(check.largest_batch // 2), *(str(check.model(role)) for role in roles)]
     started_s = perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -25,7 +25,7 @@ from benchmarks.conditions import RESULTS, conditions, save
 from benchmarks.figures import panels, write
 from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
-from edge.pipeline.backend import SHIPPED_MODELS, Backend, open_backend
+from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 from edge.pipeline.look_costs import LookCosts, StatedCosts
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
@@ -175,9 +175,8 @@ def main() -> None:
         for sequence, of_sequence in points.items()
         for point in of_sequence
     ]
-    stem = f"{options.pair}-*-{options.size[0]}x{options.size[1]}.onnx"
     about = {
-        "conditions": conditions(options.models.glob(stem), backend),
+        "conditions": conditions(model_files(options.models, options.pair, options.size), backend),
         "half": options.half,
         "costs_ms": options.costs,
     }

@@ -34,11 +34,13 @@ def add_options(parser: argparse.ArgumentParser, *, name: str | None = None) -> 
         "--nats", metavar="URL,URL", help="servers, as nats://127.0.0.1:4222 or tls://nats1:4222; a user and password "
         "belong into the variable ATTTRACK_NATS (default: nats://127.0.0.1:4222)",
     )  # fmt: skip
-    parser.add_argument("--nats-ca", type=Path, metavar="PATH", help="authority (PEM) of the servers' certificates")
     parser.add_argument(
-        "--nats-cert", type=Path, metavar="PATH", help="own certificate (PEM), where servers ask for it"
+        "--nats-ca", type=Path, metavar="PATH", help="authority (PEM) of the servers (default: the system's)"
     )
-    parser.add_argument("--nats-key", type=Path, metavar="PATH", help="its private key (PEM)")
+    parser.add_argument(
+        "--nats-cert", type=Path, metavar="PATH", help="own certificate (PEM), where servers ask for it (default: none)"
+    )
+    parser.add_argument("--nats-key", type=Path, metavar="PATH", help="its private key (PEM; default: none)")
     parser.add_argument("--site", help=f"nodes that reach the same cameras (default: {MAIN})")
     parser.add_argument("--name", help=f"of this program in the cluster (default: {name or 'the machine'})")
 
@@ -76,6 +78,8 @@ def parse(verb: str, about: str, epilog: str, arguments: Sequence[str]) -> tuple
     )  # fmt: skip
     add_options(parser)
     if verb == "gateway":
-        parser.add_argument("--domain", help="JetStream domain of the site, where it is reached through another server")
+        parser.add_argument(
+            "--domain", help="JetStream domain of a site that is reached through another server (default: none)"
+        )
     given, flags = parser.parse_known_args(arguments)
     return read_options(given), read_settings(flags)

@@ -197,7 +197,19 @@ def test_model_files_are_scored_without_those_that_no_mode_needs(
         onnx.save(tiny_model(signature(role, (320, 192), pair="yolo")), tmp_path / f"yolo-{name}-320x192.onnx")
     trained = [f"teacher={runs / 'yolo-teacher'}", f"plain={runs / 'yolo-layerwise'}"]
     where = ["--data", str(crossing.parent), "--sequences", crossing.name, "--half", "all", "--output", str(tmp_path)]
-    what = ["--models", str(tmp_path), "--size", "320x192", "--modes", "naive", "predicted", "--k", "2"]
+    what = [
+        "--models",
+        str(tmp_path),
+        "--pair",
+        "yolo",
+        "--size",
+        "320x192",
+        "--modes",
+        "naive",
+        "predicted",
+        "--k",
+        "2",
+    ]
     monkeypatch.setattr("sys.argv", ["accuracy", *where, *what, "--device", "cpu", "--trained", *trained])
     accuracy.main()
     result = json.loads((tmp_path / "accuracy.json").read_text())

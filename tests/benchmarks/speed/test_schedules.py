@@ -53,7 +53,7 @@ def test_every_schedule_tracks_every_frame_and_its_looks_are_counted(tmp_path: P
         "mix": {"teacher": 2, "student": 4, "predicted": 6},
         "adaptive": {"teacher": 1, "predicted": 11},
     }
-    assert {score.clear.mota for score, _ in found.values()} == {1.0}
+    assert {score.mota for score, _ in found.values()} == {1.0}
 
 
 def test_the_figure_has_a_panel_for_each_sequence(tmp_path: Path) -> None:
