@@ -124,6 +124,8 @@ def check(words: list[str]) -> None:
     modules = [place for place, word in enumerate(words[:-1]) if word == "-m"] if starts else []
     if words[0] == "docker":
         check_compose(words[1:])
+    elif words[0] == "kubectl":
+        return  # another program's flags
     elif tool is not None and words[tool] == "make":
         check_make(words[tool + 1 :])
     elif tool is not None:
@@ -157,7 +159,10 @@ def check_program(module: str, arguments: list[str]) -> None:
         known = import_module("training.command").training_parser(None)._option_string_actions
         assert {word for word in others if word.startswith("--")} <= set(known), others
     elif others and module.startswith("service."):
-        gather(others)
+        try:
+            gather(others)
+        except Parsed as parsed:
+            assert not parsed.args[0], f"{module} has no {parsed.args[0]}"
     else:
         assert not others, f"{module} has no {others}"
 

@@ -69,7 +69,7 @@ def test_document_has_the_parts_that_asyncapi_3_asks_for(asyncapi: Json) -> None
         for message in operation["messages"]:
             assert message["$ref"].startswith(operation["channel"]["$ref"] + "/messages/")
             assert resolve(asyncapi, message["$ref"]) in channel["messages"].values()
-    assert len(asyncapi["operations"]) == len(asyncapi["channels"]) == 6
+    assert len(asyncapi["operations"]) == len(asyncapi["channels"]) == 7
 
 
 def test_sockets_are_described_as_they_are(asyncapi: Json, service: RunningService) -> None:
