@@ -103,6 +103,11 @@ class Memory:
     def known(self) -> set[int]:
         return {*self._until_s}
 
+    @property
+    def forgotten(self) -> set[int]:
+        """Who was known once."""
+        return self._seen_s.keys() - self.known
+
 
 class Watch:
     """A counter, its clock, and everything it reported."""
@@ -123,6 +128,8 @@ class Watch:
     ) -> list[list[str]]:
         of_tracker = {name: value for name, value in changes.items() if name != "picture"}
         remembered = self.memory.see(people.keys() - {*predicted}, after_s, **of_tracker)
+        lost = self.memory.forgotten & {*predicted}  # no tracker guesses where somebody is whom it has forgotten
+        people = {name: foot for name, foot in people.items() if name not in lost}
         seen = tracks(people, predicted, box_height, {*remembered} - people.keys(), self.memory.clock_s)
         zones = self.counter.observe(frame(seen, **changes))
         self.events += self.counter.events
@@ -131,6 +138,7 @@ class Watch:
     def predict(self, people: People, after_s: float) -> None:
         """A frame that nobody saw, `after_s` after the last one: the tracker forgets nobody meanwhile."""
         memory = self.memory
+        people = {name: foot for name, foot in people.items() if name not in memory.forgotten}
         seen = tracks(people, people, BOX_HEIGHT, memory.known - people.keys(), memory.clock_s + after_s)
         self.counter.observe(frame(seen, epoch=memory.epoch))
         self.events += self.counter.events
