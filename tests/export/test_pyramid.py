@@ -20,6 +20,7 @@ SIZE = (96, 64)
 NETWORKS: dict[str, tuple[Role, TrackingNetwork]] = {
     "teacher": ("teacher", as_if_trained(PyramidTeacher())),
     "student": ("student", as_if_trained(PyramidStudent(prior=True))),
+    "student-plain": ("student", as_if_trained(PyramidStudent())),
 }
 
 
@@ -52,10 +53,7 @@ def test_other_precisions_find_the_same_likelihoods(exported: tuple[Path, Tracki
         session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         (scores[precision],) = session.run(["scores"], feeds)
         assert "InstanceNormalization" not in [node.op_type for node in model.graph.node]
-    # Of two neighbours that are as likely to the last bits of fp16, either is the peak, or none.
-    differs = np.abs(scores["fp16"] - scores["fp32"]) > 0.02
-    assert differs.mean() <= 0.025
-    assert not differs[:, :10].any()
+    np.testing.assert_allclose(scores["fp16"], scores["fp32"], atol=0.02)
 
 
 def test_int8_is_in_the_file(exported: tuple[Path, TrackingNetwork]) -> None:
