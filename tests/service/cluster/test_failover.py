@@ -31,9 +31,8 @@ STREAMS = [f"cam.{i}" for i in range(8)]
 NODES = ("a", "b", "c", "d")
 """One for each end that it takes: told to stop, killed, hung; the last one stays."""
 PATIENCE_S = 30.0
-"""For a machine that is busy otherwise."""
-LONGEST_S = 20.0
-"""Of a gap, on such a machine; how long gaps are is measured by `atttrack bench cluster`."""
+"""For a machine that is busy otherwise; the times themselves are asserted."""
+TAKEOVER_S = 6.0
 
 
 @dataclass
@@ -96,7 +95,7 @@ def test_node_that_is_told_to_stop_gives_its_streams_back_with_their_counts(site
     for one in streams:
         last_s = time.monotonic()
         wait_until(lambda one=one, since_s=last_s: site.watcher.since(one, since_s), PATIENCE_S, "messages")
-        assert site.watcher.gap_s(one, told_s) < LONGEST_S
+        assert site.watcher.gap_s(one, told_s) < 2
         counted = [seen.counted for seen in site.watcher.seen[one]]
         assert all(later == before + 1 for before, later in itertools.pairwise(counted)), "exact"
 
@@ -110,7 +109,7 @@ def test_streams_of_a_killed_node_go_on_elsewhere_and_others_notice_nothing(site
         wait_until(lambda one=one: site.watcher.owner(one) in ("c", "d"), PATIENCE_S, "a takeover")
         taken_s = time.monotonic()
         wait_until(lambda one=one, since_s=taken_s: site.watcher.since(one, since_s), PATIENCE_S, "messages")
-        assert site.watcher.gap_s(one, killed_s) < LONGEST_S
+        assert site.watcher.gap_s(one, killed_s) < TAKEOVER_S
         assert site.watcher.leases()[one].revision > before[one].revision
     for one in set(STREAMS) - set(streams):
         assert site.watcher.leases()[one] == before[one]
@@ -126,6 +125,7 @@ def test_server_that_dies_takes_no_stream_from_anybody(site: Site) -> None:
     site.server.start()
     up_s = time.monotonic()
     wait_until(lambda: all(site.watcher.since(one, up_s) for one in STREAMS), PATIENCE_S, "messages")
+    assert time.monotonic() - up_s < 5
     time.sleep(1)
     assert site.watcher.leases() == before
     for one in STREAMS:
