@@ -59,7 +59,7 @@ def overlay(device: GpuDevice, ops: Ops, teacher: Engine, picture: U8, function:
 
 def main(film: str, out: str) -> int:
     """Draw the film's first picture."""
-    import pycuda.driver  # type: ignore[import-not-found]
+    import pycuda.driver  # type: ignore[import-not-found]  # it has no wheels, so nobody who checks types has it
     from pycuda.compiler import SourceModule  # type: ignore[import-not-found]
 
     backend = open_backend(size=INPUT_SIZE, device="cuda", mode="teacher")

@@ -44,7 +44,7 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipFactory:
     folder = tmp_path_factory.mktemp("clips")
 
     def make(images: Iterable[U8], **options: float) -> Path:
-        return write_clip(folder / f"{len(list(folder.iterdir()))}.mp4", images, **options)  # type: ignore[arg-type]
+        return write_clip(folder / f"{len(list(folder.iterdir()))}.mp4", images, **options)
 
     return make
 

@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError, NoServersError, OutboundBufferLimitError
 
 from service.logs import fields, redacted
+from service.sinks.nats_sink import close_client
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +188,8 @@ class Bus:
         finally:
             self._up.clear()
             self._client = None
-            await _close(client)
+            with contextlib.suppress(NatsError, OSError, asyncio.InvalidStateError):
+                await close_client(client)
 
     def _report(self, error: str | None) -> None:
         before, self.error = self.error, error
@@ -304,12 +306,3 @@ def _check_version(client: Client) -> None:
             "older ones cannot keep counts with their lease. Debian's package is too old; "
             "take the image nats:2.14-alpine, or: pip install '.[cluster]'"
         )
-
-
-async def _close(client: Client) -> None:
-    """Close also what the library leaves open when a connection was refused or broke off."""
-    transport = client._transport
-    with contextlib.suppress(NatsError, OSError, asyncio.InvalidStateError):
-        await client.close()
-    if transport is not None:
-        transport.close()  # type: ignore[no-untyped-call]  # the library's, untyped

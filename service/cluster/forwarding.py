@@ -73,7 +73,7 @@ def _forwarding(endpoint: Endpoint, *, events_stay: bool) -> Endpoint:
     theirs = [one for one in signature.parameters.values() if one.name != "request"]
     own = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
     keyword = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in theirs]
-    forward.__signature__ = signature.replace(parameters=[own, *keyword])  # type: ignore[attr-defined]
+    forward.__signature__ = signature.replace(parameters=[own, *keyword])  # type: ignore[attr-defined]  # FastAPI reads it
     forward.__doc__, forward.__name__ = endpoint.__doc__, endpoint.__name__
     return forward
 

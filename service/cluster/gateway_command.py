@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from service.app import assemble
 from service.cluster import routes as cluster
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def gateway_app(settings: Settings, gateway: Gateway) -> FastAPI:
     """The routes of the service, in front of a cluster; what only a stream's node knows is asked there."""
-    of_timeline = {route.path for route in timeline.router.routes}  # type: ignore[attr-defined]
+    of_timeline = {route.path for route in timeline.router.routes if isinstance(route, APIRoute)}
     counts = {"/streams/{stream_id}/counts", "/streams/{stream_id}/counts/reset"}
     routers = [
         streams.router,

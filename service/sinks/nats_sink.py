@@ -67,10 +67,10 @@ class NatsSink:
         except NoServersError as error:
             raise (errors[0] if errors else error) from None
         finally:
-            await _close(client)
+            await close_client(client)
 
 
-async def _close(client: Client) -> None:
+async def close_client(client: Client) -> None:
     """Close also what the library leaves open when a connection was refused or broke off."""
     transport = client._transport
     try:

@@ -41,7 +41,7 @@ TOLERANCE: Mapping[str, Mapping[str, float]] = {
 def ways(check: Check, role: str, device: Device) -> Iterator[Way]:
     """All ways in which the service would run a network here."""
     for files, precision in (("served", "fp32"), ("halved", "fp16")):
-        path = check.model(role, files)  # type: ignore[arg-type]
+        path = check.model(role, files)
         if path.is_file() or files == "served":
             load = partial(load_engine, path, device, plans=check.plans / "none")
             yield f"onnx runtime {precision}", precision, load

@@ -59,7 +59,7 @@ def test_a_pair_that_belongs_together_passes() -> None:
 )
 def test_a_pair_that_differs_is_refused_by_the_name_of_the_difference(name: str, value: object) -> None:
     with pytest.raises(SignatureError, match=f"do not fit: .*{name} is"):
-        check_pair(TEACHER, replace(STUDENT, **{name: value}))  # type: ignore[arg-type]
+        check_pair(TEACHER, replace(STUDENT, **{name: value}))
 
 
 def test_two_teachers_are_no_pair() -> None:

@@ -63,7 +63,7 @@ class Day:
         """All results; as many ticks in flight as the pipeline takes."""
         pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(self.lanes)))
         for lane, k, mode in self.lanes:
-            pipeline.add_lane(lane, LaneSettings(k, mode, 0.1, student_every=1 + int(lane[4:]) % 3))  # type: ignore[arg-type]
+            pipeline.add_lane(lane, LaneSettings(k, mode, 0.1, student_every=1 + int(lane[4:]) % 3))
         return list(self._results(pipeline, budget_ms))
 
     def _results(self, pipeline: TrackingPipeline, budget_ms: float | None) -> Iterator[TrackedFrame]:
@@ -71,7 +71,7 @@ class Day:
         for frames, change in self.ticks:
             if change:
                 lane, mode, k = change
-                pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
+                pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))
             waiting.append(pipeline.submit(frames, budget_ms))
             if len(waiting) == pipeline.depth:
                 yield from pipeline.collect(waiting.popleft())

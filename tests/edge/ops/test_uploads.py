@@ -57,17 +57,17 @@ def test_the_device_thread_copies_no_pixel_of_them(device: CudaDevice) -> None:
 def test_memory_is_used_again_only_when_nobody_looks_at_the_picture_any_more(device: CudaDevice) -> None:
     ops = CudaOps(device, b"\x7fELF kernels")
     first = ops.upload(noise(5, 46, 90, 3))
-    image, there = as_bgr(first), first.there.pointer  # type: ignore[union-attr]
+    image, there = as_bgr(first), first.there.pointer
     kept = image.copy()
     del first
     gc.collect()
     second = ops.upload(noise(6, 46, 90, 3))
-    assert second.there.pointer != there and np.array_equal(image, kept), "somebody still has a view of it"  # type: ignore[union-attr]
+    assert second.there.pointer != there and np.array_equal(image, kept), "somebody still has a view of it"
     del image
     gc.collect()
     allocated = statistic("allocations")
     third = ops.upload(noise(7, 46, 90, 3))
-    assert third.there.pointer == there and statistic("allocations") == allocated  # type: ignore[union-attr]
+    assert third.there.pointer == there and statistic("allocations") == allocated
 
 
 def test_many_threads_may_send_at_a_time(device: CudaDevice) -> None:

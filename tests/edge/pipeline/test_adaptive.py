@@ -53,7 +53,7 @@ def walkers(count: int = 4, speed: float = 2.0, **more: object) -> Scene:
     rng = np.random.default_rng(1)
     starts = np.stack((np.linspace(12, 66, count), rng.uniform(14, 34, count)), axis=1)
     angle = rng.uniform(0, 2 * np.pi, count)
-    return Scene(starts, speed * np.stack((np.cos(angle), np.sin(angle)), axis=1) * 0.3, **more)  # type: ignore[arg-type]
+    return Scene(starts, speed * np.stack((np.cos(angle), np.sin(angle)), axis=1) * 0.3, **more)
 
 
 NOBODY = Scene(np.zeros((0, 2)), np.zeros((0, 2)))

@@ -159,7 +159,7 @@ def test_without_a_second_slot_for_the_heatmap_it_is_a_race(
 
     def always_there(memory: HeatmapMemory, heatmap: object, cuda_stream: object) -> int:
         memory._put_aside = 1
-        return put_aside(memory, heatmap, cuda_stream)  # type: ignore[arg-type]
+        return put_aside(memory, heatmap, cuda_stream)
 
     monkeypatch.setattr(HeatmapMemory, "put_aside", always_there)
     with pytest.raises(Race, match=r"a copy writes device memory .* without waiting for extrapolate"):

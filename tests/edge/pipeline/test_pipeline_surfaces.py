@@ -95,7 +95,7 @@ def filmed(day: int, chance: int, *, hasty: bool = False) -> tuple[list[TrackedF
         assert isinstance(source, DeviceArray), "something of the host's went to the device"
         copy(source, out, cuda_stream)
 
-    device.copy = only_from_the_device  # type: ignore[method-assign]
+    device.copy = only_from_the_device
     engines = {name: RecordingEngine(s, see, device) for name, s in SIGNATURES.items()}
     plan = FilmedDay(day)
     plan.unit = Unit(device, hasty=hasty)

@@ -73,7 +73,7 @@ def test_no_decoder_is_started_for_a_host_that_is_down(camera: RtspServer, watch
     pids = set()
     with Reader(source):
         while len(watch.states) < 8:
-            pids.add(source.decoder_pid)  # type: ignore[attr-defined]
+            pids.add(source.decoder_pid)
     assert {state.code for state in watch.states[1:-1]} == {"connection_failed"}
     assert len(pids - {None}) <= 1  # the first attempt does not look before
 
@@ -150,7 +150,7 @@ def test_picture_may_change_its_size_but_not_beyond_what_is_allowed(make_clip: C
     with RtspServer({"camera": both}) as camera:
         frames = iter(open_source(camera.url()))
         shapes = [frame.image.shape[:2] for frame in islice(frames, 35)]
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
         assert list(dict.fromkeys(shapes)) == [(96, 160), (192, 320)]
         source = open_source(camera.url(), settings=replace(PATIENT, max_pixels=160 * 96), on_state=watch)
         with Reader(source) as reader:

@@ -96,7 +96,7 @@ def test_what_is_named_and_missing_ends_the_start(wanted: str, reason: str, bare
     if wanted == "gpu-direct" and not isinstance(decoding._on_gpu_directly(), str):
         pytest.skip("this machine has a GPU")
     with pytest.raises(DeviceError, match=f"cannot decode video by {wanted}: {reason}.*use 'auto'"):
-        choose_decoding(wanted)  # type: ignore[arg-type]
+        choose_decoding(wanted)
 
 
 def on_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:

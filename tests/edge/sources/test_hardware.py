@@ -105,7 +105,7 @@ def test_a_file_for_the_gpu_that_ffmpeg_decodes_by_itself_comes_as_nv12_all_the_
 
     frames = list(OnlyNv12(numbered_clip, hwaccel=HWAccel("cuda")))
     assert len(frames) == len(expected)
-    assert all(frame.pixels.shape == (288, 320) and frame.size == (320, 192) for frame in frames)  # type: ignore[union-attr]
+    assert all(frame.pixels.shape == (288, 320) and frame.size == (320, 192) for frame in frames)
     assert np.abs(frames[40].image.astype(int) - expected[40]).mean() < 3
 
 

@@ -37,7 +37,7 @@ def first(source: Source, count: int) -> list[Frame]:
     try:
         return list(islice(frames, count))
     finally:
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,7 +92,7 @@ class Steady:
             set_s = 3600.0 if 20 <= number < 40 else 0.0
             times = {"monotonic_s": 50 + 0.04 * number, "unix_s": 1e9 + 0.04 * number + set_s}
             rest = {"frame_rate": 25.0, "frozen": False, "damaged": False}
-            about = Picture(0, 4, 4, number, 3600 * number, (1, 90_000), **times, **rest)  # type: ignore[arg-type]
+            about = Picture(0, 4, 4, number, 3600 * number, (1, 90_000), **times, **rest)
             yield Arrival(np.zeros((4, 4, 3), np.uint8), about)
 
     def next(self, timeout_s: float) -> Arrival | None:

@@ -56,7 +56,7 @@ def first_pictures(url: str, count: int) -> list[Frame]:
     try:
         return list(islice(frames, count))
     finally:
-        frames.close()  # type: ignore[attr-defined]
+        frames.close()
 
 
 @pytest.mark.parametrize(("marks", "described"), [("last", True), ("last", False), ("never", True), ("always", False)])
@@ -94,7 +94,7 @@ def test_the_last_picture_before_a_silence_comes_if_it_was_marked(
         if frame.session:
             break
         indices.append(frame.index)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert len(indices) == sent - missing
 
 

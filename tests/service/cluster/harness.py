@@ -67,7 +67,7 @@ class Loop:
 
 async def connected(url: str, name: str = "test", **options: Any) -> Bus:
     bus = Bus(BusAddress.parse([url], name, **options))
-    bus.running = asyncio.create_task(bus.run())  # type: ignore[attr-defined]
+    bus.running = asyncio.create_task(bus.run())
     assert await bus.wait(10), bus.error
     return bus
 
@@ -164,13 +164,13 @@ class FakeNodes:
                 [sys.executable, str(FAKE_NODE), self.url, name], stdout=subprocess.PIPE, text=True
             )
         for name in names:
-            assert self.processes[name].stdout.readline() == "started\n"  # type: ignore[union-attr]
+            assert self.processes[name].stdout.readline() == "started\n"
 
     def stop(self) -> None:
         for process in self.processes.values():
             process.kill()
             process.wait(10)
-            process.stdout.close()  # type: ignore[union-attr]
+            process.stdout.close()
 
 
 def make_site(loop: Loop, url: str) -> Bus:

@@ -35,14 +35,14 @@ def test_what_is_published_while_away_never_arrives(server: Broker, loop: Loop) 
     heard: list[bytes] = []
 
     async def hear(message: object) -> None:
-        heard.append(message.data)  # type: ignore[attr-defined]
+        heard.append(message.data)
 
     async def begin(bus: Bus) -> None:
         await bus.subscribe("words", hear)
 
     async def open_bus() -> Bus:
         bus = Bus(BusAddress.parse([url_of(server)], "test"), begin=begin)
-        bus.running = asyncio.create_task(bus.run())  # type: ignore[attr-defined]
+        bus.running = asyncio.create_task(bus.run())
         assert await bus.wait(10)
         return bus
 

@@ -135,9 +135,9 @@ def test_write_beside_the_counts_costs_none_of_them(bus: Bus, loop: Loop, make: 
         if ".counts." in subject and refusals[0] < 3:
             refusals[0] += 1
             raise WriteRefused(10071, "wrong last sequence")
-        return await write(subject, payload, *more, **named)  # type: ignore[arg-type]
+        return await write(subject, payload, *more, **named)
 
-    control._bus.write = refusing  # type: ignore[method-assign]
+    control._bus.write = refusing
     lanes.counts.keep_counts("a", {"n": 9}).result(10)
     assert refusals[0] == 3
     assert "a" in lanes.running

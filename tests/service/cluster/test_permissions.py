@@ -214,7 +214,7 @@ async def _asked(secured: Secured) -> None:
     async def answer(message: object) -> None:
         head = b'{"status":200,"headers":[],"more":true}\n'
         for piece in (head + b"a", b"b" * 100_000, b""):
-            await node.publish(message.reply, piece)  # type: ignore[attr-defined]
+            await node.publish(message.reply, piece)
 
     await node.subscribe(MAIN.ask("hall-0"), answer)
     await node.barrier()

@@ -250,9 +250,9 @@ def test_command_after_the_end_is_refused() -> None:
 
 def test_pictures_are_made_ready_by_whoever_reads_them_once_there_is_a_pipeline() -> None:
     worker = Worker(ScriptedPipeline)
-    assert worker.upload("picture") == "picture"  # type: ignore[arg-type]
+    assert worker.upload("picture") == "picture"
     worker.start()
-    assert worker.upload("picture") == ("uploaded", "picture")  # type: ignore[arg-type, comparison-overlap]
+    assert worker.upload("picture") == ("uploaded", "picture")
     worker.stop()
 
 

@@ -19,7 +19,7 @@ from service.tracks.messages import NO_EVENTS, TrackMessage, encode, read_head, 
 def tracked_frame(tracks: Tracks, **changes: object) -> TrackedFrame:
     frame = Frame(np.zeros((20, 30, 3), np.uint8), 7, 0.5, 1000.25, "camera", 4500)
     values = {"kind": "student", "since_teacher": 2, "settings": LaneSettings(threshold=0.3)} | changes
-    return TrackedFrame("door", frame, tracks, **values)  # type: ignore[arg-type]
+    return TrackedFrame("door", frame, tracks, **values)
 
 
 def two_tracks() -> Tracks:

@@ -111,7 +111,7 @@ def test_a_gpu_that_is_too_old_is_refused_and_one_that_is_too_new_gets_the_newes
 
     class Program:
         def __init__(self, code: str, kind: str, options: object) -> None:
-            asked.append(options.arch)  # type: ignore[attr-defined]
+            asked.append(options.arch)
 
         def compile(self, kind: str, logs: object) -> object:
             asked.append(kind)

@@ -63,7 +63,7 @@ def from_file(numbered_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def camera_video(job: Job, hwaccel: object = None) -> Iterator[CameraVideo]:
         with av.open(str(numbered_clip)) as container:
             whole = CameraVideo(container, container.streams.video[0], job.url)
-            yield replace(whole, container=First(container))  # type: ignore[arg-type]
+            yield replace(whole, container=First(container))
         raise SourceError("connection_failed", "hung up")
 
     monkeypatch.setattr(pictures, "camera_video", camera_video)
