@@ -35,7 +35,7 @@ PAGES = [
 WRITTEN = [page for page in PAGES if page.name != "PAPER.md" and page.parent.name != "models"]
 """Those that are read from begin to end: PAPER.md is a program's, the card of the networks is tables."""
 WORDS_OF_README, NUMBERS_OF_README, WORDS_OF_A_SENTENCE = 700, 25, 25
-SERVERS = ("atttrack serve", "make demo", "make serve")
+SERVERS = ("atttrack serve", "atttrack box", "make demo", "make serve")
 START_S = 60.0
 
 

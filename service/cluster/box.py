@@ -110,12 +110,12 @@ def main(arguments: Sequence[str]) -> int:
     )
     given, flags = parser.parse_known_args(arguments)
     settings = read_settings(flags)
-    configure_logs(settings.log_level, settings.log_format)
     try:
         server = find_server()
     except NoServer as missing:
         print(f"{PROGRAM} box: {missing}", file=sys.stderr)
         return FAILED
+    configure_logs(settings.log_level, settings.log_format)
     ending = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: ending.set())
