@@ -6,8 +6,8 @@
 Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
 --minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
 with zones, of which two hang up and one is removed and added again, every --turn seconds; twenty subscribers, one of
-whom leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1 when
-more grows.
+whom leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1
+when more grows.
 """
 
 import json
