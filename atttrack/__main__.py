@@ -36,7 +36,6 @@ PROGRAMS = {
     "bench cluster": ("benchmarks.load.cluster", "nodes that die, hang and are upgraded, and a thousand streams"),
     "bench soak": ("benchmarks.load.soak", "minutes of one camera: memory and age of tracks"),
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes, beside other trackers"),
-    "bench stages": ("benchmarks.speed.stages", "a result of fps as a table of stages"),
     "bench curves": ("benchmarks.speed.curves", "accuracy over speed, as a picture"),
     "bench paper": ("benchmarks.paper.__main__", "the paper's tables beside ours"),
     "bench gpu-check": ("benchmarks.gpu.check", "on a GPU: is it right, how fast is it?"),
