@@ -94,9 +94,7 @@ class Crowd:
             match[rows] = columns
         return match
 
-    def correct(
-        self, match: I64, seen: Seen, now_s: F64, smoothing: float, keyframes_s: F64
-    ) -> tuple[I64, F64, F64]:
+    def correct(self, match: I64, seen: Seen, now_s: F64, smoothing: float, keyframes_s: F64) -> tuple[I64, F64, F64]:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
         `now_s` (L,). `keyframes_s` (L,): in lanes between keyframes, when the last one was; else NaN. Whom only that

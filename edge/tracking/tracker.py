@@ -291,7 +291,7 @@ class Tracker:
         absent.keep(still_absent)
 
     def _forget(self, decides: bool) -> None:
-        """Drop tracks lost for too long, and in a frame that `decides` the unconfirmed ones that were not seen again."""
+        """Drop tracks lost for too long, and in a frame that `decides` the unconfirmed ones not seen again."""
         tracklets = self._tracklets
         dropped = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
         if decides:
@@ -372,8 +372,9 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     crowd.advance(np.array([look.dt_s for look in looks]), moving)
     match = crowd.associate(seen, settings)
     follows = np.array([look.between_keyframes and settings.keyframes_decide for look in looks])
-    times_s = [np.array(of) for of in zip(*((tracker._now_s, tracker._keyframe_s) for tracker in trackers), strict=True)]
-    learnt = crowd.correct(match, seen, times_s[0], settings.smoothing, np.where(follows, times_s[1], np.nan))
+    now_s = np.array([tracker._now_s for tracker in trackers])
+    keyframes_s = np.where(follows, [tracker._keyframe_s for tracker in trackers], np.nan)
+    learnt = crowd.correct(match, seen, now_s, settings.smoothing, keyframes_s)
     crowd.hand_back(lanes)
     news = (left(match, seen) & seen.strong).nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()
