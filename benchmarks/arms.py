@@ -31,29 +31,6 @@ SCHEDULED: Mapping[Arm, Mapping[str, Any]] = {
 ARMS: tuple[Arm, ...] = (*MODES, *SCHEDULED, "predicted")
 SKIPPING: tuple[Mode, ...] = ("naive", "no-update", "atttrack")
 """Frames are skipped in the first of these that the networks allow; its student is never asked."""
-NAMES: Mapping[str, str] = {
-    "teacher": "teacher alone",
-    "student": "student alone",
-    "naive": "naive mix",
-    "no-update": "AttTrack, heatmap not moved",
-    "atttrack": "AttTrack",
-    "second": "AttTrack, every 2nd frame",
-    "third": "AttTrack, every 3rd frame",
-    "adaptive": "AttTrack, adaptive",
-    "predicted": "frames skipped, Kalman only",
-}
-COLOURS: Mapping[str, str] = {
-    "atttrack": "#0072B2",
-    "no-update": "#009E73",
-    "naive": "#E69F00",
-    "predicted": "#CC79A7",
-    "teacher": "#000000",
-    "student": "#D55E00",
-    "second": "#56B4E9",
-    "third": "#F0E442",
-    "adaptive": "#7F7F7F",
-}
-"""Told apart by people with any kind of colour blindness."""
 
 
 def has_period(arm: Arm) -> bool:

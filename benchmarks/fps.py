@@ -3,6 +3,7 @@
     atttrack bench fps --size 576x320 1088x608
     atttrack bench fps --source ../shared/data/sequences/MOT17-09 --name fps-mot17-09
     atttrack bench fps --compare first.json second.json
+    atttrack bench fps --show benchmarks/results/fps-576x320.json
 
 The frames are decoded beforehand; timed is what the pipeline does with each of them: letterbox, network, association,
 and for AttTrack the moved heatmap. How a drifting machine is kept out of it: benchmarks.speed.blocks.
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.compare:
         return compare(*options.compare)
+    if options.show:
+        print(table(json.loads(options.show.read_text())))
+        return 0
     sizes = options.size if isinstance(options.size, list) else [options.size]
     worst = max([run(argparse.Namespace(**vars(options) | {"size": size})) for size in sizes])
     if worst > options.law_within:
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> float:
     result["largest_error_wanted"] = options.error if math.isfinite(options.error) else None
     result["conditions"] = about(options, backend)["conditions"]
     path = save(options.name or f"fps-{named(options.size)}", result, options.output)
-    print(f"\n{named(options.size)}\n{table(result)}\nsaved {path}")
+    print(f"\n{table(result)}\nsaved {path}")
     return worst_law(result)
 
 
@@ -107,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--law-within", type=float, default=LAW_WITHIN, help="largest residual (default %(default)s)")
     agree = "do the ratios of two runs agree? measures nothing (default: measure)"
     parser.add_argument("--compare", type=Path, nargs=2, metavar="JSON", help=agree)
+    parser.add_argument(
+        "--show", type=Path, metavar="JSON", help="tables of a result; measures nothing (default: measure)"
+    )
     return parser
 
 

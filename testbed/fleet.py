@@ -1,4 +1,4 @@
-"""Parts of a cluster for measuring it: lanes without insides, specs all at once, and a line to NATS that can be cut."""
+"""Parts of a cluster for measuring it: a runner without streams inside, specs all at once, a line that can be cut."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ from service.streams.spec import StreamSpec
 AT_ONCE = 20
 
 
-class FakeLanes:
-    """Implements `service.cluster.control.Lanes`: remembers what it is told to run."""
+class FakeRunner:
+    """Implements `service.cluster.control.StreamRunner`: remembers what it is told to run."""
 
     lane: ClassVar[LaneSettings] = LaneSettings()
 

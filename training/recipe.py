@@ -59,11 +59,11 @@ class Recipe:
     scale_min: Positive = 0.6
     scale_max: Positive = 1.25
     zoom: Positive = 2.0
-    """Upper end of the zoomed views, so that larger inputs (1088x608) meet familiar sizes of people."""
+    """Upper end of the zoomed shots, so that larger inputs (1088x608) meet familiar sizes of people."""
     sizes: tuple[str, ...] = ()
     """Further input sizes WIDTHxHEIGHT:SHARE that batches are drawn at; the rest have input_width x input_height."""
     mosaic: Share = 0.0
-    """Share of single views that show four pictures at half their size."""
+    """Share of single shots that show four pictures at half their size."""
     losses: Literal["fairmot", "pyramid"] = "fairmot"
     """fairmot, or pyramid: scores as high as the labels are sure, boxes by overlap, embeddings by example."""
     only: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from training.command import Pictures, run_command, training_parser
-from training.data.samples import InPhases, Sizes, Views
+from training.data.samples import InPhases, Shots, Sizes
 from training.dense import basis_of, pyramid_losses
 from training.losses import Counts, tracking_losses
 from training.models.networks import build_network
@@ -79,7 +79,7 @@ def in_phases(recipe: Recipe, pictures: Pictures, world: int) -> InPhases:
     each = recipe.batch * recipe.accumulate * world
     return InPhases(
         [
-            Views(
+            Shots(
                 [*frames, *photos],
                 weights,
                 Sizes(*recipe.all_sizes, recipe.batch, recipe.seed),

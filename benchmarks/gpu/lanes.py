@@ -97,7 +97,7 @@ def _ring(worker: Worker, every_s: float, done: Event) -> None:
 
 
 class Camera:
-    """A stream whose frames are there when the clock says so: a `service.streams.worker.Lane`."""
+    """A stream whose frames are there when the clock says so: a `service.streams.worker.Trackable`."""
 
     settings = LaneSettings()
 

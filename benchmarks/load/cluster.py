@@ -38,7 +38,7 @@ from service.cluster.counts import LeasedCounts
 from service.cluster.server_program import find_server, write_settings
 from service.streams.schema import NewStream
 from service.streams.spec import StreamSpec
-from testbed.fleet import FakeLanes, Line, add_specs
+from testbed.fleet import FakeRunner, Line, add_specs
 
 NODES = ("a", "b", "c")
 STREAMS = 6
@@ -246,29 +246,29 @@ def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
         server = subprocess.Popen([find_server(), "-c", str(conf), "-l", f"{folder}/nats.log"])
         url = f"nats://box:bench@127.0.0.1:{port}"
         asyncio.run(make_buckets(url))
-        lanes = [FakeLanes(capacity=streams) for _ in range(nodes)]
+        runners = [FakeRunner(capacity=streams) for _ in range(nodes)]
         controls = [
             Control(BusAddress.parse([url], f"n{number}"), "main", f"n{number}", one, LeasedCounts())
-            for number, one in enumerate(lanes)
+            for number, one in enumerate(runners)
         ]
         for control in controls:
             control.start()
         time.sleep(6)  # everybody has heard everybody
         specs = [
-            StreamSpec.from_request(NewStream(id=f"s{n}", url="synthetic://"), FakeLanes.lane) for n in range(streams)
+            StreamSpec.from_request(NewStream(id=f"s{n}", url="synthetic://"), FakeRunner.lane) for n in range(streams)
         ]
         asyncio.run(add_specs(url, specs))
         posted_s = time.monotonic()
-        until(lambda: sum(len(one.running) for one in lanes) >= streams, "all to be placed")
+        until(lambda: sum(len(one.running) for one in runners) >= streams, "all to be placed")
         placed_s = time.monotonic() - posted_s
-        twice = sum(count > 1 for count in Counter(one for lane in lanes for one in lane.running).values())
-        twice += sum(count > 1 for count in Counter(one for lane in lanes for one in lane.adopted).values())
-        until(lambda: max(len(one.running) for one in lanes) - min(len(one.running) for one in lanes) <= 1, "rest")
-        shares = [len(one.running) for one in lanes]
-        lost = set(lanes[0].running)
+        twice = sum(count > 1 for count in Counter(one for runner in runners for one in runner.running).values())
+        twice += sum(count > 1 for count in Counter(one for runner in runners for one in runner.adopted).values())
+        until(lambda: max(len(one.running) for one in runners) - min(len(one.running) for one in runners) <= 1, "rest")
+        shares = [len(one.running) for one in runners]
+        lost = set(runners[0].running)
         controls[0].die()
         died_s = time.monotonic()
-        until(lambda: lost <= {one for lane in lanes[1:] for one in lane.running}, "a takeover")
+        until(lambda: lost <= {one for runner in runners[1:] for one in runner.running}, "a takeover")
         taken_s = time.monotonic() - died_s
         for control in controls[1:]:
             control.die()

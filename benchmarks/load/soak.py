@@ -5,9 +5,9 @@
 
 Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
 --minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
-with zones, of which two hang up and one is removed and added again, once a minute; twenty subscribers, one of whom
-leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1 when
-more grows.
+with zones, of which two hang up and one is removed and added again, every --turn seconds; twenty subscribers, one of
+whom leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1
+when more grows.
 """
 
 import json
@@ -39,7 +39,7 @@ from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
 
 DRAWN_SCENE = "synthetic://?width=1280&height=720&people=20&fps=25"
-CAMERAS, SUBSCRIBERS, TURN_S = 8, 20, 60.0
+CAMERAS, SUBSCRIBERS = 8, 20
 WARM_UP_S = {"minutes": 60.0, "hours": 600.0}
 """Buffers, caches and the allocator settle; growth counts from here."""
 MAX_GROWTH_MB, MAX_AGE_P95_MS, MAX_MB_PER_HOUR = 5.0, 150.0, 1.0
@@ -141,24 +141,24 @@ def _freshness(arrivals: Sequence[Arrival]) -> dict[str, float]:
 
 
 def watch(
-    service: ServiceProcess, cameras: Sequence[RtspServer], seconds: float, turns: bool
+    service: ServiceProcess, cameras: Sequence[RtspServer], seconds: float, turn_s: float | None
 ) -> tuple[list[Held], list[Follower]]:
-    """What the service held at each moment, and its subscribers; `turns`: let things come and go."""
-    bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turns else []} for i, one in enumerate(cameras)]
+    """What the service held at each moment, and its subscribers; `turn_s`: how often things come and go, if at all."""
+    bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turn_s else []} for i, one in enumerate(cameras)]
     samples: list[Held] = []
     with service.http as http:
         for body in bodies:
             http.post("/streams", json=body).raise_for_status()
         begin_s = time.monotonic()
-        urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turns else 1)]
-        followers = [Follower(url, begin_s, not turns) for url in urls]
+        urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turn_s else 1)]
+        followers = [Follower(url, begin_s, not turn_s) for url in urls]
         threads = [threading.Thread(target=one.follow, daemon=True) for one in followers]
         for thread in threads:
             thread.start()
         for second in tqdm(range(round(seconds)), unit="s", desc="soak", disable=None):
             samples.append(Held.of(service.process.pid, begin_s))
-            if turns and second and second % TURN_S == 0:
-                _turn(round(second / TURN_S), http, cameras, bodies, followers)
+            if turn_s and second and second % turn_s == 0:
+                _turn(round(second / turn_s), http, cameras, bodies, followers)
             time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
         for one in followers:
             one.over.set()
@@ -215,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="of one camera")
     parser.add_argument("--hours", type=float, help="of many that come and go, instead (default: none)")
+    parser.add_argument("--turn", type=int, default=60, metavar="SECONDS", help="with --hours: how often they do")
     parser.add_argument("--warm-up", type=float, metavar="SECONDS", help="that do not count (default 60; hours: 600)")
     parser.add_argument("--video", default=DRAWN_SCENE, help="the cameras': a file, a MOT folder or synthetic://")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for soak.json, or soak-hours.json")
@@ -231,7 +232,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (folder / "atttrack.toml").write_text(f'sinks = ["{sink}"]\n')
             flags += ["--config", f"{folder}/atttrack.toml"]
         service = stack.enter_context(ServiceProcess(folder / "service.log", *flags))
-        samples, followers = watch(service, cameras, options.hours * 3600 if many else options.minutes * 60, many)
+        samples, followers = watch(
+            service,
+            cameras,
+            60 * options.minutes if options.hours is None else 3600 * options.hours,
+            options.turn if many else None,
+        )
     warm_up_s = options.warm_up if options.warm_up is not None else WARM_UP_S["hours" if many else "minutes"]
     verdict = judge(samples, followers[0].arrivals, warm_up_s)
     result = {"conditions": conditions(), "video": options.video, "service": options.service}

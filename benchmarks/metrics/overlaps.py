@@ -39,7 +39,9 @@ def clean(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Iterator
     Results on a distractor are removed; what remains of the truth is pedestrians with a flag. Visibility is not used.
     """
     both = zip(per_frame(truth, first, last), per_frame(results, first, last), strict=True)
-    return ((pedestrians(everyone), seen.where(~on_distractor(everyone, seen))) for everyone, seen in both)
+    return (
+        (everyone.where(is_scored(everyone)), seen.where(~on_distractor(everyone, seen))) for everyone, seen in both
+    )
 
 
 def lay_over(frames: Iterable[tuple[MotBoxes, MotBoxes]]) -> Overlaps:
@@ -54,15 +56,16 @@ def lay_over(frames: Iterable[tuple[MotBoxes, MotBoxes]]) -> Overlaps:
     return Overlaps(list(zip(true_rows, found_rows, overlaps, strict=True)), truth_boxes, result_boxes)
 
 
-def pedestrians(everyone: MotBoxes) -> MotBoxes:
-    """Those that a tracker has to find."""
-    return everyone.where(is_scored(everyone))
-
-
 def is_scored(everyone: MotBoxes) -> Bool:
-    """(N,) pedestrians with a flag."""
+    """(N,) those that a tracker has to find: pedestrians with a flag."""
     scored: Bool = (everyone.classes == PEDESTRIAN) & (everyone.flags != 0)
     return scored
+
+
+def is_named(everyone: MotBoxes) -> Bool:
+    """(N,) whom the truth names, scored or not: pedestrians and distractors."""
+    named: Bool = np.isin(everyone.classes, (PEDESTRIAN, *DISTRACTORS))
+    return named
 
 
 def on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:

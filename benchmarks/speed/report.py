@@ -1,21 +1,23 @@
-"""What `benchmarks.fps` makes of its blocks: rates, laws, a table, and whether two runs agree."""
+"""What `benchmarks.fps` makes of its blocks: rates, laws, tables, and whether two runs agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
 import numpy as np
 
 from benchmarks.arms import has_period
-from benchmarks.speed.blocks import Block, Setting
+from benchmarks.speed.blocks import Block, Setting, relative_error, undisturbed
 from benchmarks.speed.law import fit
-from benchmarks.speed.scatter import relative_error, undisturbed
 from edge.pipeline.modes import MODES
 
 AGREE_WITHIN = 0.03
 """Two runs on one machine differ by less in every rate over that of the teacher alone."""
 MUST_EQUAL = ("source", "size", "pair", "frames", "turns_per_block", "threads", "device")
 """Runs that differ in one of these are not comparable."""
+SHOWN = (("teacher", 1), ("atttrack", 2), ("atttrack", 4), ("atttrack", 6), ("atttrack", 12), ("student", 1))
+STAGES = ("teacher", "student", "letterbox", "extrapolate", "association", "keep", "wait", "rest")
+"""`rest` is what no stopwatch covers: the schedule, the results' way out."""
 
 
 def report(reference: Setting, settings: Sequence[Setting]) -> dict[str, Any]:
@@ -88,7 +90,28 @@ def table(result: Mapping[str, Any]) -> str:
     worst = max(result["runs"], key=lambda run: run["ratio_error"])
     lines.append(f"least certain ratio: {worst['mode']} K={worst['k']}, standard error {worst['ratio_error']:.1%}")
     lines.append(f"the teacher alone drifted by a factor of {result['reference_drift']} during the run")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_stage_lines(result)])
+
+
+def stages(run: Mapping[str, Any]) -> dict[str, float]:
+    """Milliseconds by stage, averaged over keyframes and the others: what it takes times how often it is needed."""
+    keyframes = {"teacher": 1.0, "student": 0.0}.get(run["mode"], 1 / run["k"])
+    shares = {"teacher": keyframes, "keep": keyframes, "student": 1 - keyframes, "extrapolate": 1 - keyframes}
+    ms = {name: value * shares.get(name, 1.0) for name, value in run["stages_ms_per_frame"].items()}
+    ms["rest"] = max(0.0, 1e3 / run["fps"] - sum(ms.values()))
+    return {name: ms.get(name, 0.0) for name in STAGES}
+
+
+def _stage_lines(result: Mapping[str, Any]) -> Iterator[str]:
+    """Where a frame's time goes, as in docs/PERFORMANCE.md."""
+    yield f"| input | run | ms a frame | {' | '.join(STAGES)} |"
+    yield "|---|---|---|" + "---|" * len(STAGES)
+    runs = {(run["mode"], run["k"]): run for run in result["runs"]}
+    for mode, k in (key for key in SHOWN if key in runs):
+        ms = stages(runs[mode, k])
+        label = f"AttTrack K={k}" if mode == "atttrack" else f"{mode} alone"
+        cells = " | ".join(f"{value:.2f}" for value in ms.values())
+        yield f"| {result['size']} | {label} | {sum(ms.values()):.1f} | {cells} |"
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[tuple[str, int], float]:

@@ -41,7 +41,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Situation:
     """All that a node knows when it decides."""
 
     me: str
@@ -77,26 +77,28 @@ class Decision:
     """Free streams, with the revision that the write has to expect; 0: none."""
 
 
-def decide(view: View) -> Decision:
+def decide(situation: Situation) -> Decision:
     """Return what this node shall do now."""
-    mine = {one: lease for one, lease in view.leases.items() if lease.owner == view.me}
-    wanted = {one: lease.revision for one, lease in mine.items() if one in view.specs}
-    adopt = tuple((one, run) for one, run in wanted.items() if view.running.get(one) != run)
-    release = tuple(one for one, run in view.running.items() if _is_lost(view, one, run))
+    mine = {one: lease for one, lease in situation.leases.items() if lease.owner == situation.me}
+    wanted = {one: lease.revision for one, lease in mine.items() if one in situation.specs}
+    adopt = tuple((one, run) for one, run in wanted.items() if situation.running.get(one) != run)
+    release = tuple(one for one, run in situation.running.items() if _is_lost(situation, one, run))
     forget = tuple(
         (one, lease.revision)
-        for one, lease in view.leases.items()
-        if lease.owner is not None and one not in view.specs and (one in mine or _is_free(view, one))
+        for one, lease in situation.leases.items()
+        if lease.owner is not None and one not in situation.specs and (one in mine or _is_free(situation, one))
     )
-    if view.leaving:
+    if situation.leaving:
         return Decision(release, (), forget, tuple(wanted))
-    counts = Counter(lease.owner for one, lease in view.leases.items() if lease.owner and one in view.specs)
-    shares = fair_shares(len(view.specs), view.live)
-    free = [one for one in view.specs if _is_free(view, one)]
-    room = shares.get(view.me, 0) - len(wanted)
-    chosen = sorted(free, key=lambda one: _rank(view.me, one))[: max(0, room)]
-    claim = tuple((one, view.leases[one].revision if one in view.leases else 0) for one in chosen)
-    give_back = _given_back(view, sorted(wanted, key=lambda one: _rank(view.me, one)), counts, shares, bool(free))
+    counts = Counter(lease.owner for one, lease in situation.leases.items() if lease.owner and one in situation.specs)
+    shares = fair_shares(len(situation.specs), situation.live)
+    free = [one for one in situation.specs if _is_free(situation, one)]
+    room = shares.get(situation.me, 0) - len(wanted)
+    chosen = sorted(free, key=lambda one: _rank(situation.me, one))[: max(0, room)]
+    claim = tuple((one, situation.leases[one].revision if one in situation.leases else 0) for one in chosen)
+    give_back = _given_back(
+        situation, sorted(wanted, key=lambda one: _rank(situation.me, one)), counts, shares, bool(free)
+    )
     return Decision(release, adopt, forget, give_back, claim)
 
 
@@ -136,41 +138,41 @@ def _weights(live: Mapping[str, Offer]) -> dict[str, int]:
     return {life: max(1, offer.weight or mean or offer.capacity) for life, offer in live.items()}
 
 
-def _is_lost(view: View, stream_id: str, run: int) -> bool:
+def _is_lost(situation: Situation, stream_id: str, run: int) -> bool:
     """The table is the truth; a lease that it does not know yet is no reason to stop."""
-    if stream_id not in view.specs:
+    if stream_id not in situation.specs:
         return True
-    lease = view.leases.get(stream_id)
-    return lease is not None and lease.revision >= run and (lease.owner != view.me or lease.revision > run)
+    lease = situation.leases.get(stream_id)
+    return lease is not None and lease.revision >= run and (lease.owner != situation.me or lease.revision > run)
 
 
-def _is_free(view: View, stream_id: str) -> bool:
-    lease = view.leases.get(stream_id)
+def _is_free(situation: Situation, stream_id: str) -> bool:
+    lease = situation.leases.get(stream_id)
     if lease is None or not lease.owner:
         return True
-    return view.seasoned and lease.owner not in view.live
+    return situation.seasoned and lease.owner not in situation.live
 
 
 def _given_back(
-    view: View, mine: Sequence[str], counts: Counter[str], shares: Mapping[str, int], free: bool
+    situation: Situation, mine: Sequence[str], counts: Counter[str], shares: Mapping[str, int], free: bool
 ) -> tuple[str, ...]:
     """Streams to leave to others: all that fit elsewhere while draining, else one for who has two less."""
-    if not view.seasoned:
+    if not situation.seasoned:
         return ()
-    others = {life: offer for life, offer in view.live.items() if life != view.me}
-    if view.live[view.me].draining:
+    others = {life: offer for life, offer in situation.live.items() if life != situation.me}
+    if situation.live[situation.me].draining:
         room = sum(max(0, offer.takes - counts[life]) for life, offer in others.items())
         return tuple(mine[:room])
-    if free or not view.may_balance or len(mine) <= shares[view.me]:
+    if free or not situation.may_balance or len(mine) <= shares[situation.me]:
         return ()
-    weights = _weights(view.live)
+    weights = _weights(situation.live)
     after = [
         (counts[life] + 1) / weights[life]
         for life, offer in others.items()
         if offer.settled and counts[life] < shares[life]
     ]
     # After the move the other may be as full as this node is then, and no fuller: else streams would go to and fro.
-    return tuple(mine[:1]) if after and min(after) <= (len(mine) - 1) / weights[view.me] else ()
+    return tuple(mine[:1]) if after and min(after) <= (len(mine) - 1) / weights[situation.me] else ()
 
 
 def _rank(life: str, stream_id: str) -> bytes:

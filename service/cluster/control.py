@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from service.cluster.beats import BEAT_S, Beats
 from service.cluster.bucket import Bucket, hear_table, read_table
 from service.cluster.bus import Bus, BusAddress, BusAway, WriteRefused
-from service.cluster.claims import NOBODY, Decision, Offer, View, decide
+from service.cluster.claims import NOBODY, Decision, Offer, Situation, decide
 from service.cluster.counts import LeasedCounts, Unsaved
 from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key, life_of, name_of
@@ -44,7 +44,7 @@ LEAVE_S = 4.0
 """How long an orderly end may take."""
 
 
-class Lanes(Protocol):
+class StreamRunner(Protocol):
     """What runs the streams. Called on the control's loop; may take its time, and must not raise."""
 
     async def adopt(self, spec: StreamSpec, created_at: float, run: int) -> None:
@@ -67,12 +67,12 @@ class Lanes(Protocol):
 class Control:
     """Starts with `start`, ends with `leave`; these may be called on any thread."""
 
-    def __init__(self, address: BusAddress, site: str, name: str, lanes: Lanes, counts: LeasedCounts) -> None:
+    def __init__(self, address: BusAddress, site: str, name: str, runner: StreamRunner, counts: LeasedCounts) -> None:
         self.life = life_of(name, secrets.token_hex(3))
         self.draining = False
         """Whether streams are left to others, while the node stays."""
         self._address, self._subjects = address, SiteSubjects(site)
-        self._lanes, self._counts = lanes, counts
+        self._runner, self._counts = runner, counts
         self._table = Table(lambda kind, stream_id: self._news.set())
         self._beats = Beats(self.life)
         self._running: dict[str, int] = {}
@@ -170,7 +170,7 @@ class Control:
     async def _beat(self) -> None:
         node, _, life = self.life.partition("/")
         while True:
-            body = {**self._lanes.offer(), "draining": self.draining, "streams": len(self._running)}
+            body = {**self._runner.offer(), "draining": self.draining, "streams": len(self._running)}
             with contextlib.suppress(BusAway):
                 await self._bus.publish(self._subjects.beat(node, life), json.dumps(body).encode())
             await asyncio.sleep(BEAT_S)
@@ -190,7 +190,7 @@ class Control:
             if self._leaving:
                 leave_by = min(leave_by, time.monotonic() + LEAVE_S)
             if self._bus.connected:
-                await self._do(decide(self._view()))
+                await self._do(decide(self._situation()))
             if self._leaving and ((not self._running and not self._busy) or not self._bus.connected):
                 break
             if time.monotonic() > leave_by:
@@ -199,23 +199,23 @@ class Control:
                 await asyncio.wait_for(self._news.wait(), TICK_S)
             await asyncio.sleep(GATHER_S)
         for stream_id in list(self._running):  # what could not be given back ends at least
-            await self._lanes.release(stream_id, removed=False)
+            await self._runner.release(stream_id, removed=False)
         with contextlib.suppress(BusAway):
             node, _, life = self.life.partition("/")
             await self._bus.publish(self._subjects.beat(node, life), b"bye")
             await self._bus.barrier()
 
-    def _view(self) -> View:
+    def _situation(self) -> Situation:
         now = time.monotonic()
         self._beats.forget_old(now)
-        heard = {**self._beats.live(now), self.life: {**self._lanes.offer(), "draining": self.draining}}
+        heard = {**self._beats.live(now), self.life: {**self._runner.offer(), "draining": self.draining}}
         live = {
             life: Offer(
                 int(body["capacity"]), body.get("weight"), bool(body["draining"]), self._beats.settled(life, now)
             )
             for life, body in heard.items()
         }
-        return View(
+        return Situation(
             me=self.life,
             specs=self._table.stream_ids(),
             leases=self._table.leases(),
@@ -287,7 +287,7 @@ class Control:
         spec = await document.opened(self._secrets)
         self._running[stream_id], self._shown[stream_id] = run, row.revision  # it may count as soon as it begins
         try:
-            await self._lanes.adopt(spec, document.created_at, run)
+            await self._runner.adopt(spec, document.created_at, run)
         except BaseException:
             del self._running[stream_id], self._shown[stream_id]
             raise
@@ -314,7 +314,7 @@ class Control:
         if stream_id in self._damaged:  # from here on it is as if it had just been taken
             await self._stop(stream_id, removed=False)
         elif row.value is not None:
-            await self._lanes.change(await SpecDocument.parse(stream_id, row.value).opened(self._secrets))
+            await self._runner.change(await SpecDocument.parse(stream_id, row.value).opened(self._secrets))
             self._shown[stream_id] = row.revision
 
     async def _release(self, stream_id: str) -> None:
@@ -346,7 +346,7 @@ class Control:
         self._table.apply("lease", stream_id, await self._bucket.delete(lease, revision), None)
 
     async def _stop(self, stream_id: str, *, removed: bool) -> None:
-        await self._lanes.release(stream_id, removed=removed)
+        await self._runner.release(stream_id, removed=removed)
         self._running.pop(stream_id, None)
         self._shown.pop(stream_id, None)
         self._damaged.discard(stream_id)

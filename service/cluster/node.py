@@ -52,7 +52,7 @@ class Node:
         self.runtime = Runtime(settings, build, self.counts)
         self.subjects = SiteSubjects(options.site)
         self.name = options.name
-        self.control = Control(options.bus, options.site, options.name, _Lanes(self), self.counts)
+        self.control = Control(options.bus, options.site, options.name, _Runner(self), self.counts)
         self._tracks = Bus(options.bus)
         self._asked = Bus(options.bus, begin=self._listen)
         self._app = answering(self)
@@ -155,8 +155,8 @@ class NodeReadiness:
         return reasons
 
 
-class _Lanes:
-    """Implements `service.cluster.control.Lanes`: carries its calls into the event loop of the streams."""
+class _Runner:
+    """Implements `service.cluster.control.StreamRunner`: carries its calls into the event loop of the streams."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

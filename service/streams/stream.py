@@ -37,7 +37,7 @@ SOURCE_SETTINGS = SourceSettings(first_must_connect=False)
 
 
 class Stream:
-    """Implements `service.streams.worker.Lane`.
+    """Implements `service.streams.worker.Trackable`.
 
     `take` to `fail` belong to the worker, all else to the registry. A stream lives from POST to DELETE; its reader may
     be replaced on the way, or missing where its address is refused.

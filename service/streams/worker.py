@@ -1,4 +1,4 @@
-"""The device thread: every tick takes the newest frame of each lane through the pipeline and publishes its tracks."""
+"""The device thread: every tick takes the newest frame of each stream through the pipeline and publishes its tracks."""
 
 import logging
 import time
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 IDLE_S = 0.25
 """Longest sleep of an idle worker; its heart beats at least this often."""
 GATHER_S = 0.004
-"""How long a frame waits on a GPU for those of other lanes: cameras are out of step, and a batch of eight costs next to
-nothing more than one of one."""
+"""How long a frame waits on a GPU for those of other streams: cameras are out of step, and a batch of eight costs next
+to nothing more than one of one."""
 
 
 class WorkerStopped(Exception):
@@ -55,8 +55,8 @@ class Pipeline(Protocol):
     def settle(self) -> None: ...
 
 
-class Lane(Protocol):
-    """One stream as the worker sees it; all methods are called on the device thread."""
+class Trackable(Protocol):
+    """A stream as the worker sees it; all methods are called on the device thread."""
 
     @property
     def id(self) -> str: ...
@@ -92,9 +92,9 @@ class Worker:
         self._build = build
         self._on_tick = on_tick
         self.bell = Condition()
-        """To be rung when a lane has a new frame; `edge.sources.latest.LatestFrame` does."""
+        """To be rung when a stream has a new frame; `edge.sources.latest.LatestFrame` does."""
         self.modes: tuple[Mode, ...] = ()
-        """What a lane may run; none until the pipeline is built."""
+        """What a stream may run; none until the pipeline is built."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
         self.on_gpu = False
@@ -106,7 +106,7 @@ class Worker:
         self._stopping = False
         self._built: Future[None] = Future()
         self._thread = Thread(target=self._run, name="device", daemon=True)
-        self._lanes: dict[str, Lane] = {}
+        self._streams: dict[str, Trackable] = {}
         self._in_flight: deque[tuple[Mapping[str, Frame], Any]] = deque()
         self._suspects: set[str] = set()
         self._beat_at = time.monotonic()
@@ -156,16 +156,16 @@ class Worker:
             return 0.0
         return time.monotonic() - self._beat_at if self.alive else float("inf")
 
-    def add(self, lane: Lane) -> "Future[None]":
-        """Track `lane` from the next tick on; the future has the error if the pipeline refuses."""
-        return self._command(lambda pipeline: self._add(pipeline, lane))
+    def add(self, stream: Trackable) -> "Future[None]":
+        """Track `stream` from the next tick on; the future has the error if the pipeline refuses."""
+        return self._command(lambda pipeline: self._add(pipeline, stream))
 
-    def change(self, lane: Lane) -> "Future[None]":
-        """Apply the lane's settings as they are now. Unknown lanes are ignored."""
-        return self._command(lambda pipeline: self._change(pipeline, lane))
+    def change(self, stream: Trackable) -> "Future[None]":
+        """Apply the stream's settings as they are now. Unknown streams are ignored."""
+        return self._command(lambda pipeline: self._change(pipeline, stream))
 
     def remove(self, lane_id: str) -> "Future[None]":
-        """Forget a lane; once done, nothing of it is published any more. Unknown lanes are ignored."""
+        """Forget a stream; once done, nothing of it is published any more. Unknown streams are ignored."""
         return self._command(lambda pipeline: self._remove(pipeline, lane_id))
 
     def _command(self, action: Callable[[Pipeline], None]) -> "Future[None]":
@@ -201,7 +201,7 @@ class Worker:
         try:
             while self._wait():
                 if self._commands:
-                    self._finish(pipeline)  # lanes come and go between ticks
+                    self._finish(pipeline)  # streams come and go between ticks
                     self._obey(pipeline)
                 if self.on_gpu:
                     self._gather()
@@ -233,29 +233,29 @@ class Worker:
 
     def _has_work(self) -> bool:
         waiting = self._stopping or bool(self._commands) or bool(self._in_flight)
-        return waiting or any(lane.ready for lane in self._lanes.values())
+        return waiting or any(stream.ready for stream in self._streams.values())
 
     def _gather(self) -> None:
-        """Let lanes that are a little late share the tick of those that have a frame."""
-        ready = sum(lane.ready for lane in self._lanes.values())
-        if 0 < ready < len(self._lanes):
+        """Let streams that are a little late share the tick of those that have a frame."""
+        ready = sum(stream.ready for stream in self._streams.values())
+        if 0 < ready < len(self._streams):
             time.sleep(GATHER_S)
 
-    def _add(self, pipeline: Pipeline, lane: Lane) -> None:
-        pipeline.add_lane(lane.id, lane.settings)
-        self._lanes[lane.id] = lane
+    def _add(self, pipeline: Pipeline, stream: Trackable) -> None:
+        pipeline.add_lane(stream.id, stream.settings)
+        self._streams[stream.id] = stream
 
-    def _change(self, pipeline: Pipeline, lane: Lane) -> None:
-        if lane.id in self._lanes:
-            pipeline.change_lane(lane.id, lane.settings)
+    def _change(self, pipeline: Pipeline, stream: Trackable) -> None:
+        if stream.id in self._streams:
+            pipeline.change_lane(stream.id, stream.settings)
 
     def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
         self._suspects.discard(lane_id)
-        if self._lanes.pop(lane_id, None) is not None:
+        if self._streams.pop(lane_id, None) is not None:
             pipeline.remove_lane(lane_id)
 
     def _take(self) -> dict[str, Frame]:
-        return {lane_id: frame for lane_id, lane in self._lanes.items() if (frame := lane.take()) is not None}
+        return {lane_id: frame for lane_id, stream in self._streams.items() if (frame := stream.take()) is not None}
 
     def _tick(self, pipeline: Pipeline, frames: dict[str, Frame]) -> None:
         for batch in self._batches(frames):
@@ -288,7 +288,7 @@ class Worker:
             try:
                 tick = pipeline.collect(in_flight)
                 for tracked in tick:
-                    self._lanes[tracked.lane_id].publish(tracked)
+                    self._streams[tracked.lane_id].publish(tracked)
                 self._on_tick(pipeline.times, tick)
             except DeviceLostError:
                 raise
@@ -298,24 +298,24 @@ class Worker:
                 self._suspects -= batch.keys()
 
     def _batches(self, frames: dict[str, Frame]) -> list[dict[str, Frame]]:
-        """All lanes at once, but each suspect alone, so that a lane that breaks the tick breaks only its own."""
+        """All streams at once, but each suspect alone, so that one that breaks the tick breaks only its own."""
         trusted = {lane_id: frame for lane_id, frame in frames.items() if lane_id not in self._suspects}
         alone = [{lane_id: frames[lane_id]} for lane_id in sorted(frames.keys() & self._suspects)]
         return [trusted, *alone] if trusted else alone
 
     def _blame(self, pipeline: Pipeline, batch: Mapping[str, Frame]) -> None:
-        """While an error is handled: a lane that failed alone is out; of several together, any may be the culprit.
+        """While an error is handled: a stream that failed alone is out; of several together, any may be the culprit.
 
-        Their frames are not tried again: some of the lanes may have seen them already.
+        Their frames are not tried again: some of the streams may have seen them already.
         """
         log.exception("tick failed on %s", ", ".join(batch), extra=fields("tick_failed"))
         if len(batch) > 1:
             self._suspects |= batch.keys()
             return
         (lane_id,) = batch
-        self._finish(pipeline)  # the lane may be in flight once more, and fail there as well
-        lane = self._lanes.get(lane_id)
-        if lane is None:
+        self._finish(pipeline)  # the stream may be in flight once more, and fail there as well
+        stream = self._streams.get(lane_id)
+        if stream is None:
             return
         self._remove(pipeline, lane_id)
-        lane.fail("pipeline_error", "the pipeline cannot process this stream; the service's log has the reason")
+        stream.fail("pipeline_error", "the pipeline cannot process this stream; the service's log has the reason")

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.fps import main, read_frames
-from benchmarks.speed.blocks import Bench, Block, PairedBlock, Player, Setting, measure, ping_pong
-from benchmarks.speed.report import differences, report
-from benchmarks.speed.scatter import relative_error
+from benchmarks.speed.blocks import Bench, Block, PairedBlock, Player, Setting, measure, ping_pong, relative_error
+from benchmarks.speed.report import differences, report, stages
 from edge.pipeline.backend import open_backend
 from edge.sources.base import Frame
 from tests.support.tiny_pair import write_tiny_pair
@@ -57,7 +56,22 @@ def test_rates_laws_and_conditions_are_written(
         f"tiny-{role}-320x192.onnx" for role in ("teacher", "student", "student-plain")
     }
     assert result["conditions"]["runtime"]["engines"].keys() == {"teacher", "student", "plain"}
-    assert "atttrack: c = " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "atttrack: c = " in printed
+    assert "| 320x192 | teacher alone |" in printed
+    assert main(["--show", str(tmp_path / "short.json")]) == 0
+    assert capsys.readouterr().out.strip() in printed
+
+
+def test_a_stage_counts_as_often_as_it_is_needed_and_the_sum_is_the_frame() -> None:
+    ms = {"letterbox": 1.0, "extrapolate": 0.5, "teacher": 30.0, "student": 6.0, "wait": 0.0, "association": 1.0}
+    found = stages({"mode": "atttrack", "k": 6, "fps": 1000 / 14, "stages_ms_per_frame": ms})
+    assert found["teacher"] == pytest.approx(5)
+    assert found["student"] == pytest.approx(5)
+    assert found["letterbox"] == 1
+    assert found["rest"] == pytest.approx(14 - 5 - 5 - 1 - 1 - 0.5 * 5 / 6)
+    assert sum(found.values()) == pytest.approx(14)
+    assert stages({"mode": "student", "k": 1, "fps": 100.0, "stages_ms_per_frame": ms})["teacher"] == 0
 
 
 def test_blocks_that_were_disturbed_do_not_count() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.data.motchallenge import read_sequences
-from training.data.samples import Sizes, Views
+from training.data.samples import Shots, Sizes
 from training.losses import Counts, tracking_losses
 from training.models.networks import build_network
 from training.placement import Placement, placed
@@ -27,7 +27,7 @@ def two_steps(place: Placement, out: Path, data: Path, batch: int, accumulate: i
     with place.leader_first():
         frames, identities = read_sequences([data / "sequences" / "seq"], out / "frames")
     sizes = Sizes((recipe.input_wh,), (1.0,), batch, 0)
-    samples = Views(frames, np.ones(len(frames)), sizes, 64, 3, (0.8, 1.2), 1.5)
+    samples = Shots(frames, np.ones(len(frames)), sizes, 64, 3, (0.8, 1.2), 1.5)
     torch.manual_seed(0)
     run = Run(recipe, build_network("yolo-1/8"), identities, out, place)
     run.network.eval()

@@ -1,4 +1,4 @@
-"""Training samples: a view of one labelled picture, or of two of the same sequence (target frame and keyframe).
+"""Training samples: a shot of one labelled picture, or of two of the same sequence (target frame and keyframe).
 
 Sample `i` is a function of (seed, i) alone, so a run that resumes at step s continues exactly as it would have.
 """
@@ -29,13 +29,13 @@ CLEAR = 45.0
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What is drawn for a view: which picture, seen how."""
+class Shot:
+    """What is drawn for a shot: which picture, seen how."""
 
     picture: LabelledImage
     warp: Warp
     velocity: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
-    """Of a keyframe: (n, 2) how each of its persons moves, in source pixels per frame; nothing for other views."""
+    """Of a keyframe: (n, 2) how each of its persons moves, in source pixels per frame; nothing for other shots."""
 
 
 class Samples(Protocol):
@@ -66,8 +66,8 @@ class Sizes:
         return self.wh[int(rng.choice(len(self.wh), p=self.share))]
 
 
-class Views(Dataset[Sample]):
-    """Single views, some of them of four pictures at half their size.
+class Shots(Dataset[Sample]):
+    """Single shots, some of them of four pictures at half their size.
 
     Photographs show people large; cameras see them small. Four to a picture make up for it.
     """
@@ -92,15 +92,15 @@ class Views(Dataset[Sample]):
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[View, ...]:
-        """The view of a sample, or its four."""
+    def draw(self, index: int) -> tuple[Shot, ...]:
+        """The shot of a sample, or its four."""
         rng = np.random.default_rng((self.seed, index))
-        views = 4 if self.mosaic and rng.random() < self.mosaic else 1
-        return tuple(self._view(rng) for _ in range(views))
+        shots = 4 if self.mosaic and rng.random() < self.mosaic else 1
+        return tuple(self._shot(rng) for _ in range(shots))
 
-    def _view(self, rng: np.random.Generator) -> View:
+    def _shot(self, rng: np.random.Generator) -> Shot:
         image = self.images[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
-        return View(image, Warp.draw(rng, self.scale, self.zoom))
+        return Shot(image, Warp.draw(rng, self.scale, self.zoom))
 
     def __getitem__(self, index: int) -> Sample:
         pixels, targets = render(self.draw(index), self.sizes.of(index), self.doubts)
@@ -138,37 +138,37 @@ class Pairs(Dataset[Sample]):
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[View, View, int]:
+    def draw(self, index: int) -> tuple[Shot, Shot, int]:
         """The target frame, the keyframe, and the frames between them."""
         rng = np.random.default_rng((self.seed, index))
         image = self.targets[int(np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1], side="right"))]
         warp = Warp.draw(rng, self.scale, self.zoom)
         if not image.frame:
             gap = int(rng.integers(1, self.max_gap + 1))
-            return View(image, warp.panned(rng, gap)), View(image, warp.recoloured(rng)), gap
+            return Shot(image, warp.panned(rng, gap)), Shot(image, warp.recoloured(rng)), gap
         gap = int(rng.integers(1, min(self.max_gap, image.frame - 1) + 1))
         key = self.frames[image.sequence, image.frame - gap]
         if key.path not in self._velocities:
             self._velocities[key.path] = self._velocity(key)
-        return View(image, warp), View(key, warp.recoloured(rng), self._velocities[key.path]), gap
+        return Shot(image, warp), Shot(key, warp.recoloured(rng), self._velocities[key.path]), gap
 
     def __getitem__(self, index: int) -> Sample:
-        view, key_view, gap = self.draw(index)
-        key, input_wh = key_view.picture, self.sizes.of(index)
-        pixels, targets = render((view,), input_wh, self.doubts)
+        shot, key_shot, gap = self.draw(index)
+        key, input_wh = key_shot.picture, self.sizes.of(index)
+        pixels, targets = render((shot,), input_wh, self.doubts)
         key_xyxy = np.zeros((MAX_OBJECTS, 4), np.float32)
         velocity = np.zeros((MAX_OBJECTS, 2), np.float32)
         count = len(key.ids)
         if key.frame:
-            key_pixels, matrix = see(key_view, input_wh)
-            key_xyxy[:count] = key_view.warp.boxes(key.xyxy, matrix)
-            velocity[:count] = key_view.velocity @ (matrix[:, :2].T / STRIDE)
+            key_pixels, matrix = see(key_shot, input_wh)
+            key_xyxy[:count] = key_shot.warp.boxes(key.xyxy, matrix)
+            velocity[:count] = key_shot.velocity @ (matrix[:, :2].T / STRIDE)
         else:
             key_pixels = np.zeros((3, input_wh[1], input_wh[0]), np.uint8)
             source_hw = key.read().shape
             before, now = (
                 one.warp.boxes(key.xyxy, one.warp.matrix((source_hw[1], source_hw[0]), input_wh))
-                for one in (key_view, view)
+                for one in (key_shot, shot)
             )
             key_xyxy[:count] = now
             velocity[:count] = (now - before).reshape(-1, 2, 2).mean(1) / (gap * STRIDE)
@@ -218,37 +218,37 @@ class InPhases(Dataset[Sample]):
         return self.phases[number], index - (self.ends[number - 1] if number else 0)
 
 
-def see(view: View, input_wh: tuple[int, int]) -> tuple[U8, F64]:
+def see(shot: Shot, input_wh: tuple[int, int]) -> tuple[U8, F64]:
     """Pixels (3, H, W) RGB, and the (2, 3) map from source to input pixels."""
-    bgr = view.picture.read()
-    matrix = view.warp.matrix((bgr.shape[1], bgr.shape[0]), input_wh)
-    return view.warp.image(bgr, matrix, input_wh), matrix
+    bgr = shot.picture.read()
+    matrix = shot.warp.matrix((bgr.shape[1], bgr.shape[0]), input_wh)
+    return shot.warp.image(bgr, matrix, input_wh), matrix
 
 
-def render(views: Sequence[View], input_wh: tuple[int, int], doubts: bool = False) -> tuple[torch.Tensor, Targets]:
-    """Pixels uint8 (3, H, W) RGB and targets of one view, or of four side by side, each a quarter of the picture.
+def render(shots: Sequence[Shot], input_wh: tuple[int, int], doubts: bool = False) -> tuple[torch.Tensor, Targets]:
+    """Pixels uint8 (3, H, W) RGB and targets of one shot, or of four side by side, each a quarter of the picture.
 
     `doubts`: whether people of few pixels are to be scored low (see `doubt`).
     """
     width, height = input_wh
-    if len(views) == 1:
+    if len(shots) == 1:
         places, each_wh = [(0, 0)], input_wh
     else:
         each_wh = width // 2, height // 2
         places = [(x, y) for y in (0, height // 2) for x in (0, width // 2)]
     pixels = np.empty((3, height, width), np.uint8)
     parts = []
-    for view, (x, y) in zip(views, places, strict=True):
-        seen, matrix = see(view, each_wh)
+    for shot, (x, y) in zip(shots, places, strict=True):
+        seen, matrix = see(shot, each_wh)
         pixels[:, y : y + each_wh[1], x : x + each_wh[0]] = seen
-        picture, corner = view.picture, np.array([x, y, x, y], np.float32)
-        xyxy = view.warp.boxes(picture.xyxy, matrix)
-        if len(views) > 1:
+        picture, corner = shot.picture, np.array([x, y, x, y], np.float32)
+        xyxy = shot.warp.boxes(picture.xyxy, matrix)
+        if len(shots) > 1:
             xyxy = np.clip(xyxy, 0, [*each_wh, *each_wh]).astype(np.float32)
         keep = visible(xyxy, picture.xyxy, magnification(matrix), each_wh)
         scores = np.ones(len(xyxy), np.float32) if picture.scores is None else picture.scores
         looks = np.full((len(xyxy), 0), np.nan, np.float16) if picture.looks is None else picture.looks
-        ignore = np.clip(view.warp.boxes(picture.ignore, matrix), 0, [*each_wh, *each_wh])
+        ignore = np.clip(shot.warp.boxes(picture.ignore, matrix), 0, [*each_wh, *each_wh])
         parts.append((xyxy[keep] + corner, picture.ids[keep], ignore + corner, scores[keep], looks[keep]))
     xyxy, ids, ignore, scores = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
     if doubts:

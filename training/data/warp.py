@@ -1,4 +1,4 @@
-"""Random views of a picture: one affine map from source pixels to input pixels, and a change of colour."""
+"""Random shots of a picture: one affine map from source pixels to input pixels, and a change of colour."""
 
 import math
 from dataclasses import dataclass, replace

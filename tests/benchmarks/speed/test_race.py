@@ -8,15 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.speed import peers
-from benchmarks.speed.association import OURS, Runner, growth, race, race_table
+from benchmarks.speed.association import OURS, Racer, Spread, growth, race, table
 from benchmarks.speed.peers import PEERS, Peer, open_peers
 from testbed.crowd import Crowd
 
 
 def test_nobody_else_and_nobody_to_track() -> None:
-    runners, missing = race(0, 3, [])
-    assert [(runner.name, runner.ratio) for runner in runners] == [(OURS, 1.0)]
-    assert missing == {}
+    (ours,), missing = race(0, 3, [])
+    assert (ours.name, ours.ratio, ours.tracks, missing) == (OURS, 1.0, 0, {})
+    assert 0 < ours.wall.p50_ms <= ours.wall.p95_ms
+    assert 0 < ours.core.p50_ms <= ours.core.p95_ms
+
+
+def test_nearly_everybody_is_tracked_while_the_clock_runs() -> None:
+    assert 15 < race(20, 30, [])[0][0].tracks <= 20
 
 
 def test_growth_of_one_size_is_unknown() -> None:
@@ -33,15 +38,15 @@ def test_growth_is_the_exponent(exponent: float, factor: float) -> None:
 def test_everybody_sees_every_frame_and_the_slow_one_has_the_larger_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
-    def update(detections: object) -> None:
+    def update(detections: object) -> list[int]:
         seen.append(len(detections))  # type: ignore[arg-type]
-        sum(range(200_000))
+        return [sum(range(200_000))]
 
     monkeypatch.setitem(PEERS, "sloth", lambda: Peer("sloth", "sloth 1", lambda detections: detections, update))
-    runners, _ = race(3, 5, ["sloth"])
+    racers, _ = race(3, 5, ["sloth"])
     crowd = Crowd(3)
     assert seen == [len(crowd.step()[0]) for _ in range(25)]
-    assert {runner.name: runner.ratio > 1 for runner in runners} == {OURS: False, "sloth": True}
+    assert {racer.name: racer.ratio > 1 for racer in racers} == {OURS: False, "sloth": True}
 
 
 def test_who_is_not_installed_is_left_out_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +61,12 @@ def test_who_is_not_installed_is_left_out_with_the_remedy(monkeypatch: pytest.Mo
 
 
 def test_the_table_has_a_line_for_each_tracker() -> None:
-    runners = [Runner(OURS, "", n, 0.01 * n, 1.0, 1.0) for n in (10, 100)]
-    lines = race_table([*runners, Runner("other", "1", 10, 3.0, 4.0, 30.0)]).splitlines()
-    assert lines[1].split() == [OURS, "0.10", "ms", "1.0x", "1.00", "ms", "1.0x", "1.0"]
-    assert lines[2].split() == ["other", "3.00", "ms", "30.0x", "-", "None"]
+    fast, slow = Spread(0.1, 0.2), Spread(3.0, 4.0)
+    racers = [Racer(OURS, "", n, 9.5, fast, Spread(0.01 * n, 1.0), 1.0) for n in (10, 100)]
+    lines = table([*racers, Racer("other", "1", 10, 8.0, slow, slow, 30.0)]).splitlines()
+    assert [line.split()[0] for line in lines] == ["tracker", OURS, "other", OURS, OURS, "other"]
+    assert lines[2].split()[1:] == ["10", "8.0", "3.000/4.000", "3.000/4.000", "30.0"]
+    assert [line.split()[-1] for line in lines[-2:]] == ["people^1.0", "people^None"]
 
 
 @pytest.mark.parametrize("name", PEERS)

@@ -29,8 +29,8 @@ def message(stream_id: str, run: int, seq: int, counted: int) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-class FakeLanes:
-    """Implements `service.cluster.control.Lanes`."""
+class FakeRunner:
+    """Implements `service.cluster.control.StreamRunner`."""
 
     def __init__(self, counts: LeasedCounts, capacity: int = 100) -> None:
         self.counts, self.capacity = counts, capacity
@@ -70,8 +70,8 @@ class FakeLanes:
 async def main(url: str, name: str) -> None:
     address = BusAddress.parse([url], name)
     counts = LeasedCounts()
-    lanes = FakeLanes(counts)
-    control = Control(address, "main", name, lanes, counts)
+    runner = FakeRunner(counts)
+    control = Control(address, "main", name, runner, counts)
     bus, subjects = Bus(address), SiteSubjects("main")
     tasks = [asyncio.create_task(bus.run())]
     control.start()
@@ -79,7 +79,7 @@ async def main(url: str, name: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     print("started", flush=True)
     while not ending.is_set():
-        for stream_id, payload in lanes.tick():
+        for stream_id, payload in runner.tick():
             try:
                 await bus.publish(subjects.tracks(name, stream_id), payload)
             except BusAway:

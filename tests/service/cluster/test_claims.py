@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from service.cluster.claims import NOBODY, Lease, Offer, View, decide, fair_shares
+from service.cluster.claims import NOBODY, Lease, Offer, Situation, decide, fair_shares
 
 ME = "hall/1"
-ALONE = View(me=ME, specs=(), leases={}, live={ME: Offer(4)}, running={}, seasoned=True)
+ALONE = Situation(me=ME, specs=(), leases={}, live={ME: Offer(4)}, running={}, seasoned=True)
 
 
 def test_nothing_to_do_without_streams() -> None:
@@ -29,9 +29,9 @@ def test_no_more_is_claimed_than_there_is_room_for() -> None:
 
 
 def test_who_is_not_seasoned_calls_nobody_dead() -> None:
-    view = replace(ALONE, specs=("a",), leases={"a": Lease("gone/1", 5)})
-    assert decide(replace(view, seasoned=False)).claim == ()
-    assert decide(view).claim == (("a", 5),)
+    situation = replace(ALONE, specs=("a",), leases={"a": Lease("gone/1", 5)})
+    assert decide(replace(situation, seasoned=False)).claim == ()
+    assert decide(situation).claim == (("a", 5),)
 
 
 def test_stream_of_a_live_node_is_left_alone() -> None:
@@ -44,50 +44,50 @@ def test_former_self_is_somebody_else() -> None:
 
 
 def test_own_lease_is_adopted_with_its_run_and_a_higher_one_anew() -> None:
-    view = replace(ALONE, specs=("a",), leases={"a": Lease(ME, 5)})
-    assert decide(view).adopt == (("a", 5),)
-    assert decide(replace(view, running={"a": 5})).adopt == ()
-    assert decide(replace(view, running={"a": 3})).adopt == (("a", 5),)
+    situation = replace(ALONE, specs=("a",), leases={"a": Lease(ME, 5)})
+    assert decide(situation).adopt == (("a", 5),)
+    assert decide(replace(situation, running={"a": 5})).adopt == ()
+    assert decide(replace(situation, running={"a": 3})).adopt == (("a", 5),)
 
 
 def test_stream_is_released_when_it_is_somebody_elses_or_gone() -> None:
-    view = replace(ALONE, specs=("a",), running={"a": 5})
-    assert decide(replace(view, leases={"a": Lease("other/1", 6)})).release == ("a",)
-    assert decide(replace(view, leases={"a": Lease(NOBODY, 6)})).release == ("a",)
-    assert decide(replace(view, specs=())).release == ("a",)
-    assert decide(replace(view, leases={"a": Lease("other/1", 4)})).release == (), "old news"
-    assert decide(replace(view, leases={})).release == (), "no news"
+    situation = replace(ALONE, specs=("a",), running={"a": 5})
+    assert decide(replace(situation, leases={"a": Lease("other/1", 6)})).release == ("a",)
+    assert decide(replace(situation, leases={"a": Lease(NOBODY, 6)})).release == ("a",)
+    assert decide(replace(situation, specs=())).release == ("a",)
+    assert decide(replace(situation, leases={"a": Lease("other/1", 4)})).release == (), "old news"
+    assert decide(replace(situation, leases={})).release == (), "no news"
 
 
 def test_lease_of_a_removed_stream_is_deleted_by_its_owner_or_by_anybody_when_nobody_has_it() -> None:
     live = {ME: Offer(4), "other/1": Offer(4)}
     for owner, forgotten in ((ME, True), (NOBODY, True), ("gone/1", True), ("other/1", False), (None, False)):
-        view = replace(ALONE, leases={"a": Lease(owner, 5)}, live=live)
-        assert decide(view).forget == ((("a", 5),) if forgotten else ()), owner
+        situation = replace(ALONE, leases={"a": Lease(owner, 5)}, live=live)
+        assert decide(situation).forget == ((("a", 5),) if forgotten else ()), owner
 
 
 def test_leaving_node_gives_everything_back_and_claims_nothing() -> None:
-    view = replace(ALONE, specs=("a", "b"), leases={"a": Lease(ME, 5)}, running={"a": 5}, leaving=True)
-    assert decide(view).give_back == ("a",)
-    assert decide(view).claim == ()
+    situation = replace(ALONE, specs=("a", "b"), leases={"a": Lease(ME, 5)}, running={"a": 5}, leaving=True)
+    assert decide(situation).give_back == ("a",)
+    assert decide(situation).claim == ()
 
 
 def test_draining_node_gives_back_what_fits_elsewhere() -> None:
     leases = {one: Lease(ME, 5) for one in "abc"}
     live = {ME: Offer(4, draining=True), "other/1": Offer(2)}
-    view = replace(ALONE, specs="abc", leases=leases, live=live, running=dict.fromkeys("abc", 5))
-    assert len(decide(view).give_back) == 2
-    assert decide(replace(view, live={ME: Offer(4, draining=True)})).give_back == ()
+    situation = replace(ALONE, specs="abc", leases=leases, live=live, running=dict.fromkeys("abc", 5))
+    assert len(decide(situation).give_back) == 2
+    assert decide(replace(situation, live={ME: Offer(4, draining=True)})).give_back == ()
 
 
 def test_one_stream_goes_to_who_has_two_less_and_none_to_who_has_one_less() -> None:
     leases = {one: Lease(ME, 5) for one in "abc"}
     live = {ME: Offer(4), "other/1": Offer(4)}
-    view = replace(ALONE, specs="abc", leases=leases, live=live, running=dict.fromkeys("abc", 5), may_balance=True)
-    assert len(decide(view).give_back) == 1
-    assert decide(replace(view, may_balance=False)).give_back == ()
-    assert decide(replace(view, live={ME: Offer(4), "other/1": Offer(4, settled=False)})).give_back == ()
-    assert decide(replace(view, leases={**leases, "c": Lease("other/1", 5)})).give_back == ()
+    situation = replace(ALONE, specs="abc", leases=leases, live=live, running=dict.fromkeys("abc", 5), may_balance=True)
+    assert len(decide(situation).give_back) == 1
+    assert decide(replace(situation, may_balance=False)).give_back == ()
+    assert decide(replace(situation, live={ME: Offer(4), "other/1": Offer(4, settled=False)})).give_back == ()
+    assert decide(replace(situation, leases={**leases, "c": Lease("other/1", 5)})).give_back == ()
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ class ClusterMachine(RuleBasedStateMachine):
 
     def tick(self, node: Node, *, lost_answer: bool = False, balance: bool = False) -> bool:
         live = {life: Offer(20) for life in node.heard | {node.life}}
-        view = View(node.life, self.specs, node.table, live, node.running, node.seasoned, may_balance=balance)
-        decision = decide(view)
+        situation = Situation(node.life, self.specs, node.table, live, node.running, node.seasoned, may_balance=balance)
+        decision = decide(situation)
         if decision == replace(decision, release=(), adopt=(), forget=(), give_back=(), claim=()):
             return False
         for stream in decision.release:

@@ -14,13 +14,13 @@ from service.cluster.control import Control
 from service.cluster.counts import LeasedCounts
 from service.cluster.subjects import key
 from service.store import StoreError
-from tests.service.cluster.fake_node import FakeLanes
+from tests.service.cluster.fake_node import FakeRunner
 from tests.service.cluster.harness import MAIN, Loop, add_streams, url_of
 from tests.service.sinks.brokers import Broker
 from tests.service.waiting import wait_until
 
 PATIENCE_S = 40.0
-Make = Callable[..., tuple[Control, FakeLanes]]
+Make = Callable[..., tuple[Control, FakeRunner]]
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def make(nats: Broker) -> Iterator[Make]:
     """Starts nodes, all of them ended with the test."""
     made: list[Control] = []
 
-    def start(name: str, capacity: int = 100) -> tuple[Control, FakeLanes]:
+    def start(name: str, capacity: int = 100) -> tuple[Control, FakeRunner]:
         counts = LeasedCounts()
-        lanes = FakeLanes(counts, capacity)
-        control = Control(BusAddress.parse([url_of(nats)], name), "main", name, lanes, counts)
+        runner = FakeRunner(counts, capacity)
+        control = Control(BusAddress.parse([url_of(nats)], name), "main", name, runner, counts)
         control.start()
         made.append(control)
-        return control, lanes
+        return control, runner
 
     yield start
     for control in made:
@@ -48,20 +48,20 @@ def test_ten_nodes_share_a_hundred_streams_and_none_is_run_twice(bus: Bus, loop:
     nodes = [make(f"n{i}") for i in range(10)]
 
     def placed() -> bool:
-        return sum(len(lanes.running) for _, lanes in nodes) == 100
+        return sum(len(runner.running) for _, runner in nodes) == 100
 
     wait_until(placed, PATIENCE_S, "all streams to be placed")
-    runs = Counter(one for _, lanes in nodes for one in lanes.adopted)
+    runs = Counter(one for _, runner in nodes for one in runner.adopted)
     assert max(runs.values()) == 1, "a run has one owner"
-    assert max(Counter(one for _, lanes in nodes for one in lanes.running).values()) == 1
+    assert max(Counter(one for _, runner in nodes for one in runner.running).values()) == 1
 
 
 def test_node_without_room_leaves_the_rest(bus: Bus, loop: Loop, make: Make) -> None:
     loop.do(add_streams(bus, ["a", "b", "c"]))
-    _, lanes = make("small", capacity=2)
-    wait_until(lambda: len(lanes.running) == 2, PATIENCE_S, "what fits")
+    _, runner = make("small", capacity=2)
+    wait_until(lambda: len(runner.running) == 2, PATIENCE_S, "what fits")
     time.sleep(0.6)
-    assert len(lanes.running) == 2
+    assert len(runner.running) == 2
     _, more = make("other")
     wait_until(lambda: len(more.running) >= 1, PATIENCE_S, "the rest")
 
@@ -78,17 +78,17 @@ def test_drained_node_leaves_its_streams_to_others_and_takes_them_back(bus: Bus,
 
 def test_removed_stream_is_stopped_and_nothing_is_left_of_it(bus: Bus, loop: Loop, make: Make) -> None:
     loop.do(add_streams(bus, ["a"]))
-    _, lanes = make("one")
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")
-    lanes.tick()
+    _, runner = make("one")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")
+    runner.tick()
     bucket = Bucket(bus, MAIN.bucket)
     loop.do(bucket.delete(key("spec", "a")))
-    wait_until(lambda: "a" not in lanes.running, PATIENCE_S, "it to stop")
+    wait_until(lambda: "a" not in runner.running, PATIENCE_S, "it to stop")
     wait_until(lambda: loop.do(bucket.read(key("lease", "a"))).payload is None, PATIENCE_S, "its lease to go")
     assert loop.do(bucket.read(key("counts", "a"))).payload is None
     loop.do(_again(bucket))
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "the same id anew")
-    assert lanes.counts.counts("a") == {}
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "the same id anew")
+    assert runner.counts.counts("a") == {}
 
 
 async def _again(bucket: Bucket) -> None:
@@ -104,16 +104,16 @@ def test_counts_are_refused_after_a_takeover_and_whoever_waits_for_them_is_told(
     bus: Bus, loop: Loop, make: Make
 ) -> None:
     loop.do(add_streams(bus, ["a"]))
-    _, lanes = make("one")
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")
-    lanes.counts.keep_counts("a", {"n": 7}).result(10)
+    _, runner = make("one")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")
+    runner.counts.keep_counts("a", {"n": 7}).result(10)
     bucket = Bucket(bus, MAIN.bucket)
     assert json.loads(loop.do(bucket.read(key("counts", "a"))).payload) == {"n": 7}
 
     async def depose() -> "Future[None]":
         lease = await bucket.read(key("lease", "a"))
         await bucket.put(key("lease", "a"), b'{"owner": "other/1"}', lease.revision)
-        return lanes.counts.keep_counts("a", {"n": 8})
+        return runner.counts.keep_counts("a", {"n": 8})
 
     late = loop.do(depose())
     try:
@@ -121,14 +121,14 @@ def test_counts_are_refused_after_a_takeover_and_whoever_waits_for_them_is_told(
     except (StoreError, TimeoutError):
         pass
     assert json.loads(loop.do(bucket.read(key("counts", "a"))).payload) == {"n": 7}
-    wait_until(lambda: "a" not in lanes.running, PATIENCE_S, "it to be released")
+    wait_until(lambda: "a" not in runner.running, PATIENCE_S, "it to be released")
 
 
 def test_write_beside_the_counts_costs_none_of_them(bus: Bus, loop: Loop, make: Make) -> None:
     """A refusal alone does not say that the lease is lost: it may be one of a write that is under way."""
     loop.do(add_streams(bus, ["a"]))
-    control, lanes = make("one")
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")
+    control, runner = make("one")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")
     write, refusals = control._bus.write, [0]
 
     async def refusing(subject: str, payload: bytes, *more: object, **named: object) -> int:
@@ -138,19 +138,19 @@ def test_write_beside_the_counts_costs_none_of_them(bus: Bus, loop: Loop, make: 
         return await write(subject, payload, *more, **named)
 
     control._bus.write = refusing
-    lanes.counts.keep_counts("a", {"n": 9}).result(10)
+    runner.counts.keep_counts("a", {"n": 9}).result(10)
     assert refusals[0] == 3
-    assert "a" in lanes.running
+    assert "a" in runner.running
 
 
 def test_counts_go_on_where_the_owner_before_has_left_them(bus: Bus, loop: Loop, make: Make) -> None:
     loop.do(add_streams(bus, ["a"]))
-    one, lanes = make("one")
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")
+    one, runner = make("one")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")
     for _ in range(5):
-        lanes.tick()
+        runner.tick()
     one.leave()
-    assert not lanes.running
+    assert not runner.running
     _, others = make("two")
     wait_until(lambda: "a" in others.running, PATIENCE_S, "another one to take it")
     assert others.counts.counts("a") == {"n": 5}
@@ -162,9 +162,9 @@ def test_stream_that_cannot_be_read_disturbs_no_other_and_runs_when_it_is_mended
     bucket = Bucket(bus, MAIN.bucket)
     loop.do(bucket.put(key("spec", "a"), b"{}", 0))
     loop.do(add_streams(bus, ["b"]))
-    control, lanes = make("one")
-    wait_until(lambda: "b" in lanes.running, PATIENCE_S, "the other one to run")
+    control, runner = make("one")
+    wait_until(lambda: "b" in runner.running, PATIENCE_S, "the other one to run")
     wait_until(lambda: "a" in control.running, PATIENCE_S, "it to be taken")
-    assert "a" not in lanes.running
+    assert "a" not in runner.running
     loop.do(_again(bucket))
-    wait_until(lambda: "a" in lanes.running, PATIENCE_S, "it to run")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")

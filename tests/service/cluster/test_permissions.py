@@ -22,7 +22,7 @@ from service.cluster.counts import LeasedCounts
 from service.cluster.gateway import Gateway
 from service.cluster.options import ClusterOptions
 from service.settings import Settings
-from tests.service.cluster.fake_node import FakeLanes
+from tests.service.cluster.fake_node import FakeRunner
 from tests.service.cluster.harness import MAIN, Loop, add_streams
 from tests.service.sinks.brokers import Broker, free_port, program
 from tests.service.waiting import wait_until
@@ -172,8 +172,8 @@ def test_listening_is_allowed_or_refused(
 
 def test_template_suffices_for_a_node_and_a_gateway(secured: Secured, loop: Loop) -> None:
     counts = LeasedCounts()
-    lanes = FakeLanes(counts)
-    control = Control(secured.address("hall-0"), "main", "hall-0", lanes, counts)
+    runner = FakeRunner(counts)
+    control = Control(secured.address("hall-0"), "main", "hall-0", runner, counts)
     gateway = Gateway(Settings(), ClusterOptions(secured.address("gateway"), "main", "gateway"))
     control.start()
 
@@ -185,7 +185,7 @@ def test_template_suffices_for_a_node_and_a_gateway(secured: Secured, loop: Loop
     guard = loop.do(open_gateway())
     try:
         wait_until(lambda: gateway.streams.owner("door") == "hall-0", 20, "the node to take the stream")
-        wait_until(lambda: "door" in lanes.running, 20, "it to run there")
+        wait_until(lambda: "door" in runner.running, 20, "it to run there")
         counts.keep_counts("door", {"n": 1}).result(10)
         loop.do(_keys_and_tickets(guard))
         loop.do(_asked(secured))

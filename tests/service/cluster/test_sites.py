@@ -16,7 +16,7 @@ from service.cluster.options import ClusterOptions
 from service.cluster.subjects import SiteSubjects
 from service.settings import Settings
 from service.streams.schema import NewStream
-from tests.service.cluster.fake_node import FakeLanes
+from tests.service.cluster.fake_node import FakeRunner
 from tests.service.cluster.harness import Loop, connected, url_of
 from tests.service.sinks.brokers import Broker, free_port, program
 from tests.service.waiting import wait_until
@@ -57,10 +57,10 @@ def servers(tmp_path: Path) -> Iterator[Hub]:
 
 def test_hub_adds_to_a_site_which_goes_on_alone(servers: Hub, loop: Loop) -> None:
     counts = LeasedCounts()
-    lanes = FakeLanes(counts)
+    runner = FakeRunner(counts)
     site_address = BusAddress.parse([url_of(servers.site)], "hall-0")
     hub_address = BusAddress.parse([url_of(servers.hub)], "hub-gateway")
-    control = Control(site_address, "hall", "hall-0", lanes, counts)
+    control = Control(site_address, "hall", "hall-0", runner, counts)
     far = Gateway(Settings(), ClusterOptions(hub_address, "hall", "hub-gateway", domain="hall"))
     near_address = BusAddress.parse([url_of(servers.site)], "near")
     near = Gateway(Settings(), ClusterOptions(near_address, "hall", "near"))
@@ -81,12 +81,12 @@ def test_hub_adds_to_a_site_which_goes_on_alone(servers: Hub, loop: Loop) -> Non
     control.start()
     try:
         loop.do(far.streams.add(NewStream(id="door", url="synthetic://")))
-        wait_until(lambda: "door" in lanes.running, 30, "the site's node to take it")
+        wait_until(lambda: "door" in runner.running, 30, "the site's node to take it")
         wait_until(lambda: far.streams.owner("door") == "hall-0", 30, "the hub to know")
         servers.hub.stop()
         wait_until(lambda: not far.bus.connected, 15, "the hub's end")
         loop.do(near.streams.add(NewStream(id="gate", url="synthetic://")))
-        wait_until(lambda: set(lanes.running) == {"door", "gate"}, 30, "the site to go on alone")
+        wait_until(lambda: set(runner.running) == {"door", "gate"}, 30, "the site to go on alone")
         servers.hub.start()
         wait_until(lambda: far.knows("gate"), 30, "the hub to hear of what was done meanwhile")
     finally:

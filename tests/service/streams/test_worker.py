@@ -1,4 +1,4 @@
-"""The device thread with a scripted pipeline: isolation of lanes, commands, start and stop."""
+"""The device thread with a scripted pipeline: isolation of streams, commands, start and stop."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ def frame(index: int) -> Frame:
 
 
 class ScriptedPipeline:
-    """Tracks nothing; breaks on the lanes named in `broken`, the whole tick with them."""
+    """Tracks nothing; breaks on the streams named in `broken`, the whole tick with them."""
 
     modes = ("atttrack", "teacher")
 
@@ -75,8 +75,8 @@ class ScriptedPipeline:
         """Nobody is late."""
 
 
-class FakeLane:
-    """A lane whose frames the test puts in."""
+class FakeStream:
+    """A stream whose frames the test puts in."""
 
     settings = LaneSettings()
 
@@ -116,15 +116,15 @@ def worker(pipeline: ScriptedPipeline) -> Iterator[Worker]:
     worker.stop()
 
 
-def put_together(worker: Worker, index: int, *lanes: FakeLane) -> None:
-    """Give all lanes a frame so that one tick takes them together."""
+def put_together(worker: Worker, index: int, *streams: FakeStream) -> None:
+    """Give all streams a frame so that one tick takes them together."""
     with worker.bell:
-        for lane in lanes:
-            lane.seen.clear()
-            lane.door.put(frame(index))
+        for stream in streams:
+            stream.seen.clear()
+            stream.door.put(frame(index))
 
 
-def test_worker_without_lanes_stops() -> None:
+def test_worker_without_streams_stops() -> None:
     worker = Worker(ScriptedPipeline)
     assert worker.silent_s == 0, "nothing is expected of a thread that has not begun"
     worker.start()
@@ -159,39 +159,39 @@ def test_the_time_that_building_takes_is_known_once_it_is_over(monkeypatch: pyte
 
 
 def test_frames_that_wait_together_go_through_in_one_tick(worker: Worker, pipeline: ScriptedPipeline) -> None:
-    lanes = [FakeLane(name, worker) for name in "ab"]
-    for lane in lanes:
-        worker.add(lane).result(5)
-    put_together(worker, 1, *lanes)
-    assert all(lane.seen.wait(5) for lane in lanes)
+    streams = [FakeStream(name, worker) for name in "ab"]
+    for stream in streams:
+        worker.add(stream).result(5)
+    put_together(worker, 1, *streams)
+    assert all(stream.seen.wait(5) for stream in streams)
     assert pipeline.batches == [("a", "b")]
-    assert [lane.published for lane in lanes] == [[1], [1]]
+    assert [stream.published for stream in streams] == [[1], [1]]
 
 
 def test_broken_lane_is_found_and_the_others_go_on(worker: Worker, pipeline: ScriptedPipeline) -> None:
-    lanes = {name: FakeLane(name, worker) for name in "abc"}
-    for lane in lanes.values():
-        worker.add(lane).result(5)
+    streams = {name: FakeStream(name, worker) for name in "abc"}
+    for stream in streams.values():
+        worker.add(stream).result(5)
     pipeline.broken = {"b"}
-    put_together(worker, 1, *lanes.values())  # the tick breaks: anybody may be to blame
+    put_together(worker, 1, *streams.values())  # the tick breaks: anybody may be to blame
     wait_until(lambda: pipeline.batches, 5, "the tick")
-    put_together(worker, 2, *lanes.values())  # each alone: b is found out
-    assert all(lane.seen.wait(5) for lane in lanes.values())
-    assert lanes["b"].failed == "pipeline_error"
+    put_together(worker, 2, *streams.values())  # each alone: b is found out
+    assert all(stream.seen.wait(5) for stream in streams.values())
+    assert streams["b"].failed == "pipeline_error"
     assert pipeline.lanes == {"a", "c"}
-    put_together(worker, 3, lanes["a"], lanes["c"])
-    assert lanes["a"].seen.wait(5)
-    assert lanes["c"].seen.wait(5)
+    put_together(worker, 3, streams["a"], streams["c"])
+    assert streams["a"].seen.wait(5)
+    assert streams["c"].seen.wait(5)
     assert pipeline.batches == [("a", "b", "c"), ("a",), ("b",), ("c",), ("a", "c")]
-    assert lanes["a"].published == lanes["c"].published == [2, 3]
+    assert streams["a"].published == streams["c"].published == [2, 3]
 
 
 def test_lane_that_cannot_publish_fails_alone(worker: Worker) -> None:
-    class Mute(FakeLane):
+    class Mute(FakeStream):
         def publish(self, tracked: TrackedFrame) -> None:
             raise RuntimeError("cannot speak")
 
-    mute, good = Mute("a", worker), FakeLane("b", worker)
+    mute, good = Mute("a", worker), FakeStream("b", worker)
     worker.add(mute).result(5)
     worker.add(good).result(5)
     put_together(worker, 1, mute)
@@ -202,42 +202,42 @@ def test_lane_that_cannot_publish_fails_alone(worker: Worker) -> None:
 
 
 def test_nothing_is_published_after_removal(worker: Worker, pipeline: ScriptedPipeline) -> None:
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
     worker.remove("a").result(5)
     worker.remove("never there").result(5)
-    put_together(worker, 1, lane)
-    other = FakeLane("b", worker)
+    put_together(worker, 1, stream)
+    other = FakeStream("b", worker)
     worker.add(other).result(5)
     put_together(worker, 1, other)
     assert other.seen.wait(5)
-    assert lane.published == []
+    assert stream.published == []
     assert pipeline.lanes == {"b"}
 
 
 def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipeline) -> None:
     assert worker.modes == ("atttrack", "teacher")
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
     assert pipeline.set == {"a": LaneSettings()}
-    lane.settings = LaneSettings(3, "teacher", 0.6, "reset")
-    worker.change(lane).result(5)
-    assert pipeline.set == {"a": lane.settings}
-    worker.change(FakeLane("nobody", worker)).result(5)
+    stream.settings = LaneSettings(3, "teacher", 0.6, "reset")
+    worker.change(stream).result(5)
+    assert pipeline.set == {"a": stream.settings}
+    worker.change(FakeStream("nobody", worker)).result(5)
     assert pipeline.set.keys() == {"a"}
 
 
 def test_command_stands_when_nobody_waits_for_it_any_more(worker: Worker, pipeline: ScriptedPipeline) -> None:
     for name in "ab":
-        worker.add(FakeLane(name, worker)).cancel()
-    worker.add(FakeLane("c", worker)).result(5)
+        worker.add(FakeStream(name, worker)).cancel()
+    worker.add(FakeStream("c", worker)).result(5)
     assert pipeline.lanes == {"a", "b", "c"}
 
 
 def test_refusal_of_the_pipeline_reaches_who_adds(worker: Worker) -> None:
-    worker.add(FakeLane("a", worker)).result(5)
+    worker.add(FakeStream("a", worker)).result(5)
     with pytest.raises(ValueError, match="twice"):
-        worker.add(FakeLane("a", worker)).result(5)
+        worker.add(FakeStream("a", worker)).result(5)
 
 
 def test_command_after_the_end_is_refused() -> None:
@@ -265,27 +265,27 @@ def test_on_a_gpu_cameras_that_are_a_little_out_of_step_share_a_tick(
     pipeline = ScriptedPipeline(depth)
     worker = Worker(lambda: pipeline)
     worker.start()
-    lanes = [FakeLane(name, worker) for name in ("a", "b")]
-    for lane in lanes:
-        worker.add(lane).result(5)
-    lanes[0].door.put(frame(1))
+    streams = [FakeStream(name, worker) for name in ("a", "b")]
+    for stream in streams:
+        worker.add(stream).result(5)
+    streams[0].door.put(frame(1))
     time.sleep(0.05)
-    lanes[1].door.put(frame(1))
-    wait_until(lambda: all(lane.published for lane in lanes), 5, "both frames")
+    streams[1].door.put(frame(1))
+    wait_until(lambda: all(stream.published for stream in streams), 5, "both frames")
     worker.stop()
     assert pipeline.batches == ticks
 
 
 def test_thread_that_dies_leaves_nobody_waiting() -> None:
-    class Deadly(FakeLane):
+    class Deadly(FakeStream):
         def take(self) -> Frame | None:
             raise RuntimeError("a bug")
 
     worker = Worker(ScriptedPipeline)
     worker.start()
-    lane = Deadly("a", worker)
-    worker.add(lane).result(5)
-    lane.door.put(frame(1))
+    stream = Deadly("a", worker)
+    worker.add(stream).result(5)
+    stream.door.put(frame(1))
     wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
     with pytest.raises(WorkerStopped):
         worker.remove("a").result(5)
@@ -298,11 +298,11 @@ def test_a_gpu_that_is_lost_ends_the_thread_and_no_stream_is_blamed() -> None:
 
     worker = Worker(Lost)
     worker.start()
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
-    lane.door.put(frame(1))
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
+    stream.door.put(frame(1))
     wait_until(lambda: worker.silent_s == float("inf"), 5, "the end of the thread")
-    assert lane.failed is None
+    assert stream.failed is None
 
 
 def test_tick_under_way_is_published_before_the_worker_stops() -> None:
@@ -316,14 +316,14 @@ def test_tick_under_way_is_published_before_the_worker_stops() -> None:
 
     worker = Worker(Slow)
     worker.start()
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
-    lane.door.put(frame(1))
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
+    stream.door.put(frame(1))
     assert entered.wait(5)
     with worker.bell:
         leave.set()  # while the worker is still inside collect
     worker.stop()
-    assert lane.published == [1]
+    assert stream.published == [1]
 
 
 def test_late_answers_are_asked_for_when_the_tracks_are_told_and_their_failure_is_the_ticks() -> None:
@@ -331,18 +331,18 @@ def test_late_answers_are_asked_for_when_the_tracks_are_told_and_their_failure_i
 
     class Late(ScriptedPipeline):
         def settle(self) -> None:
-            told.append(len(lane.published))
+            told.append(len(stream.published))
             if told[1:]:
                 raise RuntimeError("the teacher broke")
 
     worker = Worker(Late)
     worker.start()
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
     for index in (1, 2):
-        lane.door.put(frame(index))
+        stream.door.put(frame(index))
         wait_until(lambda index=index: len(told) == index, 5, "the late answer")
-    wait_until(lambda: lane.failed is not None, 5, "the end of the lane")
+    wait_until(lambda: stream.failed is not None, 5, "the end of the stream")
     worker.stop()
     assert told == [1, 2]
 
@@ -358,9 +358,9 @@ def test_device_that_hangs_is_not_waited_for_when_there_is_no_time() -> None:
 
     worker = Worker(Hung)
     worker.start()
-    lane = FakeLane("a", worker)
-    worker.add(lane).result(5)
-    lane.door.put(frame(1))
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
+    stream.door.put(frame(1))
     assert entered.wait(5)
     worker.stop(0.05)
     assert worker.alive
@@ -369,8 +369,8 @@ def test_device_that_hangs_is_not_waited_for_when_there_is_no_time() -> None:
     assert not worker.alive
 
 
-class FileLane(FakeLane):
-    """A lane with frames that wait, as those of a file do."""
+class FileStream(FakeStream):
+    """A stream with frames that wait, as those of a file do."""
 
     def __init__(self, lane_id: str, worker: Worker, frames: int) -> None:
         super().__init__(lane_id, worker)
@@ -389,9 +389,9 @@ def test_as_many_ticks_are_in_flight_as_the_pipeline_allows_and_none_is_left_the
     pipeline = ScriptedPipeline(depth)
     worker = Worker(lambda: pipeline)
     worker.start()
-    lane = FileLane("a", worker, frames=5)
-    worker.add(lane).result(5)
-    wait_until(lambda: lane.published == [0, 1, 2, 3, 4], 5, "all frames in order, the last one too")
+    stream = FileStream("a", worker, frames=5)
+    worker.add(stream).result(5)
+    wait_until(lambda: stream.published == [0, 1, 2, 3, 4], 5, "all frames in order, the last one too")
     assert pipeline.most_in_flight == depth
     worker.remove("a").result(5)
     worker.stop()
@@ -403,11 +403,11 @@ def test_a_lane_whose_results_break_is_out_and_the_others_go_on(depth: int) -> N
     pipeline.broken_late.add("bad")
     worker = Worker(lambda: pipeline)
     worker.start()
-    good, bad = FileLane("good", worker, frames=9), FileLane("bad", worker, frames=9)
-    for lane in (good, bad):
-        worker.add(lane).result(5)
-    wait_until(lambda: bad.failed == "pipeline_error", 5, "the bad lane to be out")
-    wait_until(lambda: 8 in good.published, 5, "the good lane to go on")
+    good, bad = FileStream("good", worker, frames=9), FileStream("bad", worker, frames=9)
+    for stream in (good, bad):
+        worker.add(stream).result(5)
+    wait_until(lambda: bad.failed == "pipeline_error", 5, "the bad stream to be out")
+    wait_until(lambda: 8 in good.published, 5, "the good stream to go on")
     worker.stop()
     assert pipeline.lanes == {"good"}
     assert bad.published == []

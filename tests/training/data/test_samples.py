@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engines.signature import STRIDE
 from training.data.labelled import LabelledImage, single_image
-from training.data.samples import CLEAR, InPhases, Pairs, Sizes, View, Views, doubt, render
+from training.data.samples import CLEAR, InPhases, Pairs, Shot, Shots, Sizes, doubt, render
 from training.data.warp import Warp
 
 SIZES = Sizes(((96, 64),), (1.0,), batch=2, seed=0)
@@ -32,8 +32,8 @@ def moving_person(folder: Path, frames: int = 12, step: float = 3.0) -> list[Lab
 
 def test_views_of_the_same_index_are_the_same(tmp_path: Path) -> None:
     images = moving_person(tmp_path)
-    views = Views(images, np.ones(len(images)), SIZES, 10, seed=3, scale=(0.8, 1.1), zoom=1.2)
-    first, again, other = views[4], views[4], views[5]
+    shots = Shots(images, np.ones(len(images)), SIZES, 10, seed=3, scale=(0.8, 1.1), zoom=1.2)
+    first, again, other = shots[4], shots[4], shots[5]
     assert torch.equal(first["image"], again["image"])
     assert not torch.equal(first["image"], other["image"])
     assert first["image"].shape == (3, 64, 96)
@@ -43,8 +43,8 @@ def test_views_of_the_same_index_are_the_same(tmp_path: Path) -> None:
 def test_pictures_of_weight_zero_are_never_drawn(tmp_path: Path) -> None:
     images = moving_person(tmp_path, 2)
     images[0] = LabelledImage(tmp_path / "absent.png", images[0].xyxy, images[0].ids, images[0].ignore)
-    views = Views(images, np.array([0.0, 1.0]), SIZES, 50, seed=1, scale=(1, 1), zoom=1)
-    assert all(views[index]["image"].shape == (3, 64, 96) for index in range(50))
+    shots = Shots(images, np.array([0.0, 1.0]), SIZES, 50, seed=1, scale=(1, 1), zoom=1)
+    assert all(shots[index]["image"].shape == (3, 64, 96) for index in range(50))
 
 
 def test_a_pair_tells_where_the_person_was_and_how_it_moved(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_first_sight_of_a_person_has_no_velocity(tmp_path: Path) -> None:
 def test_phases_follow_each_other(tmp_path: Path) -> None:
     images = moving_person(tmp_path, 3)
     first, second = (
-        Views([image], np.ones(1), SIZES, length, seed=1, scale=(1, 1), zoom=1)
+        Shots([image], np.ones(1), SIZES, length, seed=1, scale=(1, 1), zoom=1)
         for image, length in ((images[0], 2), (images[1], 3))
     )
     phases = InPhases([first, second])
@@ -104,8 +104,8 @@ def still(path: Path, colour: int) -> LabelledImage:
 
 def test_in_a_mosaic_boxes_land_where_the_pixels_are(tmp_path: Path) -> None:
     images = [still(tmp_path / f"{number}.png", 60) for number in range(2)]
-    views = [View(images[number % 2], Warp(flip=number > 1)) for number in range(4)]
-    pixels, targets = render(views, (192, 128))
+    shots = [Shot(images[number % 2], Warp(flip=number > 1)) for number in range(4)]
+    pixels, targets = render(shots, (192, 128))
     assert targets.mask.sum() == 4
     white = pixels.numpy().min(0) > 200
     columns = 192 // STRIDE
@@ -125,11 +125,11 @@ def test_a_still_has_no_keyframe_and_its_velocity_is_the_true_displacement(tmp_p
     pairs = Pairs([image], np.ones(1), SIZES, 30, seed=4, scale=(0.8, 1.2), zoom=1.5, max_gap=5)
     moved = 0
     for index in range(30):
-        view, key_view, gap = pairs.draw(index)
+        shot, key_shot, gap = pairs.draw(index)
         sample = pairs[index]
         assert sample["gap"] == gap and 1 <= gap <= 5 and sample["key_count"] == 1
         corners = np.array([[40, 16, 1], [56, 16, 1], [40, 52, 1], [56, 52, 1]], np.float64).T
-        now, then = (one.warp.matrix((96, 64), (96, 64)) @ corners for one in (view, key_view))
+        now, then = (one.warp.matrix((96, 64), (96, 64)) @ corners for one in (shot, key_shot))
         middle = [(points.min(1) + points.max(1)) / 2 for points in (now, then)]
         expected = (middle[0] - middle[1]) / STRIDE / gap
         np.testing.assert_allclose(sample["key_velocity"][0], expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Views move pixels and boxes alike."""
+"""Shots move pixels and boxes alike."""
 
 import cv2
 import numpy as np

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.speed.scatter import relative_error, undisturbed
+from benchmarks.speed.blocks import relative_error, undisturbed
 
 
 def test_a_single_value_is_taken_as_it_is() -> None:
