@@ -17,8 +17,8 @@ def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weigh
     distance <= gate. An embedding of zeros says nothing: motion alone decides then.
     """
     cosine = appearance_cost(appearance, embeddings)
-    known = appearance.any(axis=-1)[..., :, None] & embeddings.any(axis=-1)[..., None, :]
-    cosine *= known
+    known = [np.asarray(looks.any(axis=-1)) for looks in (appearance, embeddings)]
+    cosine *= known[0][..., :, None] & known[1][..., None, :]
     cosine *= np.float32(appearance_weight)
     cost = distance * (1 - appearance_weight)
     cost += cosine
