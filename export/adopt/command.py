@@ -220,7 +220,9 @@ def _parser() -> argparse.ArgumentParser:
         help="names or numbers (default person)",
     )
     parser.add_argument("--picture", metavar="FILE", help="photograph or film to try it on (default a drawn scene)")
-    parser.add_argument("--size", type=parse_size, metavar="WxH", help="of its input, where that is open")
+    parser.add_argument(
+        "--size", type=parse_size, metavar="WxH", help="of its input, where that is open (default 640x640)"
+    )
     parser.add_argument(
         "--fit",
         choices=("letterbox", "stretch"),
@@ -229,10 +231,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--colour", choices=("rgb", "bgr"), help="order of its channels (default as its kind has)")
     parser.add_argument(
-        "--mean", type=_three, metavar="M", help="taken from each value of 0 to 255; one, or three as R,G,B"
+        "--mean",
+        type=_three,
+        metavar="M",
+        help="taken from each value of 0 to 255; one, or three in that order (default as its kind has)",
     )
     parser.add_argument(
-        "--std", type=_three, metavar="S", help="what is left is divided by it; 255 brings it to 0 to 1"
+        "--std", type=_three, metavar="S", help="what is left is divided by it (default as its kind has)"
     )
     parser.add_argument(
         "--suppress",
