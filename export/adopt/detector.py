@@ -1,7 +1,7 @@
 """Somebody else's network as it is: a graph, what its input wants, and what it answers to a picture."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,9 @@ _PIXELS: dict[int, type[np.generic]] = {
     TensorProto.FLOAT16: np.float16,
 }
 Array = npt.NDArray[Any]
+
+
+Answer = Callable[[npt.NDArray[np.uint8], "Pixels"], dict[str, Array]]
 
 
 class AdoptError(EngineError, ValueError):
@@ -97,24 +100,33 @@ class Network:
             inputs[self.size_input] = nodes.constant(np.array([[self.width, self.height]], np.int64))
         nodes.take_in(self.model.graph, prefix, inputs)
 
-    def run(self, planes: npt.NDArray[np.uint8], pixels: Pixels) -> dict[str, Array]:
-        """What it answers to RGB planes (1, 3, height, width): output's name -> array.
+    def opened(self) -> Answer:
+        """What it answers to RGB planes (1, 3, height, width), once it has been loaded: output's name -> array.
 
-        Raises AdoptError where it does not run.
+        Raises AdoptError where it does not run, and so does what is returned.
         """
-        values = planes.astype(np.float32)
-        values = values[:, ::-1] if pixels.colour == "bgr" else values
-        values = (values - np.reshape(pixels.mean, (3, 1, 1))) / np.reshape(pixels.std, (3, 1, 1))
-        feed: Array = values.astype(_PIXELS[self.element])
-        feeds: dict[str, Array] = {self.image: feed.transpose(0, 2, 3, 1) if self.channels_last else feed}
-        if self.size_input:
-            feeds[self.size_input] = np.array([[self.width, self.height]], np.int64)
         names = [value.name for value in self.model.graph.output]
         try:
             session = open_model(self.model)
-            return dict(zip(names, session.run(names, feeds), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions share no base but this
-            raise AdoptError(f"{self.path} does not run at {self.width}x{self.height}: {first_line(error)}") from error
+            raise AdoptError(f"{self.path} is not loaded by ONNX Runtime: {first_line(error)}") from error
+
+        def answer(planes: npt.NDArray[np.uint8], pixels: Pixels) -> dict[str, Array]:
+            values = planes.astype(np.float32)
+            values = values[:, ::-1] if pixels.colour == "bgr" else values
+            values = (values - np.reshape(pixels.mean, (3, 1, 1))) / np.reshape(pixels.std, (3, 1, 1))
+            feed: Array = values.astype(_PIXELS[self.element])
+            feeds: dict[str, Array] = {self.image: feed.transpose(0, 2, 3, 1) if self.channels_last else feed}
+            if self.size_input:
+                feeds[self.size_input] = np.array([[self.width, self.height]], np.int64)
+            try:
+                return dict(zip(names, session.run(names, feeds), strict=True))
+            except Exception as error:  # as above
+                raise AdoptError(
+                    f"{self.path} does not run at {self.width}x{self.height}: {first_line(error)}"
+                ) from error
+
+        return answer
 
 
 def open_model(model: ModelProto) -> onnxruntime.InferenceSession:
@@ -125,12 +137,17 @@ def open_model(model: ModelProto) -> onnxruntime.InferenceSession:
 
 
 def read_network(path: Path, size: tuple[int, int] | None, default: tuple[int, int]) -> Network:
-    """The network in `path`, an .onnx file.
+    """The network in `path`, an .onnx file, or OpenVINO's .xml where `openvino` is installed.
 
     size: width and height that its input is to have, where these are open; `default` where nothing is said.
     Raises AdoptError, or ModelFileError for a file that is none.
     """
-    model = _renewed(read_model(path), path)
+    if path.suffix == ".xml":
+        from export.adopt.openvino_model import read_openvino  # an optional library stands behind it
+
+        model = read_openvino(path, size)
+    else:
+        model = _renewed(read_model(path), path)
     inputs = [value for value in model.graph.input if value.name not in {t.name for t in model.graph.initializer}]
     pictures = [value for value in inputs if len(value.type.tensor_type.shape.dim) == 4]
     others = [value for value in inputs if value not in pictures]

@@ -118,7 +118,7 @@ def _by_shape(network: Network, outputs: Mapping[str, Array]) -> Layout:
             return layout
     raise AdoptError(
         f"{network.path}: no known detector answers with {_shapes(outputs)}. Expected are boxes with scores in one "
-        "output or beside each other, see `atttrack adopt --help`; export the network with its decoding"
+        "output or beside each other, see docs/ADOPT.md; export the network with its decoding"
     )
 
 

@@ -106,8 +106,10 @@ def tensor(name: str, dtype: npt.DTypeLike, shape: Iterable[int | str]) -> Value
 
 
 def model_of(graph: GraphProto, opsets: Iterable[onnx.OperatorSetIdProto] = ()) -> ModelProto:
-    """A model with these operators beside ONNX's own, which come first where they are newer than ours."""
-    known = {entry.domain: entry.version for entry in opsets}
-    known[""] = max(known.get("", OPSET), OPSET)
+    """A model with these operators beside ONNX's own; of several versions the newest counts, ours at least."""
+    known = {"": OPSET}
+    for entry in opsets:
+        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        known[domain] = max(known.get(domain, 1), entry.version)
     entries = [helper.make_opsetid(domain, version) for domain, version in known.items()]
     return helper.make_model(graph, opset_imports=entries, ir_version=IR_VERSION)

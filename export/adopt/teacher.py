@@ -3,7 +3,6 @@
 A detector that takes one picture at a time, or whose answers have no axis of pictures, runs in a Scan over the batch.
 """
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +10,12 @@ import onnx
 from onnx import ModelProto, helper
 
 from engines.signature import BOXES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, SCORES, Signature
+from export.adopt.appearance import Appearance, look
 from export.adopt.detector import Network, Pixels
 from export.adopt.heatmap import draw
 from export.adopt.layout import Layout
 from export.adopt.nodes import Nodes, model_of, tensor
 from export.adopt.objects import find
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +31,8 @@ class Adoption:
     batched: bool
     """Whether it takes several pictures at once."""
     signature: Signature
+    appearance: Appearance | None = None
+    """None: the teacher's embeddings are zeros."""
 
 
 def make_teacher(adopted: Adoption) -> ModelProto:
@@ -41,8 +41,11 @@ def make_teacher(adopted: Adoption) -> ModelProto:
     planes = nodes.float(IMAGE)
     boxes, scores = _found(nodes, adopted, planes) if adopted.batched else _found_in_turn(nodes, adopted, planes)
     heatmap, points = draw(nodes, boxes, scores, signature.cells)
-    unknown = np.zeros((1, 1, signature.embedding_dim), np.float32)
-    embeddings = nodes("Mul", nodes("Unsqueeze", scores, [2]), unknown)
+    if adopted.appearance is None:
+        unknown = np.zeros((1, 1, signature.embedding_dim), np.float32)
+        embeddings = nodes("Mul", nodes("Unsqueeze", scores, [2]), unknown)
+    else:
+        embeddings = look(nodes, adopted.appearance, planes, boxes, scores)
     made = {HEATMAP: heatmap, POINTS: points, BOXES: boxes, SCORES: scores, EMBEDDINGS: embeddings}
     for name, value in made.items():
         nodes.rename(value, name)
@@ -50,7 +53,10 @@ def make_teacher(adopted: Adoption) -> ModelProto:
         [tensor(name, dtype, ("batch", *shape[1:])) for name, (shape, dtype) in signature.input_arrays(1).items()],
         [tensor(name, dtype, ("batch", *shape[1:])) for name, (shape, dtype) in signature.output_arrays(1).items()],
     )
-    model = model_of(graph, adopted.network.model.opset_import)
+    opsets = [*adopted.network.model.opset_import]
+    if adopted.appearance is not None:
+        opsets += adopted.appearance.network.model.opset_import
+    model = model_of(graph, opsets)
     helper.set_model_props(model, signature.to_metadata())
     onnx.checker.check_model(model)
     return model
