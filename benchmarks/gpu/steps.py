@@ -15,8 +15,7 @@ from typing import Any, cast, get_args
 from xml.etree import ElementTree
 
 from benchmarks.conditions import ROOT, conditions
-from benchmarks.gpu.lanes import lanes
-from benchmarks.gpu.speed import law
+from benchmarks.gpu.speed import lanes, law
 from benchmarks.gpu.subject import ROLES, Check
 from engines.device import GpuDevice
 from engines.errors import EngineError

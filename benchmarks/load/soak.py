@@ -10,29 +10,26 @@ whom leaves; and a broker where mosquitto or redis-server is installed. Memory m
 when more grows.
 """
 
-import json
 import math
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 from tqdm import tqdm
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
 from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
+from benchmarks.load.follower import Arrival, Follower
 from benchmarks.load.usage import Held, more
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
@@ -47,54 +44,6 @@ ZONES = [
     {"id": "left", "type": "polygon", "points": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
     {"id": "middle", "type": "line", "points": [[0.5, 0], [0.5, 1]]},
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One track message, as its subscriber got it."""
-
-    time_s: float  # since the beginning
-    age_ms: float  # ts_out - ts_capture
-    delivered_ms: float  # arrival - ts_capture
-    frame_id: int
-    people: int
-    gap: int
-
-    @classmethod
-    def of(cls, message: dict[str, Any], begin_s: float) -> "Arrival":
-        """One that came now."""
-        now, captured = time.time(), message["ts_capture"]
-        ages_ms = (message["ts_out"] - captured) * 1000, (now - captured) * 1000
-        return cls(time.monotonic() - begin_s, *ages_ms, message["frame_id"], len(message["tracks"]), message["gap"])
-
-
-@dataclass(slots=True)
-class Follower:
-    """A subscriber that comes back whenever it is sent away."""
-
-    url: str
-    begin_s: float
-    keeps: bool
-    """Whether it keeps what came; hours of that would be memory of its own."""
-    arrivals: list[Arrival] = field(default_factory=list)
-    messages: int = 0
-    clock: str = ""
-    leave: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def follow(self) -> None:
-        """Until it is over."""
-        while not self.over.is_set():
-            with suppress(WebSocketException, OSError, TimeoutError), connect(self.url, max_size=None) as stream:
-                while not self.over.is_set() and not self.leave.is_set():
-                    message = stream.recv(5)
-                    self.messages += 1
-                    if self.keeps:
-                        told = json.loads(message)
-                        self.clock = str(told["clock"])
-                        self.arrivals.append(Arrival.of(told, self.begin_s))
-            self.leave.clear()
-            self.over.wait(0.5)
 
 
 def judge(samples: Sequence[Held], arrivals: Sequence[Arrival], warm_up_s: float) -> dict[str, Any]:
@@ -146,24 +95,17 @@ def watch(
     """What the service held at each moment, and its subscribers; `turn_s`: how often things come and go, if at all."""
     bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turn_s else []} for i, one in enumerate(cameras)]
     samples: list[Held] = []
-    with service.http as http:
+    with service.http as http, ExitStack() as subscribed:
         for body in bodies:
             http.post("/streams", json=body).raise_for_status()
         begin_s = time.monotonic()
         urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turn_s else 1)]
-        followers = [Follower(url, begin_s, not turn_s) for url in urls]
-        threads = [threading.Thread(target=one.follow, daemon=True) for one in followers]
-        for thread in threads:
-            thread.start()
+        followers = [subscribed.enter_context(Follower(url, begin_s, not turn_s)) for url in urls]
         for second in tqdm(range(round(seconds)), unit="s", desc="soak", disable=None):
             samples.append(Held.of(service.process.pid, begin_s))
             if turn_s and second and second % turn_s == 0:
                 _turn(round(second / turn_s), http, cameras, bodies, followers)
             time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
-        for one in followers:
-            one.over.set()
-        for thread in threads:
-            thread.join(10)
     return samples, followers
 
 
@@ -182,7 +124,7 @@ def _turn(
     body = bodies[(number + 5) % len(bodies)]
     http.delete(f"/streams/{body['id']}").raise_for_status()
     http.post("/streams", json=body).raise_for_status()
-    followers[number % len(followers)].leave.set()
+    followers[number % len(followers)].leave()
 
 
 @contextmanager
