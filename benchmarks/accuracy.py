@@ -35,7 +35,7 @@ from edge.tracking.tracker import TrackerSettings
 HALVES = ("first", "second", "all")
 ASSOCIATIONS: Mapping[str, TrackerSettings] = {
     "service": TrackerSettings(),
-    "paper": TrackerSettings(weak_share=1, new_between_keyframes=True, iou_confirm=0, same_iou=1),
+    "paper": TrackerSettings(weak_share=1, keyframes_decide=False, iou_confirm=0, same_iou=1),
 }
 """How people are associated between keyframes; on keyframes both are the same."""
 

@@ -231,7 +231,7 @@ class TrackingPipeline:
 
     def _can_be_late(self, lanes: Sequence[Lane], kinds: Mapping[str, Kind], budget_ms: float) -> list[str]:
         """Lanes whose keyframe the student may answer first; on a CPU only as many as there is time for."""
-        if self.settings.tracker.new_between_keyframes:
+        if not self.settings.tracker.keyframes_decide:
             return []  # newcomers of the student's would have to be told from the teacher's
         able = [
             lane.lane_id

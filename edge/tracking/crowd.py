@@ -94,16 +94,19 @@ class Crowd:
             match[rows] = columns
         return match
 
-    def correct(self, match: I64, seen: Seen, now_s: F64, smoothing: float) -> tuple[I64, F64, F64]:
+    def correct(self, match: I64, seen: Seen, now_s: F64, smoothing: float, keyframes_s: F64) -> tuple[I64, F64, F64]:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
-        What a weak detection looks like is not remembered, as in ByteTrack. `now_s` (L,).
+        `now_s` (L,). `keyframes_s` (L,): in lanes between keyframes, when the last one was; else NaN. Whom only that
+        keyframe has seen is not lost yet: a student misses many people who are there, above all small ones. What a weak
+        detection looks like is not remembered, as in ByteTrack.
 
         Returns what was learnt of each lane's drift: how many predictions were judged, and the sums of the harm that
         they did and of the squared times that they reached ahead; (L,) each.
         """
         self.detection[:] = -1
-        self.states[(match < 0) & (self.states == _CONFIRMED)] = _LOST
+        waits = self.last_seen_s == keyframes_s[self.rows.lane]
+        self.states[(match < 0) & (self.states == _CONFIRMED) & ~waits] = _LOST
         rows, count = (match >= 0).nonzero()[0], len(self.rows.counts)
         if not len(rows):
             return np.zeros(count, np.int64), np.zeros(count), np.zeros(count)

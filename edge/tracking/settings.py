@@ -11,8 +11,9 @@ class TrackerSettings:
 
     weak_share: float = 0.5
     """Detections that score lower, but higher than this share of the threshold, are weak; 1: there are none."""
-    new_between_keyframes: bool = False
-    """Whether somebody may be new in a frame between keyframes, too, as in AttTrack's paper."""
+    keyframes_decide: bool = True
+    """Whether keyframes alone tell who is there. Between them nobody is new, and whom only the last keyframe has seen
+    goes on where motion expects them. False: all frames are alike, as in AttTrack's paper."""
     same_iou: float = 0.7
     """Of detections that overlap by more (IoU), only the best counts; 1: all do."""
     lost_after_s: float = 1.0

@@ -4,8 +4,8 @@
 time is measured in seconds, an id is given when a track is confirmed (so unconfirmed ones use none up), a track that
 was lost for too long is gone at once (there it could still be matched one frame later), boxes that no camera
 can have made are ignored, a weak detection, which starts no track, keeps one going that was seen in the frame
-before (ByteTrack section 3; a network that is not to do that leaves weak detections out), and between keyframes nobody
-is new: the student follows people, the teacher says who there is.
+before (ByteTrack section 3; a network that is not to do that leaves weak detections out), and keyframes decide: the
+student follows people, the teacher says who there is.
 
 After an interruption of the stream (`Tracker.interrupt`), where motion says nothing any more, an id that would be given
 to a newcomer goes to the absent person who looks like it, if there is one.
@@ -36,8 +36,6 @@ LONGEST_GAP_S = 60.0
 TIME_TOLERANCE_S = 1e-3
 """Two times closer than this are equal: time stamps are rounded, and sums of them are not exact."""
 
-FORGIVEN = 2
-"""How often a student may miss somebody whom only the last keyframe has seen."""
 UNKNOWN_SPEED = 5.0
 """Hazard of somebody whose speed is unknown, per square of the speed of others in box sides per second."""
 
@@ -51,7 +49,7 @@ class Tracker:
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
         self._drift = Drift()
-        self._misses = 0  # updates between keyframes since the last keyframe
+        self._keyframe_s = np.nan  # of the last update that was a keyframe, on the tracker's clock
         self._tracklets = Tracklets.empty()
         self._absent = Tracklets.empty()
         """Who was known when the stream broke off and was not found again yet; their motion means nothing."""
@@ -207,11 +205,13 @@ class Tracker:
         count, harm, waits_s2 = judged
         if count:
             self._drift.learn(int(count), harm, waits_s2)
-        self._misses = self._misses + 1 if between_keyframes else 0
-        if self.settings.new_between_keyframes or not between_keyframes:
+        decides = not between_keyframes or not self.settings.keyframes_decide
+        if decides:
             self._start(news, seen)
+        if not between_keyframes:
+            self._keyframe_s = self._now_s
         self._identify()
-        self._forget()
+        self._forget(decides)
 
     def _start(self, columns: I64, seen: Seen) -> None:
         """The detections `columns` of `seen` are new tracks: confirmed on the first frame, else when seen once more.
@@ -290,15 +290,12 @@ class Tracker:
         still_absent[found] = False
         absent.keep(still_absent)
 
-    def _forget(self) -> None:
-        """Drop unconfirmed tracks not seen again and tracks lost for too long.
-
-        A student may miss a newcomer twice before the next keyframe.
-        """
+    def _forget(self, decides: bool) -> None:
+        """Drop tracks lost for too long, and in a frame that `decides` the unconfirmed ones not seen again."""
         tracklets = self._tracklets
-        too_long = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
-        waits = 0 < self._misses <= FORGIVEN and not self.settings.new_between_keyframes
-        dropped = too_long if waits else too_long | (tracklets.states == _TENTATIVE)
+        dropped = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
+        if decides:
+            dropped |= tracklets.states == _TENTATIVE
         self._keep(tracklets, (tracklets.detection >= 0) | ~dropped, "unseen")
 
     def _keep(self, tracklets: Tracklets, kept: Bool, why: Why) -> None:
@@ -374,7 +371,10 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     crowd = Crowd(lanes)
     crowd.advance(np.array([look.dt_s for look in looks]), moving)
     match = crowd.associate(seen, settings)
-    learnt = crowd.correct(match, seen, np.array([tracker._now_s for tracker in trackers]), settings.smoothing)
+    follows = np.array([look.between_keyframes and settings.keyframes_decide for look in looks])
+    now_s = np.array([tracker._now_s for tracker in trackers])
+    keyframes_s = np.where(follows, [tracker._keyframe_s for tracker in trackers], np.nan)
+    learnt = crowd.correct(match, seen, now_s, settings.smoothing, keyframes_s)
     crowd.hand_back(lanes)
     news = (left(match, seen) & seen.strong).nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()

@@ -12,7 +12,7 @@ from service.cluster.bus import BusAway
 from service.cluster.forwarding import gateway_of
 from service.cluster.gateway import Gateway
 from service.cluster.subjects import node_of
-from service.errors import NotFound, documented
+from service.errors import NotFound, NotReady, documented
 from service.routes.dependencies import PUBLIC, Needs
 from service.routes.sinks import SinkList
 from service.sinks.sinks import SinkView
@@ -80,7 +80,7 @@ async def show_cluster(request: Request) -> ClusterView:
     summary="Let a node leave its streams to others",
     status_code=204,
     dependencies=[Needs("admin", all_streams=True)],
-    responses=documented(403, 404),
+    responses=documented(403, 404, 503),
 )
 async def drain_node(request: Request, name: str) -> None:
     """Let a node give its streams to others as far as they have room, and take none until it is told otherwise."""
@@ -92,7 +92,7 @@ async def drain_node(request: Request, name: str) -> None:
     summary="Let a node take streams again",
     status_code=204,
     dependencies=[Needs("admin", all_streams=True)],
-    responses=documented(403, 404),
+    responses=documented(403, 404, 503),
 )
 async def undrain_node(request: Request, name: str) -> None:
     """Let a node that was drained take part again; streams come back to it one by one."""
@@ -114,11 +114,10 @@ async def page() -> FileResponse:
 
 
 async def _drain(gateway: Gateway, name: str, on: bool) -> None:
-    known = {node_of(life) for life in gateway.live()}
+    if name not in {node_of(life) for life in gateway.live()}:
+        raise NotFound("node_not_found", f"no node {name!r} is there; GET /cluster lists them")
     try:
-        if name in known:
-            await gateway.streams.ask_node(name, Question("POST", "/node/drain", f"on={str(on).lower()}"))
-            return
-    except BusAway:
-        pass
-    raise NotFound("node_not_found", f"no node {name!r} is there; GET /cluster lists them")
+        await gateway.streams.ask_node(name, Question("POST", "/node/drain", f"on={str(on).lower()}"))
+    except BusAway as away:
+        told = f"node {name!r} did not answer ({away}): whether it heard is not known; ask again"
+        raise NotReady("node_away", told) from None

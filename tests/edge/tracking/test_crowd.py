@@ -29,7 +29,7 @@ def test_nobody_is_tracked_of_no_lane_and_in_empty_ones() -> None:
         ] * 3
 
 
-@pytest.mark.parametrize("settings", [TrackerSettings(), TrackerSettings(new_between_keyframes=True, iou_confirm=0)])
+@pytest.mark.parametrize("settings", [TrackerSettings(), TrackerSettings(keyframes_decide=False, iou_confirm=0)])
 def test_lanes_together_are_what_each_is_alone(settings: TrackerSettings) -> None:
     """Crowds of all sizes, of none, too; times, thresholds and keyframes of their own; interruptions and long gaps."""
     rng = np.random.default_rng(3)

@@ -340,8 +340,59 @@ def test_between_keyframes_nobody_is_new() -> None:
 def test_between_keyframes_somebody_lost_is_found_again() -> None:
     tracker = Tracker()
     tracker.update(persons(at(100)), FRAME_S)
+    for seen, expected in ((persons(at(100)), [1]), (NOBODY, []), (persons(at(100)), [1])):
+        assert ids(tracker.update(seen, FRAME_S, between_keyframes=True)) == expected
+
+
+def test_whom_the_student_never_sees_goes_on_until_a_keyframe_denies_it() -> None:
+    """A crowd far away, walking: known to the teacher, too small for the student."""
+    tracker, frame = Tracker(), 0
+    for _ in range(20):
+        tracks = tracker.update(persons(at(100 + 3 * frame)), FRAME_S)
+        for _ in range(3):
+            frame += 1
+            tracks = tracker.update(NOBODY, FRAME_S, between_keyframes=True)
+            assert ids(tracks) == [1]
+            assert tracks.detection.tolist() == [-1] and tracks.unseen_s[0] > 0
+        frame += 1
+    np.testing.assert_allclose(tracks.xyxy, [at(100 + 3 * (frame - 1))], atol=3)
+    assert len(tracker.update(NOBODY, FRAME_S)) == 0
+    assert ids(tracker.lost()) == [1]
+    assert len(tracker.update(NOBODY, FRAME_S, between_keyframes=True)) == 0, "it was lost before"
+
+
+def test_whom_the_student_has_seen_is_lost_when_it_sees_nobody() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)
+    assert len(tracker.update(NOBODY, FRAME_S, between_keyframes=True)) == 0
+
+
+def test_somebody_new_waits_for_the_next_keyframe_however_often_the_student_sees_nobody() -> None:
+    tracker = Tracker()
+    tracker.update(NOBODY, FRAME_S)
+    for _ in range(2):
+        tracks = tracker.update(persons(at(100)), FRAME_S)
+        for _ in range(11):
+            assert len(tracks) in (0, 1)
+            tracks = tracker.update(NOBODY, FRAME_S, between_keyframes=True)
+    assert ids(tracks) == [1]
+
+
+def test_nobody_waits_for_longer_than_the_tracker_remembers() -> None:
+    tracker = Tracker()
+    tracker.update(persons(at(100)), FRAME_S)
+    assert ids(tracker.update(NOBODY, 0.9, between_keyframes=True)) == [1]
+    assert len(tracker.update(NOBODY, 0.2, between_keyframes=True)) == 0
+    assert tracker.newcomers() == 0 and len(tracker.lost()) == 0
+
+
+def test_by_the_papers_rules_nobody_waits_for_a_keyframe() -> None:
+    tracker = Tracker(TrackerSettings(keyframes_decide=False))
+    tracker.update(persons(at(100)), FRAME_S)
+    assert len(tracker.update(persons(at(300), looks=(1,)), FRAME_S, between_keyframes=True)) == 0
     tracker.update(NOBODY, FRAME_S, between_keyframes=True)
-    assert ids(tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)) == [1]
+    assert tracker.newcomers() == 0
 
 
 def test_a_tracker_that_begins_between_keyframes_waits_for_one() -> None:
@@ -351,7 +402,7 @@ def test_a_tracker_that_begins_between_keyframes_waits_for_one() -> None:
 
 
 def test_the_papers_tracker_takes_in_new_people_in_every_frame() -> None:
-    tracker = Tracker(TrackerSettings(new_between_keyframes=True))
+    tracker = Tracker(TrackerSettings(keyframes_decide=False))
     tracker.update(NOBODY, FRAME_S)
     tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)
     assert ids(tracker.update(persons(at(100)), FRAME_S, between_keyframes=True)) == [1]

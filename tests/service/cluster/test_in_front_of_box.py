@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,6 +118,30 @@ def test_streams_are_placed_on_both_nodes_and_drained_by_a_request(client: httpx
     wait_until(lambda: len(nodes_of(service)["node-1"]) == 4, 30, "the other node to have all")
     assert client.delete("/cluster/nodes/node-0/drain").status_code == 204
     assert client.post("/cluster/nodes/nobody/drain").json()["code"] == "node_not_found"
+
+
+def test_drain_that_a_frozen_node_does_not_hear_is_not_taken_for_done(client: httpx.Client, service: Box) -> None:
+    frozen = pid_of(service, "node-1")
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        answer = client.post("/cluster/nodes/node-1/drain")
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    assert (answer.status_code, answer.json()["code"]) == (503, "node_away")
+    assert "node-1" in answer.json()["detail"]
+    wait_until(lambda: len(nodes_of(service)) == 2, 30, "the node to be back")
+    assert client.delete("/cluster/nodes/node-1/drain").status_code == 204, "it may have heard after all"
+
+
+def pid_of(box: Box, name: str) -> int:
+    """The process of a node."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if name in words and int(parent) == box.process.pid:
+                return int(folder.name)
+    raise AssertionError(f"{name} does not run")
 
 
 def test_gateway_shows_a_page_for_admins(client: httpx.Client) -> None:

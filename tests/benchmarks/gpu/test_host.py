@@ -1,0 +1,35 @@
+"""The host keeps up: in small steps of NumPy, so that the machine's own speed does not count."""
+
+import pytest
+
+from benchmarks.gpu.host import HostTimes, main, measure
+
+MOST_STEPS = 900
+"""Of the device thread for a frame of a stream among 64 with 20 people; before lanes were tracked together: 1,850."""
+
+
+@pytest.fixture(scope="module")
+def times() -> dict[int, HostTimes]:
+    return {lanes: measure(lanes, 20, ticks=12) for lanes in (16, 64)}
+
+
+def test_a_frame_of_one_stream_among_many_costs_the_device_thread_little(times: dict[int, HostTimes]) -> None:
+    assert times[64].steps < MOST_STEPS, times[64]
+
+
+def test_more_streams_make_no_frame_dearer(times: dict[int, HostTimes]) -> None:
+    assert times[64].device_thread_ms < 1.3 * times[16].device_thread_ms
+
+
+def test_nobody_costs_next_to_nothing_and_people_at_most_in_proportion(times: dict[int, HostTimes]) -> None:
+    nobody, more = measure(16, 0, ticks=12), measure(16, 40, ticks=12)
+    assert nobody.steps < times[16].steps < more.steps
+    assert more.device_thread_ms < 2.6 * times[16].device_thread_ms
+
+
+def test_the_command_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--lanes", "2", "--people", "0", "3", "--ticks", "2"]) == 0
+    header, nobody, some = capsys.readouterr().out.strip().splitlines()
+    assert header.split()[:2] == ["people", "lanes"]
+    assert (nobody.split()[:2], some.split()[:2]) == (["0", "2"], ["3", "2"])
+    assert "association" in some
