@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.subject import Check, ModelFiles
-from benchmarks.speed.law import fit
+from benchmarks.speed.report import fit
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import Mode

@@ -151,13 +151,6 @@ def _cannot_load(check: Check) -> str:
 
 
 STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
-    "environment": environment,
-    "kernels": kernels,
-    "plans": plans,
-    "halved": halved,
-    "parity": parity,
-    "sanitizer": sanitizer,
-    "law": law,
-    "lanes": lanes,
+    step.__name__: step for step in (environment, kernels, plans, halved, parity, sanitizer, law, lanes)
 }
 """Names as in `benchmarks.gpu.check.LIMITS`."""

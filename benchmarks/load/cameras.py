@@ -123,16 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         back_s = times_to_return(clip, options.kills)
     failures = [f"a good camera missed {share:.1%}" for share in missed if share > MOST_MISSED]
     failures += [f"a killed camera was back after {s:.1f} s" for s in back_s if s > BACK_WITHIN_S]
-    result = {
-        "cameras": options.cameras,
-        "frame_rate": options.fps,
-        "size": options.size,
-        "seconds": options.seconds,
-        "missed_share": missed,
-        "states": states,
-        "back_s": [round(s, 2) for s in back_s],
-        "failures": failures,
-    }
+    result = {"cameras": options.cameras, "frame_rate": options.fps, "size": options.size, "seconds": options.seconds}
+    result |= {"missed_share": missed, "states": states, "back_s": [round(s, 2) for s in back_s], "failures": failures}
     return save_verdict("cameras", {"conditions": conditions()}, result, options.output)
 
 

@@ -6,13 +6,12 @@
 Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
 --minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
 with zones, of which two hang up and one is removed and added again, every --turn seconds; twenty subscribers, one of
-whom leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1
+whom leaves; and a broker where mosquitto is installed. Memory may grow by 1 MB an hour. Exit code 1
 when more grows.
 """
 
 import math
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.follower import Arrival, Follower
 from benchmarks.load.usage import Held, more
+from service.cluster.box import free_port
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -129,26 +129,19 @@ def _turn(
 
 @contextmanager
 def broker(folder: Path) -> Iterator[str | None]:
-    """The address of a broker that runs meanwhile; None where none is installed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    known = {
-        "mosquitto": ("mqtt", ["-c", str(folder / "mosquitto.conf")]),
-        "redis-server": ("redis", ["--port", str(port), "--save", "", "--dir", str(folder)]),
-    }
-    programs = {name: shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") for name in known}
-    for name, program in programs.items():
-        if program is not None:
-            scheme, flags = known[name]
-            process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                yield f"{scheme}://127.0.0.1:{port}"
-            finally:
-                process.kill()
-                process.wait()
-            return
-    yield None
+    """The address of an MQTT broker that runs meanwhile; None where mosquitto is not installed."""
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+    if program is None:
+        yield None
+        return
+    port, settings = free_port(), folder / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    process = subprocess.Popen([program, "-c", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"mqtt://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @one_line("soak")
