@@ -23,6 +23,7 @@ PROGRAMS = {
     "gateway": ("service.cluster.gateway_command", "the front door of a cluster"),
     "cluster": ("service.cluster.command", "make a cluster, show it, save it"),
     "train": ("training.chain", "train a recipe, and the networks that it starts from"),
+    "adopt": ("export.adopt.command", "a detector of your own as the teacher of a pair"),
     "export onnx": ("export.to_onnx", "trained weights into a model file"),
     "export precision": ("export.precision", "a model file in fp16 or int8"),
     "export plan": ("export.to_plan", "model files into TensorRT plans for this machine"),
@@ -44,6 +45,7 @@ PROGRAMS = {
 
 EXTRAS = {
     "train": "training",
+    "adopt": "export",
     "export": "export",
     "bench": "dev",
     **dict.fromkeys(("box", "node", "gateway", "cluster"), "cluster"),
