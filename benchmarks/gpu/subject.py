@@ -17,7 +17,8 @@ from edge.pipeline.config import SHIPPED_PAIR
 from edge.sources import open_source
 from edge.sources.base import Frame
 
-RESULT = "gpu_check.json"
+RESULT = "gpu_check"
+"""Name of the result's file."""
 SCENE = "synthetic://?seed=1&people=20"
 ROLES = tuple(FILE_ROLES.values())
 ModelFiles = Literal["served", "halved"]
@@ -104,7 +105,7 @@ class Check:
     def results(self) -> dict[str, Any]:
         """What is known of the steps before this one."""
         with suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads((self.out / RESULT).read_text())
+            found: dict[str, Any] = json.loads((self.out / f"{RESULT}.json").read_text())
             return found
         return {}
 

@@ -48,7 +48,7 @@ def arguments(models: Path, out: Path, *more: str) -> list[str]:
 
 
 def read(out: Path) -> dict[str, Any]:
-    return json.loads((out / RESULT).read_text())
+    return json.loads((out / f"{RESULT}.json").read_text())
 
 
 def subject(models: Path, out: Path, device: str = "cpu", **options: Any) -> Check:
@@ -65,7 +65,7 @@ def run_all(check: Check) -> dict[str, Any]:
             results[name] = {"status": "ok", "result": STEPS[name](check)}
         except Skip as reason:
             results[name] = {"status": "skipped", "error": str(reason)}
-        (check.out / RESULT).write_text(json.dumps(results, default=float))
+        (check.out / f"{RESULT}.json").write_text(json.dumps(results, default=float))
     return results
 
 
