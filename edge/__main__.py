@@ -125,6 +125,8 @@ def _track(options: argparse.Namespace) -> SourceState:
             print(f"{summary.table()}\n\n{_rate(counted, wall_s)}")
             if options.stages:
                 print(_stages(pipeline, sum(counted.values()), wall_s))
+            if backend.signatures[0].appearance == "none":
+                print("these networks know no appearance: people were told apart by motion and overlap")
             print(f"tracks: {text}" + (f"\nvideo:  {film}" if film else ""))
         return source.state
 

@@ -6,7 +6,8 @@
 | student | `image`, and `prior` float32 (B, 1, h, w)           | `points`, `boxes`, `scores`, `embeddings`            |
 
 h, w = H/4, W/4. `heatmap` float32 (B, 1, h, w) in [0, 1]; `points` (B, N, 2) object centres (x, y) in cells;
-`boxes` (B, N, 4) xyxy in input pixels; `scores` (B, N) descending; `embeddings` (B, N, D) of unit length.
+`boxes` (B, N, 4) xyxy in input pixels; `scores` (B, N) descending; `embeddings` (B, N, D) of unit length, or zeros
+where nothing is known of what somebody looks like.
 Normalisation (/255), sigmoid, 3x3 peak test, top-N, gather and L2 norm are inside the graph.
 """
 
@@ -26,6 +27,7 @@ SCHEMA = "atttrack/1"
 Role = Literal["teacher", "student"]
 FeatureMapping = Literal["none", "efm", "ifm"]
 Sizes = Literal["fixed", "open"]
+Appearance = Literal["embeddings", "none"]
 
 IMAGE, PRIOR = "image", "prior"
 HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scores", "embeddings"
@@ -59,6 +61,8 @@ class Signature:
     schema: str = SCHEMA
     sizes: Sizes = "fixed"
     """open: the file takes every height and width that are multiples of 32. An engine always has one size: fixed."""
+    appearance: Appearance = "embeddings"
+    """none: `embeddings` are zeros, which say nothing; people are told apart by motion and overlap alone."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -71,6 +75,8 @@ class Signature:
             raise SignatureError("a teacher takes no prior")
         if self.sizes not in ("fixed", "open"):
             raise SignatureError(f"sizes must be 'fixed' or 'open', got {self.sizes!r}")
+        if self.appearance not in ("embeddings", "none"):
+            raise SignatureError(f"appearance must be 'embeddings' or 'none', got {self.appearance!r}")
         check_size((self.width, self.height))
         if min(self.peaks, self.embedding_dim) < 1:
             raise SignatureError(f"peaks and embedding_dim must be 1 or more, got {self.peaks}, {self.embedding_dim}")

@@ -19,13 +19,12 @@ from typing import Any
 
 from benchmarks.command import command
 from benchmarks.gpu.process import Entry, fingerprint, run, say
-from benchmarks.gpu.subject import Check, work_folder
+from benchmarks.gpu.subject import RESULT, Check, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
 from engines.files import whole
 
-RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"
 BUDGET_S = 510.0
 LIMITS: Mapping[str, float] = {
@@ -54,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = {name: getattr(options, name) for name in ("device", "pair", "size", "quick")}
     print_of = fingerprint(asked, model_files(options.models, options.pair, options.size))
     check = Check(**asked, out=options.out.resolve(), work=work_folder(), models=options.models.resolve())
-    results = _read(path)
+    results = check.results()
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()
         if left_s < WORTH_IT * LIMITS[step]:
@@ -117,14 +116,6 @@ def _child(step: str) -> int:
 def _why(entry: Entry) -> str:
     lines = str(entry.get("error", "")).splitlines()
     return lines[-1][:160] if lines else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
 
 
 def _write(path: Path, results: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda_ops import CudaOps
 from edge.ops.host import HostOps
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
 from edge.pipeline.modes import MODES, Mode, NetworkName
 from engines.cuda_device import CudaDevice
 from engines.device import Device
@@ -79,10 +79,10 @@ def open_backend(
 
     models: folder of `<pair>-<role>.onnx`, which take any size, or `<pair>-<role>-<width>x<height>.onnx`, which come
     first; None for the shipped one; roles are teacher, student and student-plain. size: width and height of the
-    networks' input; teacher_size: the teacher's, where it is another. device: 'cpu', 'cuda' or 'auto'. threads: of the
-    CPU per network, None for one per core. plans: folder of TensorRT plans, None for `engines.plan.plans_folder`.
-    builds: where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes that the pipeline will have;
-    a plan for fewer does not fit.
+    networks' input; teacher_size: the teacher's, None for `size` or else the only one that it has. device: 'cpu',
+    'cuda' or 'auto'. threads: of the CPU per network, None for one per core. plans: folder of TensorRT plans, None for
+    `engines.plan.plans_folder`. builds: where plans that a GPU lacks are ordered; None: they are not. max_batch: lanes
+    that the pipeline will have; a plan for fewer does not fit.
 
     Raises ModelFileError, SignatureError or DeviceError (all EngineError) with the remedy in the message.
     """
@@ -91,7 +91,7 @@ def open_backend(
     needed = MODES[mode].networks
     engines: dict[NetworkName, Engine] = {}
     for network, role in FILE_ROLES.items():
-        wanted = teacher_size or size if network == "teacher" else size
+        wanted = _teachers_size(folder, pair, size, teacher_size) if network == "teacher" else size
         usable = network != "student" or "teacher" in engines  # who else would make its prior?
         if network in needed or (usable and _exists(folder, pair, role, wanted)):
             path = model_file(folder, pair, role, wanted)
@@ -106,6 +106,8 @@ def open_backend(
     if "teacher" in engines:
         for network in engines.keys() - {"teacher"}:
             check_pair(engines["teacher"].signature, engines[network].signature)
+        if engines["teacher"].signature.appearance == "none":
+            log.info("the pair %s knows no appearance: people are told apart by motion and overlap", pair)
     return Backend(chosen, ops_on(chosen), **engines)
 
 
@@ -128,7 +130,8 @@ def model_files(
     folder: Path, pair: str, size: tuple[int, int], teacher_size: tuple[int, int] | None = None
 ) -> list[Path]:
     """The files that `open_backend` takes for a pair at these sizes, of all networks that are there."""
-    sizes = [(role, teacher_size or size if role == "teacher" else size) for role in FILE_ROLES.values()]
+    teachers = _teachers_size(folder, pair, size, teacher_size)
+    sizes = [(role, teachers if role == "teacher" else size) for role in FILE_ROLES.values()]
     found = ([path for path in _paths(folder, pair, *wanted) if path.is_file()][:1] for wanted in sizes)
     return [path for paths in found for path in paths]
 
@@ -136,6 +139,21 @@ def model_files(
 def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:
     """Where a network's file is: of one size, or of all."""
     return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx", folder / f"{pair}-{role}.onnx"
+
+
+def _teachers_size(folder: Path, pair: str, size: tuple[int, int], wanted: tuple[int, int] | None) -> tuple[int, int]:
+    """What the teacher's input shall have: what is wanted, else `size`, else the only one that there is."""
+    if wanted or _exists(folder, pair, "teacher", size):
+        return wanted or size
+    sizes = _sizes(folder, pair, "teacher")
+    return parse_size(sizes[0]) if len(sizes) == 1 else size
+
+
+def _sizes(folder: Path, pair: str, role: str) -> list[str]:
+    """Of a network's files that have one size each: '576x320'."""
+    same_role = re.compile(rf"{re.escape(pair)}-{role}-(\d+x\d+)")
+    stems = sorted(file.stem for file in folder.glob("*.onnx"))
+    return [match[1] for stem in stems if (match := same_role.fullmatch(stem))]
 
 
 def _exists(folder: Path, pair: str, role: str, size: tuple[int, int]) -> bool:
@@ -149,8 +167,6 @@ def model_file(folder: Path, pair: str, role: str, size: tuple[int, int]) -> Pat
             return path
     name = _paths(folder, pair, role, size)[0].name
     stems = sorted(file.stem for file in folder.glob("*.onnx"))
-    same_role = re.compile(rf"{re.escape(pair)}-{role}-(\d+x\d+)")
-    sizes = [match[1] for stem in stems if (match := same_role.fullmatch(stem))]
-    if sizes:
+    if sizes := _sizes(folder, pair, role):
         raise ModelFileError(f"no model file {name} in {folder}; this {role} comes in the sizes {', '.join(sizes)}")
     raise ModelFileError(f"no model file {name} in {folder}; it has {', '.join(stems) or 'no .onnx file'}")

@@ -14,9 +14,11 @@ def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weigh
 
     `appearance` (..., N, D) and `embeddings` (..., M, D) are of unit length, `distance` (..., N, M) is squared
     Mahalanobis. The cost is appearance_weight * max(0, cosine distance) + (1 - appearance_weight) * distance where
-    distance <= gate.
+    distance <= gate. An embedding of zeros says nothing: motion alone decides then.
     """
     cosine = appearance_cost(appearance, embeddings)
+    known = [np.asarray(looks.any(axis=-1)) for looks in (appearance, embeddings)]
+    cosine *= known[0][..., :, None] & known[1][..., None, :]
     cosine *= np.float32(appearance_weight)
     cost = distance * (1 - appearance_weight)
     cost += cosine
@@ -25,7 +27,7 @@ def fused_cost(appearance: F32, embeddings: F32, distance: F64, appearance_weigh
 
 
 def appearance_cost(appearance: F32, embeddings: F32) -> F32:
-    """(..., N, M) cosine distance, not below 0, of unit vectors (..., N, D) and (..., M, D)."""
+    """(..., N, M) cosine distance, not below 0, of unit vectors (..., N, D) and (..., M, D); 1 to zeros."""
     cosine: F32 = appearance @ embeddings.swapaxes(-1, -2)
     np.subtract(1, cosine, out=cosine)
     return np.maximum(cosine, 0, out=cosine)

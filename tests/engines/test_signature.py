@@ -36,6 +36,7 @@ def test_shapes_follow_from_the_size() -> None:
         ("schema", "atttrack/9", "speaks contract 'atttrack/9'"),
         ("role", "parent", "role must be"),
         ("mapping", "xfm", "mapping must be"),
+        ("appearance", "nice", "appearance must be"),
         ("height", "322", "multiples of 32"),
         ("height", "tall", "invalid literal"),
         ("peaks", "0", "peaks and embedding_dim"),

@@ -12,9 +12,9 @@ import pytest
 from benchmarks.gpu import check as gpu_check
 from benchmarks.gpu import process as gpu_process
 from benchmarks.gpu import steps as gpu_steps
-from benchmarks.gpu.check import LIMITS, RESULT, main, to_do
+from benchmarks.gpu.check import LIMITS, main, to_do
 from benchmarks.gpu.steps import STEPS, Skip
-from benchmarks.gpu.subject import ROLES, VARIABLE, Check
+from benchmarks.gpu.subject import RESULT, ROLES, VARIABLE, Check
 from benchmarks.gpu.verdicts import BARS, verdicts
 from engines.errors import PlanError
 from engines.load import open_device

@@ -3,7 +3,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge.pipeline.backend import SHIPPED_MODELS, open_backend
+from edge.pipeline.backend import SHIPPED_MODELS, model_files, open_backend
 from edge.pipeline.config import SHIPPED_PAIR
 from edge.pipeline.modes import MODES, Mode
 from engines.errors import DeviceError, ModelFileError, SignatureError
@@ -74,6 +74,20 @@ def test_a_student_under_the_others_name_is_refused(models: Path, tmp_path: Path
 def test_a_size_that_is_not_there_names_those_that_are(models: Path) -> None:
     with pytest.raises(ModelFileError, match="this student-plain comes in the sizes 128x96, 160x128"):
         open_backend(models, (1088, 608), mode="student", pair="tiny")
+
+
+def test_a_teacher_of_one_size_alone_is_taken_at_that_size_beside_a_student_of_another(
+    models: Path, tmp_path: Path
+) -> None:
+    for name in ("tiny-teacher-160x128.onnx", "tiny-student-128x96.onnx"):
+        (tmp_path / name).write_bytes((models / name).read_bytes())
+    backend = open_backend(tmp_path, SIZE, pair="tiny", threads=1)
+    assert [(one.width, one.height) for one in backend.signatures] == [(160, 128), SIZE]
+    assert [path.name for path in model_files(tmp_path, "tiny", SIZE)] == sorted(
+        (path.name for path in tmp_path.iterdir()), reverse=True
+    )
+    with pytest.raises(ModelFileError, match="this teacher comes in the sizes 160x128"):
+        open_backend(tmp_path, SIZE, pair="tiny", teacher_size=SIZE)
 
 
 def test_a_pair_that_is_not_there_names_what_is(models: Path) -> None:

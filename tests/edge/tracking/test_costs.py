@@ -22,6 +22,13 @@ def test_appearance_and_motion_are_mixed_by_their_weights() -> None:
     np.testing.assert_allclose(cost, [[0.04, 0.98, 0.98 * 0.4 + 0.02 * 9.4877, 1.96 + 0.02]], atol=1e-6)
 
 
+def test_where_looks_are_unknown_motion_alone_decides() -> None:
+    tracks = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
+    seen = np.array([[0.0, 0.0], [1.0, 0.0]], np.float32)
+    cost = fused_cost(tracks, seen, np.array([[2.0, 2.0], [2.0, 9.4878]]), 0.98, 9.4877)
+    np.testing.assert_allclose(cost, [[0.04, 0.04], [0.04, np.inf]], atol=1e-6)
+
+
 def test_motion_beyond_the_gate_is_impossible_however_alike_they_look() -> None:
     alike = np.array([[1.0, 0.0]], np.float32)
     assert fused_cost(alike, alike, np.array([[9.4878]]), 0.98, 9.4877)[0, 0] == np.inf

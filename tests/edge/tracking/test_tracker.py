@@ -51,6 +51,28 @@ def test_people_of_the_first_frame_are_confirmed_at_once_later_ones_when_seen_tw
     assert ids(tracker.update(three, FRAME_S)) == [1, 2, 3]
 
 
+def without_looks(*boxes: tuple[float, float, float, float]) -> Detections:
+    """Detections of a network that says nothing of appearance."""
+    return replace(persons(*boxes), embeddings=np.zeros((len(boxes), 1), np.float32))
+
+
+def test_without_looks_people_keep_their_ids_by_motion_also_over_a_short_absence() -> None:
+    tracker = Tracker()
+    for step in range(20):
+        right, left = at(100 + 4 * step, 80), at(400 - 4 * step, 210)
+        seen = (left,) if step in (12, 13, 14) else (left, right)
+        tracks = tracker.update(without_looks(*seen), FRAME_S)
+        assert ids(tracks) == ([1] if len(seen) == 1 else [1, 2])
+        assert tracks.detection.tolist() == [*range(len(seen))]
+
+
+def test_without_looks_nobody_is_taken_for_an_absent_person_after_an_interruption() -> None:
+    tracker = Tracker()
+    tracker.update(without_looks(at(100)), FRAME_S)
+    tracker.interrupt(1.0)
+    assert ids(tracker.update(without_looks(at(100)), FRAME_S)) == [2]
+
+
 def test_a_ghost_of_one_frame_uses_no_id_up() -> None:
     tracker = Tracker()
     tracker.update(persons(at(100)), FRAME_S)

@@ -1,0 +1,267 @@
+"""Make a teacher of a detector of your own, and lend it a student: a pair that AttTrack tracks with.
+
+examples:
+  atttrack adopt yolov8n.onnx --picture street.jpg
+  atttrack adopt forklifts.onnx --class forklift --output mine --pair forklifts
+
+The detector's file is read, asked about a picture, and wrapped as it is; nothing is trained. What is printed says how
+each of its outputs was understood.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from edge.arrays import F32, U8
+from edge.ops.host import HostOps
+from edge.ops.letterbox import Letterbox
+from edge.pipeline.backend import SHIPPED_MODELS
+from edge.pipeline.config import SHIPPED_PAIR, parse_size
+from edge.sources import open_source
+from edge.sources.base import SourceError
+from engines.errors import EngineError
+from engines.files import whole
+from engines.host import HostDevice
+from engines.onnx_engine import OnnxEngine
+from engines.signature import BOXES, IMAGE, SCORES, Signature
+from export.adopt.classes import choose
+from export.adopt.detector import AdoptError, Pixels, first_line, open_model, read_network
+from export.adopt.layout import recognise
+from export.adopt.student import make_student
+from export.adopt.teacher import Adoption, make_teacher
+
+PEAKS = 300
+SUPPRESS_IOU = 0.65
+DEFAULT_SIZE = (640, 640)
+"""Of a detector that takes every size and says none."""
+DRAWN = "synthetic://?seed=3&people=20&width=1280&height=720"
+PEOPLE = {"person", "people", "pedestrian"}
+"""Classes that the shipped student knows, by whatever name."""
+SURE = 0.3
+"""Score above which somebody on the test picture is told of."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Adopt one detector; the exit status is 0, or 2 after one line that says what did not fit."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _adopt(options)
+    except (EngineError, SourceError, ValueError, OSError) as error:
+        print(f"atttrack adopt: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _adopt(options: argparse.Namespace) -> None:
+    """Read, recognise, wrap, try, write, tell."""
+    network = read_network(options.detector, options.size if options.fit == "letterbox" else None, DEFAULT_SIZE)
+    size = _input_size((network.width, network.height), options)
+    planes = _picture(options.picture or DRAWN, size)
+    inside = _resized(planes, (network.width, network.height))
+    layout = recognise(network, lambda usual: network.run(inside, _pixels(usual, options)))
+    classes, why = choose(network, layout, options.classes)
+    pair = options.pair or re.sub(r"[^\w.-]", "-", options.detector.stem)
+    adopted = Adoption(
+        network=network,
+        layout=layout,
+        pixels=_pixels(layout.pixels, options),
+        classes=classes,
+        suppress_iou=options.suppress,
+        batched=network.batched,
+        signature=Signature(
+            role="teacher",
+            height=size[1],
+            width=size[0],
+            peaks=PEAKS,
+            embedding_dim=1,
+            pair=pair,
+            network=f"{layout.name}, {options.detector.name}",
+            appearance="none",
+        ),
+    )
+    teacher = options.output / f"{pair}-teacher-{size[0]}x{size[1]}.onnx"
+    adopted, scores = _write(adopted, teacher, planes)
+    people = {*map(str.lower, options.classes)} <= PEOPLE
+    student = options.output / f"{pair}-student.onnx"
+    if options.student or (options.student is None and people):
+        _save(make_student(SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx", adopted.signature), student)
+    print(_table(adopted, options, why, scores))
+    print(f"\nteacher: {teacher}")
+    if student.is_file():
+        print(f"student: {student}")
+    mode = "" if student.is_file() else " --mode teacher"
+    print(f"try it:  atttrack track film.mp4 --models {options.output} --pair {pair}{mode}")
+
+
+def _input_size(network: tuple[int, int], options: argparse.Namespace) -> tuple[int, int]:
+    """Width and height of our input: the next multiples of 32, or any, where the picture is stretched to the network's.
+
+    A stretched picture keeps the network's height and has the shape of most cameras' pictures.
+    """
+    width, height = (-(-side // 32) * 32 for side in network)
+    if options.fit == "letterbox":
+        return width, height
+    return options.size or (round(height * 16 / 9 / 32) * 32, height)
+
+
+def _pixels(usual: Pixels, options: argparse.Namespace) -> Pixels:
+    """What networks of that kind usually want, unless it was said otherwise."""
+    said = {"colour": options.colour, "mean": options.mean, "std": options.std}
+    return replace(usual, **{name: value for name, value in said.items() if value is not None})
+
+
+def _picture(source: str, size: tuple[int, int]) -> U8:
+    """A source's first picture, letterboxed: RGB planes (1, 3, height, width). Raises SourceError or ValueError."""
+    photograph = cv2.imread(source) if Path(source).is_file() else None
+    image = None if photograph is None else photograph.astype(np.uint8)
+    if image is None:
+        with closing(open_source(source)) as opened:
+            image = next((frame.image for frame in opened), None)
+    if image is None:
+        raise ValueError(f"{source} has no picture; give a photograph or a film")
+    height, width = image.shape[:2]
+    planes = np.empty((1, 3, size[1], size[0]), np.uint8)
+    HostOps().letterbox([image], [Letterbox(width, height, *size)], planes, HostDevice().cuda_stream())
+    return planes
+
+
+def _resized(planes: U8, size: tuple[int, int]) -> U8:
+    """RGB planes (1, 3, h, w) of another size, width and height."""
+    if planes.shape[:1:-1] == size:
+        return planes
+    return np.stack([cv2.resize(plane, size) for plane in planes[0]])[None]
+
+
+def _write(adopted: Adoption, path: Path, planes: U8) -> tuple[Adoption, F32]:
+    """Make the teacher and run it on two pictures at once; a network that cannot do that gets one at a time.
+
+    Returns what was adopted, and the scores (N,) on the picture. Raises AdoptError where it does not run at all.
+    """
+    both = np.concatenate((planes, planes[..., ::-1]))
+    for batched in (True, False) if adopted.batched else (False,):
+        adopted = replace(adopted, batched=batched)
+        model = make_teacher(adopted)
+        try:
+            session = open_model(model)
+            together = session.run([BOXES, SCORES], {IMAGE: both})
+            alone = [session.run([BOXES, SCORES], {IMAGE: both[row : row + 1]}) for row in (0, 1)]
+        except Exception as error:  # ONNX Runtime's exceptions share no base but this
+            if batched:
+                continue
+            raise AdoptError(f"{adopted.network.path} does not run as a teacher: {first_line(error)}") from error
+        same = all(
+            np.allclose(found, np.concatenate(each), atol=1e-2)
+            for found, each in zip(together, zip(*alone, strict=True), strict=True)
+        )
+        if same or not batched:
+            break
+    _save(model, path)
+    OnnxEngine(path, 1)  # keeps the contract
+    return adopted, together[1][0]
+
+
+def _save(model: ModelProto, path: Path) -> None:
+    with whole(path) as partial:
+        onnx.save(model, partial)
+
+
+def _table(adopted: Adoption, options: argparse.Namespace, why: str, scores: F32) -> str:
+    """What was adopted, and how each thing was recognised."""
+    network, layout, signature = adopted.network, adopted.layout, adopted.signature
+    said = any(value is not None for value in (options.colour, options.mean, options.std))
+    at_once = "several pictures at once" if adopted.batched else "one picture at a time"
+    sure = scores[scores > SURE]
+    seen = f"{len(sure)} with a score above {SURE}" + (f", the surest {scores[0]:.2f}" if len(sure) else "")
+    if not len(sure):
+        seen += "; --picture takes a photograph that has some"
+    suppression = "the detector's own"
+    if not layout.suppresses:
+        suppression = f"added: of boxes that overlap by more than {adopted.suppress_iou:g} (IoU), the surest remains"
+    rows = [
+        ("adopted", f"{network.path.name}: {layout.name}"),
+        (f"input {network.image!r}", f"{network.width}x{network.height}, {at_once}"),
+        ("pixels", f"{adopted.pixels} ({'as you said' if said else 'guessed; see --colour, --mean, --std'})"),
+        ("fit", f"{options.fit} at {signature.width}x{signature.height}"),
+        *((f"output {name!r}", note) for name, note in layout.notes.items()),
+        ("classes", f"{', '.join(map(str, adopted.classes))} for {', '.join(options.classes)} ({why})"),
+        ("suppression", suppression),
+        ("appearance", "none: people are told apart by motion and overlap"),
+        ("test picture", seen),
+    ]
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join(f"{name:{width}}{told}" for name, told in rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="atttrack adopt", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("detector", type=Path, help="model file of the detector, .onnx")
+    parser.add_argument(
+        "--output", type=Path, default=Path("adopted"), metavar="DIR", help="folder for the pair (default %(default)s)"
+    )
+    parser.add_argument("--pair", help="its name (default the detector's)")
+    parser.add_argument(
+        "--class",
+        nargs="+",
+        default=["person"],
+        dest="classes",
+        metavar="CLASS",
+        help="names or numbers (default person)",
+    )
+    parser.add_argument("--picture", metavar="FILE", help="photograph or film to try it on (default a drawn scene)")
+    parser.add_argument(
+        "--size", type=parse_size, metavar="WxH", help="of its input, where that is open (default 640x640)"
+    )
+    parser.add_argument(
+        "--fit",
+        choices=("letterbox", "stretch"),
+        default="letterbox",
+        help="how pictures of another shape are brought to the detector's (default %(default)s)",
+    )
+    parser.add_argument("--colour", choices=("rgb", "bgr"), help="order of its channels (default as its kind has)")
+    parser.add_argument(
+        "--mean",
+        type=_three,
+        metavar="M",
+        help="taken from each value of 0 to 255; one, or three in that order (default as its kind has)",
+    )
+    parser.add_argument(
+        "--std", type=_three, metavar="S", help="what is left is divided by it (default as its kind has)"
+    )
+    parser.add_argument(
+        "--suppress",
+        type=float,
+        default=SUPPRESS_IOU,
+        metavar="IOU",
+        help="of boxes that overlap by more, one remains, where the detector leaves several (default %(default)s)",
+    )
+    parser.add_argument(
+        "--student",
+        action=argparse.BooleanOptionalAction,
+        help="lend it the shipped student, which knows people (default where they are the class)",
+    )
+    return parser
+
+
+def _three(text: str) -> tuple[float, float, float]:
+    """'255' or '123.7,116.3,103.5'."""
+    values = [float(word) for word in text.split(",")]
+    if len(values) not in (1, 3):
+        raise argparse.ArgumentTypeError(f"one number or three, such as 123.7,116.3,103.5, got {text!r}")
+    first, second, third = values if len(values) == 3 else values * 3
+    return first, second, third
+
+
+if __name__ == "__main__":
+    sys.exit(main())
