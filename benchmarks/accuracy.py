@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.arms import ARMS, Arm, Variant, mode_of, open_pipelines, track_sequence, variants
 from benchmarks.command import about, add_networks, command, networks, one_line, open_networks
 from benchmarks.conditions import RESULTS, save
-from benchmarks.metrics.scores import MotScores, compare, with_pooled
 from benchmarks.once_per_picture import once_per_picture
+from benchmarks.scores import MotScores, compare, with_pooled
 from benchmarks.trained_run import TrainedRun
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings
@@ -91,16 +91,11 @@ def rows(scores: Mapping[Variant, Mapping[str, MotScores]]) -> Iterator[dict[str
             yield {"mode": variant.mode, "k": variant.k, "sequence": sequence} | values.as_record()
 
 
-def add_frames(parser: argparse.ArgumentParser) -> None:
-    """Which frames are scored, and whom the networks see there."""
+def add_options(parser: argparse.ArgumentParser, association: str) -> None:
+    """What to score and where to keep it, but for the networks. association: the default, of ASSOCIATIONS."""
     parser.add_argument("--half", choices=HALVES, default="second", help="which frames; the first half is for training")
     parser.add_argument("--threshold", type=float, default=LaneSettings().threshold, help="score to exceed")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for the result")
-
-
-def add_options(parser: argparse.ArgumentParser, association: str) -> None:
-    """What to score and where to keep it, but for the networks. association: the default, of ASSOCIATIONS."""
-    add_frames(parser)
     parser.add_argument("--k", nargs="+", type=int, default=range(2, 13), help="keyframe periods (default 2 to 12)")
     about = "as in service, or the paper's: no weak detections, and new people between keyframes, too"
     parser.add_argument("--association", choices=ASSOCIATIONS, default=association, help=about)

@@ -14,6 +14,7 @@ from typing import Any
 
 from edge.pipeline.backend import Backend
 from engines.cuda_device import CudaDevice
+from engines.files import whole
 from engines.gpu import Gpu
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,10 +42,11 @@ def conditions(models: Iterable[Path] = (), backend: Backend | None = None) -> d
 
 
 def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
-    """Write `result` as folder/name.json and return the path."""
+    """Write `result` as folder/name.json, whole at any moment, and return the path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    with whole(path) as partial:
+        partial.write_text(json.dumps(result, indent=1) + "\n")
     return path
 
 

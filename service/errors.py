@@ -265,3 +265,16 @@ def _message(mistake: Mapping[str, Any], content_type: str | None) -> str:
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
 _KINDS[type(None)] = "null"
+
+
+def stream_differs(stream_id: str, differing: Sequence[str]) -> Conflict:
+    """The error for another stream by the same id."""
+    detail = f"stream {stream_id!r} exists and differs in {', '.join(differing)}; PATCH it or choose another id"
+    return Conflict("stream_exists", detail)
+
+
+def check_version(etag: str, if_match: str | None) -> None:
+    """Raise PreconditionFailed unless a stream's `etag` is among those of the header If-Match, which may be missing."""
+    known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
+    if "*" not in known and etag not in known:
+        raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")

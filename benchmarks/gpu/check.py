@@ -10,22 +10,19 @@ options is not run again. For a machine without network: docs/AIRGAP.md.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from benchmarks.command import command
+from benchmarks.conditions import save
 from benchmarks.gpu.process import Entry, fingerprint, run, say
-from benchmarks.gpu.subject import Check, work_folder
+from benchmarks.gpu.subject import RESULT, Check, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
-from engines.files import whole
 
-RESULT = "gpu_check.json"
 MODULE = "benchmarks.gpu.check"
 BUDGET_S = 510.0
 LIMITS: Mapping[str, float] = {
@@ -49,12 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.step:
         return _child(options.step)
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / RESULT
     asked = {name: getattr(options, name) for name in ("device", "pair", "size", "quick")}
     print_of = fingerprint(asked, model_files(options.models, options.pair, options.size))
     check = Check(**asked, out=options.out.resolve(), work=work_folder(), models=options.models.resolve())
-    results = _read(path)
+    results = check.results()
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()
         if left_s < WORTH_IT * LIMITS[step]:
@@ -68,9 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             entry = run(command, check.as_environment(), min(LIMITS[step], left_s))
         results[step] = entry | {"fingerprint": print_of}
         results["verdicts"] = verdicts(results)
-        _write(path, results)
+        save(RESULT, results, check.out)
         print(f"{step:12} {entry['status']:8} {entry['seconds']:6.1f} s  {_why(entry)}", flush=True)
-    _write(path, results | {"verdicts": verdicts(results)})
+    save(RESULT, results | {"verdicts": verdicts(results)}, check.out)
     print(table(results))
     return int(any(results[step]["status"] not in ("ok", "skipped") for step in LIMITS))
 
@@ -117,19 +112,6 @@ def _child(step: str) -> int:
 def _why(entry: Entry) -> str:
     lines = str(entry.get("error", "")).splitlines()
     return lines[-1][:160] if lines else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def _write(path: Path, results: Mapping[str, Any]) -> None:
-    with whole(path) as partial:
-        partial.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,21 +1,18 @@
 """What the host does for each frame of a stream on a GPU, without the GPU: its driver does nothing, at once.
 
     OPENBLAS_NUM_THREADS=1 python -m benchmarks.gpu.host
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.gpu.host --lanes 16 64 --people 20 --json host.json
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks.gpu.host --lanes 16 64 --people 20
 
 Drawn crowds (testbed.crowd) are the networks' answers, at K=6 with the shipped mode. Pictures come as the readers of
-cameras send them: on their way to the device. Counted is the time that the device thread worked (`thread_time`), and
-beside it that of encoding the messages, which the event loop does. `steps` is the same in small steps of NumPy, the
-unit in which machines can be compared. What the driver itself takes, some microseconds for each call, is left out: the
-calls of a tick are as many for one lane as for a hundred.
+cameras send them: on their way to the device. Counted is the time that the device thread worked (`thread_time`).
+`steps` is the same in small steps of NumPy, the unit in which machines can be compared. What the driver itself takes,
+some microseconds for each call, is left out: the calls of a tick are as many for one lane as for a hundred.
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,13 +27,10 @@ from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice, HostStream
 from engines.signature import STRIDE, Signature
-from service.tracks.messages import encode
 from testbed.crowd import Crowd
 
-TEACHER = Signature(pair="idle", network="idle", role="teacher", height=320, width=576, peaks=128, embedding_dim=64)
-STUDENT = Signature(
-    pair="idle", network="idle", role="student", height=320, width=576, peaks=128, embedding_dim=64, prior=True
-)
+TEACHER = Signature("teacher", 320, 576, peaks=128, embedding_dim=64, pair="idle", network="idle")
+STUDENT = replace(TEACHER, role="student", prior=True)
 SOURCE = (1920, 1080)
 WARM_UP = 8
 """Ticks that do not count."""
@@ -98,7 +92,6 @@ class HostTimes:
     people: int
     device_thread_ms: float
     """Median over the ticks."""
-    encode_ms: float
     steps: float
     """`device_thread_ms` in small steps of NumPy on this machine, at this time."""
     stages_ms: dict[str, float]
@@ -117,8 +110,10 @@ def measure(lanes: int, people: int, ticks: int) -> HostTimes:
     for name in names:
         pipeline.add_lane(name)
     films = [Crowd(people, seed) for seed in range(lanes)]
-    picture = Uploaded(np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), device.empty((1,), np.uint8), _EVENT, BT601)
-    spent, encoding, steps = [], [], []
+    picture = Uploaded(
+        np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), device.empty((1,), np.uint8), HostStream().record(), BT601
+    )
+    spent, steps = [], []
     for tick in range(WARM_UP + ticks):
         frame = Frame(picture, tick, tick / 30, time.time(), "host")
         _answer(device, films)
@@ -126,20 +121,12 @@ def measure(lanes: int, people: int, ticks: int) -> HostTimes:
             for watch in pipeline.times.stages().values():
                 watch.seconds, watch.frames = 0.0, 0
         began_s = time.thread_time()
-        tracked = pipeline.collect(pipeline.submit(dict.fromkeys(names, frame)))
-        ended_s = time.thread_time()
-        for one in tracked:
-            encode(one, one.lane_id, "run", tick + 1, 0.0)
-        spent.append(ended_s - began_s)
-        encoding.append(time.thread_time() - ended_s)
+        pipeline.collect(pipeline.submit(dict.fromkeys(names, frame)))
+        spent.append(time.thread_time() - began_s)
         steps.append(_step_s())
-    ms = [1e3 * float(np.median(one[WARM_UP:])) / lanes for one in (spent, encoding)]
     stages = {name: round(1e3 * watch.seconds / (lanes * ticks), 4) for name, watch in pipeline.times.stages().items()}
-    step_ms = 1e3 * float(np.median(steps[WARM_UP:]))
-    return HostTimes(lanes, people, round(ms[0], 4), round(ms[1], 4), round(ms[0] / step_ms, 1), stages)
-
-
-_EVENT = HostStream().record()
+    tick_ms, step_ms = (1e3 * float(np.median(one[WARM_UP:])) for one in (spent, steps))
+    return HostTimes(lanes, people, round(tick_ms / lanes, 4), round(tick_ms / lanes / step_ms, 1), stages)
 
 
 def _answer(device: _Idle, films: Sequence[Crowd]) -> None:
@@ -184,17 +171,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--lanes", type=int, nargs="+", default=[1, 4, 16, 64, 128])
     parser.add_argument("--people", type=int, nargs="+", default=[0, 5, 20, 50])
     parser.add_argument("--ticks", type=int, default=30)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     found = [measure(lanes, people, options.ticks) for people in options.people for lanes in options.lanes]
-    print(f"{'people':>6} {'lanes':>5} {'device thread ms':>16} {'encode ms':>9} {'steps':>7}  stages")
+    print(f"{'people':>6} {'lanes':>5} {'device thread ms':>16} {'steps':>7}  stages")
     for one in found:
         stages = " ".join(f"{name} {value:.3f}" for name, value in one.stages_ms.items())
-        print(
-            f"{one.people:6} {one.lanes:5} {one.device_thread_ms:16.3f} {one.encode_ms:9.3f} {one.steps:7.1f}  {stages}"
-        )
-    if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n")
+        print(f"{one.people:6} {one.lanes:5} {one.device_thread_ms:16.3f} {one.steps:7.1f}  {stages}")
     return 0
 
 

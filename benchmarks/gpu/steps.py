@@ -15,8 +15,7 @@ from typing import Any, cast, get_args
 from xml.etree import ElementTree
 
 from benchmarks.conditions import ROOT, conditions
-from benchmarks.gpu.lanes import lanes
-from benchmarks.gpu.speed import law
+from benchmarks.gpu.speed import lanes, law
 from benchmarks.gpu.subject import ROLES, Check
 from engines.device import GpuDevice
 from engines.errors import EngineError
@@ -152,13 +151,6 @@ def _cannot_load(check: Check) -> str:
 
 
 STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
-    "environment": environment,
-    "kernels": kernels,
-    "plans": plans,
-    "halved": halved,
-    "parity": parity,
-    "sanitizer": sanitizer,
-    "law": law,
-    "lanes": lanes,
+    step.__name__: step for step in (environment, kernels, plans, halved, parity, sanitizer, law, lanes)
 }
 """Names as in `benchmarks.gpu.check.LIMITS`."""

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,8 @@ from edge.pipeline.config import SHIPPED_PAIR
 from edge.sources import open_source
 from edge.sources.base import Frame
 
+RESULT = "gpu_check"
+"""Name of the result's file."""
 SCENE = "synthetic://?seed=1&people=20"
 ROLES = tuple(FILE_ROLES.values())
 ModelFiles = Literal["served", "halved"]
@@ -101,11 +104,10 @@ class Check:
 
     def results(self) -> dict[str, Any]:
         """What is known of the steps before this one."""
-        try:
-            found: dict[str, Any] = json.loads((self.out / "gpu_check.json").read_text())
-        except (OSError, ValueError):
-            return {}
-        return found
+        with suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads((self.out / f"{RESULT}.json").read_text())
+            return found
+        return {}
 
     def note(self, found: dict[str, Any]) -> None:
         """Keep what a step has found until now, should it be ended before it is done."""

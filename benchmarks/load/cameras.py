@@ -15,15 +15,12 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from tqdm import trange
 
 from benchmarks.command import command
 from benchmarks.conditions import RESULTS, conditions, save_verdict
-from benchmarks.load.usage import cpu_s, private_mb
 from edge.sources import open_source
-from edge.sources.base import Frame, SourceError
-from edge.sources.camera import CameraSource
+from edge.sources.base import Frame
 from edge.sources.decoder.process import DECODERS
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
@@ -35,7 +32,6 @@ PICTURES = 500
 BAD = ("garbage", "frozen", "dead")
 MOST_MISSED = 0.01
 BACK_WITHIN_S = 2.0
-STARTS = 50
 SETTINGS = SourceSettings(first_must_connect=False)
 
 
@@ -77,8 +73,8 @@ def reading(url: str) -> Iterator[tuple[FrameReader, CountingDoor]]:
         reader.close(20)
 
 
-def beside_bad_ones(clip: Clip, good_cameras: int, seconds: float) -> tuple[list[float], dict[str, str], float, float]:
-    """Missed shares of the good cameras, states of the bad ones, and a decoder's memory (MB) and CPU per picture."""
+def beside_bad_ones(clip: Clip, good_cameras: int, seconds: float) -> tuple[list[float], dict[str, str]]:
+    """Missed shares of the good cameras, and states of the bad ones."""
     with ExitStack() as stack:
         good, garbage, frozen, dead = (stack.enter_context(RtspServer({"camera": clip})) for _ in range(4))
         garbage.fault, frozen.fault = "garbage", "frozen"
@@ -87,16 +83,11 @@ def beside_bad_ones(clip: Clip, good_cameras: int, seconds: float) -> tuple[list
         readers = [stack.enter_context(reading(url)) for url in urls]
         for _, door in readers[:good_cameras]:
             door.wait_for_session(0)
-        decoders = [decoder_pid(reader) for reader, _ in readers[:good_cameras]]
-        begun = [(cpu_s(pid), len(door.numbers)) for pid, (_, door) in zip(decoders, readers, strict=False)]
         for _ in trange(round(seconds), unit="s", disable=None):
             time.sleep(1)
-        ended = [(cpu_s(pid), len(door.numbers)) for pid, (_, door) in zip(decoders, readers, strict=False)]
-        costs = [(e[0] - b[0]) / max(e[1] - b[1], 1) for b, e in zip(begun, ended, strict=True)]
-        private = float(np.median([private_mb(pid) for pid in decoders]))
         states = [f"{reader.state.phase}: {reader.state.code}" for reader, _ in readers[good_cameras:]]
     missed = [door.missed_share() for _, door in readers[:good_cameras]]
-    return missed, dict(zip(BAD, states, strict=True)), private, float(np.median(costs)) * 1e3
+    return missed, dict(zip(BAD, states, strict=True))
 
 
 def times_to_return(clip: Clip, times: int) -> list[float]:
@@ -114,34 +105,6 @@ def times_to_return(clip: Clip, times: int) -> list[float]:
     return back_s
 
 
-def start_cpu_ms() -> float:
-    """CPU time of a decoder that finds nobody to connect to, and of forking it."""
-    url = "rtsp://127.0.0.1:1/"
-    with DECODERS:
-        _refused(url)
-        assert DECODERS.pid is not None  # noqa: S101
-        before = cpu_s(DECODERS.pid, children=True)
-        for _ in range(STARTS):
-            _refused(url)
-        return (cpu_s(DECODERS.pid, children=True) - before) / STARTS * 1e3
-
-
-def _refused(url: str) -> None:
-    try:
-        next(iter(open_source(url)))
-    except SourceError:
-        return
-    raise SystemExit(f"something answers at {url}")
-
-
-def decoder_pid(reader: FrameReader) -> int:
-    """Process id of the decoder of a camera that delivers."""
-    pid = reader.source.decoder_pid if isinstance(reader.source, CameraSource) else None
-    if pid is None:
-        raise SystemExit("a good camera was lost; is the machine too busy?")
-    return pid
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when both promises hold."""
     parser = command("cameras", __doc__)
@@ -156,24 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, DECODERS:
         pictures = (numbered_image(number, width, height) for number in range(PICTURES))
         clip = read_clip(write_clip(Path(folder) / "clip.mp4", pictures, options.fps, gop=int(options.fps)))
-        start_ms = start_cpu_ms()
-        missed, states, private, per_picture = beside_bad_ones(clip, options.cameras - len(BAD), options.seconds)
+        missed, states = beside_bad_ones(clip, options.cameras - len(BAD), options.seconds)
         back_s = times_to_return(clip, options.kills)
     failures = [f"a good camera missed {share:.1%}" for share in missed if share > MOST_MISSED]
     failures += [f"a killed camera was back after {s:.1f} s" for s in back_s if s > BACK_WITHIN_S]
-    result = {
-        "cameras": options.cameras,
-        "frame_rate": options.fps,
-        "size": options.size,
-        "seconds": options.seconds,
-        "missed_share": missed,
-        "states": states,
-        "back_s": [round(s, 2) for s in back_s],
-        "decoder_start_cpu_ms": round(start_ms, 1),
-        "decoder_private_mb": round(private, 1),
-        "decoder_cpu_ms_per_picture": round(per_picture, 2),
-        "failures": failures,
-    }
+    result = {"cameras": options.cameras, "frame_rate": options.fps, "size": options.size, "seconds": options.seconds}
+    result |= {"missed_share": missed, "states": states, "back_s": [round(s, 2) for s in back_s], "failures": failures}
     return save_verdict("cameras", {"conditions": conditions()}, result, options.output)
 
 

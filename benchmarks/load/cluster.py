@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from service.cluster.server_program import find_server, write_settings
 from service.streams.schema import NewStream
 from service.streams.spec import StreamSpec
 from testbed.fleet import FakeRunner, Line, add_specs
+from testbed.service_process import ServiceProcess
 
 NODES = ("a", "b", "c")
 STREAMS = 6
@@ -213,16 +213,11 @@ def disturbed(store: Path | None) -> dict[str, Any]:
 
 def costs(site: Fleet, seconds: float = 20.0) -> dict[str, Any]:
     """CPU time of the gateway for a message, beside that of a node with the shipped networks for a frame."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        probe.close()
-        flags = ["--port", str(port), "--state-dir", folder, "--device", "cpu"]
-        site.start("alone", sys.executable, "-m", "service", *flags)
-        alone = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
-        until(lambda: alone.get("/readyz").is_success, "the networks")
+    flags = ["--state-dir", str(site.folder / "alone"), "--device", "cpu"]
+    with ServiceProcess(site.folder / "alone.log", *flags) as service, service.http as alone:
         alone.post("/streams", json={"id": "s", "url": "synthetic://?people=8&width=640&height=360&fps=3&seed=1"})
         until(lambda: alone.get("/streams/s").json()["stats"]["frames"] > 5, "frames")
-        real, gateway = site.programs["alone"].pid, site.programs["gateway"].pid
+        real, gateway = service.process.pid, site.programs["gateway"].pid
         frames = -int(alone.get("/streams/s").json()["stats"]["frames"])
         messages, used, gateway_used = -sum(map(len, site.seen.values())), -cpu_s(real), -cpu_s(gateway)
         time.sleep(seconds)
@@ -282,16 +277,6 @@ def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
     }
 
 
-def fsync_ms(store: Path | None, times: int = 50) -> float:
-    """How long the disk takes to have a small write for good: the server waits for it with each write."""
-    with tempfile.TemporaryFile(dir=store, buffering=0) as file:
-        began_s = time.monotonic()
-        for _ in range(times):
-            file.write(bytes(300))
-            os.fsync(file.fileno())
-        return round(1e3 * (time.monotonic() - began_s) / times, 3)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, save, and return 1 where a limit is exceeded."""
     parser = command("cluster", __doc__)
@@ -304,14 +289,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = {**crowded(options.streams, options.nodes, options.store), **disturbed(options.store)}
     slow = [name for name, most in LIMITS.items() if found[name] > most]
-    result = {
-        "limits": LIMITS,
-        "streams": STREAMS,
-        "nodes": len(NODES),
-        "crowd": {"streams": options.streams, "nodes": options.nodes},
-    }
-    result["store_fsync_ms"] = fsync_ms(options.store)
-    return save_verdict("cluster", {**result, "conditions": conditions()}, {**found, "failures": slow}, options.output)
+    result = {"conditions": conditions(), "limits": LIMITS, "streams": STREAMS, "nodes": len(NODES)}
+    result["crowd"] = {"streams": options.streams, "nodes": options.nodes}
+    return save_verdict("cluster", result, {**found, "failures": slow}, options.output)
 
 
 if __name__ == "__main__":

@@ -6,34 +6,31 @@
 Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
 --minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
 with zones, of which two hang up and one is removed and added again, every --turn seconds; twenty subscribers, one of
-whom leaves; and a broker where mosquitto or redis-server is installed. Memory may grow by 1 MB an hour. Exit code 1
+whom leaves; and a broker where mosquitto is installed. Memory may grow by 1 MB an hour. Exit code 1
 when more grows.
 """
 
-import json
 import math
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 from tqdm import tqdm
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
 from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
+from benchmarks.load.follower import Arrival, Follower
 from benchmarks.load.usage import Held, more
+from service.cluster.box import free_port
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -47,54 +44,6 @@ ZONES = [
     {"id": "left", "type": "polygon", "points": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]},
     {"id": "middle", "type": "line", "points": [[0.5, 0], [0.5, 1]]},
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One track message, as its subscriber got it."""
-
-    time_s: float  # since the beginning
-    age_ms: float  # ts_out - ts_capture
-    delivered_ms: float  # arrival - ts_capture
-    frame_id: int
-    people: int
-    gap: int
-
-    @classmethod
-    def of(cls, message: dict[str, Any], begin_s: float) -> "Arrival":
-        """One that came now."""
-        now, captured = time.time(), message["ts_capture"]
-        ages_ms = (message["ts_out"] - captured) * 1000, (now - captured) * 1000
-        return cls(time.monotonic() - begin_s, *ages_ms, message["frame_id"], len(message["tracks"]), message["gap"])
-
-
-@dataclass(slots=True)
-class Follower:
-    """A subscriber that comes back whenever it is sent away."""
-
-    url: str
-    begin_s: float
-    keeps: bool
-    """Whether it keeps what came; hours of that would be memory of its own."""
-    arrivals: list[Arrival] = field(default_factory=list)
-    messages: int = 0
-    clock: str = ""
-    leave: threading.Event = field(default_factory=threading.Event)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def follow(self) -> None:
-        """Until it is over."""
-        while not self.over.is_set():
-            with suppress(WebSocketException, OSError, TimeoutError), connect(self.url, max_size=None) as stream:
-                while not self.over.is_set() and not self.leave.is_set():
-                    message = stream.recv(5)
-                    self.messages += 1
-                    if self.keeps:
-                        told = json.loads(message)
-                        self.clock = str(told["clock"])
-                        self.arrivals.append(Arrival.of(told, self.begin_s))
-            self.leave.clear()
-            self.over.wait(0.5)
 
 
 def judge(samples: Sequence[Held], arrivals: Sequence[Arrival], warm_up_s: float) -> dict[str, Any]:
@@ -146,24 +95,17 @@ def watch(
     """What the service held at each moment, and its subscribers; `turn_s`: how often things come and go, if at all."""
     bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turn_s else []} for i, one in enumerate(cameras)]
     samples: list[Held] = []
-    with service.http as http:
+    with service.http as http, ExitStack() as subscribed:
         for body in bodies:
             http.post("/streams", json=body).raise_for_status()
         begin_s = time.monotonic()
         urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turn_s else 1)]
-        followers = [Follower(url, begin_s, not turn_s) for url in urls]
-        threads = [threading.Thread(target=one.follow, daemon=True) for one in followers]
-        for thread in threads:
-            thread.start()
+        followers = [subscribed.enter_context(Follower(url, begin_s, not turn_s)) for url in urls]
         for second in tqdm(range(round(seconds)), unit="s", desc="soak", disable=None):
             samples.append(Held.of(service.process.pid, begin_s))
             if turn_s and second and second % turn_s == 0:
                 _turn(round(second / turn_s), http, cameras, bodies, followers)
             time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
-        for one in followers:
-            one.over.set()
-        for thread in threads:
-            thread.join(10)
     return samples, followers
 
 
@@ -182,31 +124,24 @@ def _turn(
     body = bodies[(number + 5) % len(bodies)]
     http.delete(f"/streams/{body['id']}").raise_for_status()
     http.post("/streams", json=body).raise_for_status()
-    followers[number % len(followers)].leave.set()
+    followers[number % len(followers)].leave()
 
 
 @contextmanager
 def broker(folder: Path) -> Iterator[str | None]:
-    """The address of a broker that runs meanwhile; None where none is installed."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    known = {
-        "mosquitto": ("mqtt", ["-c", str(folder / "mosquitto.conf")]),
-        "redis-server": ("redis", ["--port", str(port), "--save", "", "--dir", str(folder)]),
-    }
-    programs = {name: shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin") for name in known}
-    for name, program in programs.items():
-        if program is not None:
-            scheme, flags = known[name]
-            process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                yield f"{scheme}://127.0.0.1:{port}"
-            finally:
-                process.kill()
-                process.wait()
-            return
-    yield None
+    """The address of an MQTT broker that runs meanwhile; None where mosquitto is not installed."""
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
+    if program is None:
+        yield None
+        return
+    port, settings = free_port(), folder / "mosquitto.conf"
+    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    process = subprocess.Popen([program, "-c", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"mqtt://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @one_line("soak")

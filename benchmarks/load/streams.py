@@ -11,26 +11,22 @@ work on the same machine, as decoding does.
 """
 
 import argparse
-import asyncio
-import json
 import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from websockets.asyncio.client import connect
 
-from benchmarks.command import command
-from benchmarks.conditions import RESULTS, conditions, save
-from edge.pipeline.backend import SHIPPED_MODELS, model_files
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
+from benchmarks.command import about, add_networks, command, named
+from benchmarks.conditions import RESULTS, save
+from benchmarks.load.follower import Arrival, Follower
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -41,16 +37,6 @@ MAX_AGE_P95_MS = 100.0
 LEAST_SHARE = 0.99
 """Of the frames that cameras send in the time; the count starts and ends between two frames."""
 FIRST_MESSAGE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One frame's message."""
-
-    frame_id: int
-    kind: str
-    age_ms: float
-    """From capture to tracks, ts_out - ts_capture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +66,7 @@ class Probe:
         return f"{self.streams} streams, age p50/p95/p99 ms: {ages or 'none'}; {verdict}"
 
 
-def judge(seen: Sequence[Sequence[Seen]], fps: float, seconds: float) -> Probe:
+def judge(seen: Sequence[Sequence[Arrival]], fps: float, seconds: float) -> Probe:
     """One sequence of messages per stream, in the order of arrival."""
     every = [message for one in seen for message in one]
     missing = sum(one[-1].frame_id - one[0].frame_id + 1 - len(one) for one in seen if one)
@@ -102,42 +88,19 @@ def judge(seen: Sequence[Sequence[Seen]], fps: float, seconds: float) -> Probe:
     return Probe(len(seen), len(every), missing, round(share, 4), ages, failures)
 
 
-async def follow(urls: Sequence[str], warm_up_s: float, seconds: float) -> list[list[Seen]]:
-    """Messages of each WebSocket that came in `seconds`, from `warm_up_s` after the last of them gave its first one.
+def follow(urls: Sequence[str], warm_up_s: float, seconds: float) -> list[list[Arrival]]:
+    """What came over each WebSocket in `seconds`, from `warm_up_s` after the last of them gave its first message.
 
     A stream that gives nothing for FIRST_MESSAGE_S has none.
     """
-    begin: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    waiting = {*urls}
-
-    def started(url: str) -> None:
-        waiting.discard(url)
-        if not waiting and not begin.done():
-            begin.set_result(time.monotonic() + warm_up_s)
-
-    tasks = [asyncio.create_task(_follow_one(url, started, begin, seconds)) for url in urls]
-    try:
-        await asyncio.wait_for(asyncio.shield(begin), FIRST_MESSAGE_S)
-    except TimeoutError:
-        begin.set_result(time.monotonic() + warm_up_s)
-    return list(await asyncio.gather(*tasks))
-
-
-async def _follow_one(
-    url: str, started: Callable[[str], None], begin: asyncio.Future[float], seconds: float
-) -> list[Seen]:
-    seen: list[Seen] = []
-    async with connect(url, max_size=None) as socket:
-        while not begin.done() or time.monotonic() < begin.result() + seconds:
-            try:
-                message = json.loads(await asyncio.wait_for(socket.recv(), 1.0))
-            except TimeoutError:
-                continue
-            started(url)
-            if begin.done() and begin.result() <= time.monotonic() < begin.result() + seconds:
-                age_ms = 1e3 * (message["ts_out"] - message["ts_capture"])
-                seen.append(Seen(message["frame_id"], message["kind"], age_ms))
-    return seen
+    with ExitStack() as stack:
+        followers = [stack.enter_context(Follower(url, 0.0)) for url in urls]
+        patience_s = time.monotonic() + FIRST_MESSAGE_S
+        while not all(one.messages for one in followers) and time.monotonic() < patience_s:
+            time.sleep(0.05)
+        begin_s = time.monotonic() + warm_up_s
+        time.sleep(warm_up_s + seconds)
+    return [[one for one in each.arrivals if 0 <= one.time_s - begin_s < seconds] for each in followers]
 
 
 def search(carries: Callable[[int], bool], most: int) -> int:
@@ -156,8 +119,7 @@ def measure(options: argparse.Namespace) -> tuple[int, list[Probe]]:
     probes: list[Probe] = []
     with tempfile.TemporaryDirectory() as folder:
         clip = record(options.video, Path(folder) / "clip.mp4")
-        width, height = options.size
-        flags = ["--size", f"{width}x{height}", "--k", str(options.k), "--max-streams", str(options.most)]
+        flags = ["--size", named(options.size), "--k", str(options.k), "--max-streams", str(options.most)]
         flags += ["--models", str(options.models), "--pair", options.pair, "--device", options.device]
         flags += ["--allow-loopback", "--state-dir", f"{folder}/state"]
         log = Path(folder) / "service.log"
@@ -170,7 +132,7 @@ def measure(options: argparse.Namespace) -> tuple[int, list[Probe]]:
                 while len(posted) > count:
                     service.remove(posted.pop())
                 for _ in range(ATTEMPTS):
-                    seen = asyncio.run(follow([*map(service.tracks, posted)], options.warm_up, options.seconds))
+                    seen = follow([*map(service.tracks, posted)], options.warm_up, options.seconds)
                     probes.append(judge(seen, options.fps, options.seconds))
                     print(probes[-1], flush=True)
                     if probes[-1].carried:
@@ -204,32 +166,25 @@ def film(clip: Path, count: int, pipe: Connection) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search, print, save."""
     options = _options(arguments)
-    width, height = options.size
-    result: dict[str, Any] = {"conditions": conditions(model_files(options.models, options.pair, (width, height)))}
+    result: dict[str, Any] = {"conditions": about(options)["conditions"], "size": named(options.size)}
     result |= {name: getattr(options, name) for name in ("video", "fps", "k", "device", "warm_up", "seconds", "most")}
-    result["size"] = f"{width}x{height}"
     carried, probes = measure(options)
     limit = ", the most that was asked for" if carried == options.most else ""
     print(f"{carried} streams at {options.fps:g} frames/s are carried{limit}")
     result |= {"carried": carried, "probes": [asdict(probe) for probe in probes]}
-    print(f"saved {save(options.name or f'streams-{width}x{height}', result, options.output)}")
+    print(f"saved {save(options.name or f'streams-{named(options.size)}', result, options.output)}")
     return 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = command("streams", __doc__)
-    parser.add_argument(
-        "--size", type=parse_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)"
-    )
-    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each camera (default 15)")
+    add_networks(parser)
+    parser.add_argument("--fps", type=float, default=15.0, help="frames per second of each camera")
     parser.add_argument("--video", help="what the cameras show, at --fps; default a drawn scene, 1280x720, 20 people")
-    parser.add_argument("--k", type=int, default=6, help="keyframe period (default 6)")
-    parser.add_argument("--most", type=int, default=32, help="streams to try at most (default 32)")
-    parser.add_argument("--seconds", type=float, default=15.0, help="of counting, per probe (default 15)")
-    parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before (default 5)")
-    parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
-    parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where networks run")
+    parser.add_argument("--k", type=int, default=6, help="keyframe period")
+    parser.add_argument("--most", type=int, default=32, help="streams to try at most")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of counting, per probe")
+    parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the result")
     parser.add_argument("--name", help="of the result (default streams-WxH)")
     parser.add_argument("--quick", action="store_true", help="does it work? at most two streams, a second each")

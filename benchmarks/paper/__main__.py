@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import command
+from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, ROOT, SIZES
 from benchmarks.score import SEQUENCES
 
@@ -213,19 +213,16 @@ def _line(ours: Ours, row: PaperRow, teacher: PaperRow) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+@one_line("paper")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read, write; 2 after one line that says what was missing."""
+    """Read and write."""
     parser = command("paper", __doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results that rows.csv names")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "PAPER.md", help="page to write")
     options = parser.parse_args(arguments)
     rows = read_rows()
-    try:
-        ours = Ours.read(options.results, dict.fromkeys(row.result for row in rows if row.result))
-        options.output.write_text(document(rows, ours))
-    except (OSError, ValueError) as error:
-        print(f"atttrack bench paper: {error}", file=sys.stderr)
-        return 2
+    ours = Ours.read(options.results, dict.fromkeys(row.result for row in rows if row.result))
+    options.output.write_text(document(rows, ours))
     print(f"saved {options.output}")
     return 0
 

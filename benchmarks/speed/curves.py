@@ -19,9 +19,9 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from benchmarks.arms import ARMS
-from benchmarks.command import command
+from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS
-from benchmarks.metrics.scores import POOLED
+from benchmarks.scores import POOLED
 
 METRICS = {"mota": "MOTA, %", "idf1": "IDF1, %", "hota": "HOTA, %"}
 WIDTH_PX, HEIGHT_PX, DPI = 1000, 430, 100
@@ -37,6 +37,7 @@ LOOKS = {
     "predicted": ("frames skipped, Kalman only", "#CC79A7"),
 }
 """Label and colour of each mode; told apart by people with any kind of colour blindness."""
+TICKS = (5, 10, 20, 30, 50, 100, 200, 300, 500)
 SHOWN_BELOW = 12.0
 """Points below the worst of the others at which frame skipping leaves the panel."""
 LABELLED = {"atttrack": (-4, 8), "predicted": (-4, -14)}
@@ -88,7 +89,8 @@ def draw(metrics: Mapping[str, Mapping[str, Sequence[Point]]], title: str, path:
                 panel.annotate(f"K={point.k}", (point.fps, point.accuracy), LABELLED[mode], **where)
         panel.set_ylim(bottom=_floor(curves))
         panel.set(xscale="log", xlabel="frames per second", ylabel=METRICS[metric])
-        ticks = [tick for tick in (5, 10, 20, 30, 50, 100, 200, 300, 500) if _inside(tick, curves)]
+        rates = [point.fps for points in curves.values() for point in points]
+        ticks = [tick for tick in TICKS if min(rates) * 0.9 <= tick <= max(rates) * 1.1]
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         panel.set_xticks([], minor=True)
         panel.grid(alpha=0.3)
@@ -105,13 +107,9 @@ def _floor(curves: Mapping[str, Sequence[Point]]) -> float | None:
     return min(others) - SHOWN_BELOW if others and skipping and min(skipping) < min(others) - SHOWN_BELOW else None
 
 
-def _inside(tick: float, curves: Mapping[str, Sequence[Point]]) -> bool:
-    rates = [point.fps for points in curves.values() for point in points]
-    return min(rates) * 0.9 <= tick <= max(rates) * 1.1
-
-
+@one_line("curves")
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Join, draw; 2 after one line that says what was wrong."""
+    """Join and draw."""
     parser = command("curves", __doc__)
     parser.add_argument("--fps", type=Path, default=RESULTS / "fps-576x320.json", help="result of atttrack bench fps")
     parser.add_argument(
@@ -121,12 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sequence", default=POOLED, help="default: all of them pooled")
     parser.add_argument("--output", type=Path, default=RESULTS / "curves.png", help="picture to write")
     options = parser.parse_args(arguments)
-    try:
-        fps, accuracy = json.loads(options.fps.read_text()), json.loads(options.accuracy.read_text())
-        metrics = {metric: join(fps, accuracy, metric, options.sequence) for metric in options.metrics}
-    except (OSError, ValueError) as error:
-        print(f"atttrack bench curves: {error}", file=sys.stderr)
-        return 2
+    fps, accuracy = json.loads(options.fps.read_text()), json.loads(options.accuracy.read_text())
+    metrics = {metric: join(fps, accuracy, metric, options.sequence) for metric in options.metrics}
     sequences = dict.fromkeys(row["sequence"] for row in accuracy["rows"] if row["sequence"] != POOLED)
     shown = ", ".join(sequences) if len(sequences) < 4 else f"{len(sequences)} sequences, pooled"
     shown = shown if options.sequence == POOLED else options.sequence

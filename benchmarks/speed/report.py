@@ -1,6 +1,7 @@
-"""What `benchmarks.fps` makes of its blocks: rates, laws, tables, and whether two runs agree."""
+"""What `benchmarks.fps` makes of its blocks: rates, their law, tables, and whether two runs agree."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 
 from benchmarks.arms import has_period
 from benchmarks.speed.blocks import Block, Setting, relative_error, undisturbed
-from benchmarks.speed.law import fit
 from edge.pipeline.modes import MODES
 
 AGREE_WITHIN = 0.03
@@ -18,6 +18,43 @@ MUST_EQUAL = ("source", "size", "pair", "frames", "turns_per_block", "threads", 
 SHOWN = (("teacher", 1), ("atttrack", 2), ("atttrack", 4), ("atttrack", 6), ("atttrack", 12), ("student", 1))
 STAGES = ("teacher", "student", "letterbox", "extrapolate", "association", "keep", "wait", "rest")
 """`rest` is what no stopwatch covers: the schedule, the results' way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedLaw:
+    """What frame rate a pair should have at keyframe period K, and what the pipeline adds to it.
+
+        1/FPS_K = (1/K)/FPS_T + (1 - 1/K)/FPS_S + c (1 - 1/K)
+
+    FPS_T and FPS_S are the rates of the teacher alone and of the plain student alone; c is what a student frame costs
+    more than the student: moving the heatmap, the prior's input, and whatever waits.
+    """
+
+    fps_teacher: float
+    fps_student: float
+    c_ms: float
+    """Milliseconds per student frame."""
+
+    def fps(self, k: int) -> float:
+        """The rate at period `k`."""
+        student = 1 - 1 / k
+        return 1 / (1 / k / self.fps_teacher + student / self.fps_student + student * self.c_ms / 1e3)
+
+    def worst_residual(self, fps: Mapping[int, float]) -> float:
+        """Largest relative difference between measured rates (by K) and the law; 0 for no measurement."""
+        return max((abs(measured / self.fps(k) - 1) for k, measured in fps.items()), default=0.0)
+
+
+def fit(fps: Mapping[int, float], fps_teacher: float, fps_student: float) -> SpeedLaw:
+    """The c that comes closest to the measured rates (by K) in the sense of least squares over the times per frame.
+
+    Periods of 1 have no student frame and say nothing; without any other c is 0.
+    """
+    shares = {k: 1 - 1 / k for k in fps}
+    rests = {k: 1 / rate - 1 / k / fps_teacher - shares[k] / fps_student for k, rate in fps.items()}
+    square = sum(share * share for share in shares.values())
+    c_s = sum(shares[k] * rests[k] for k in fps) / square if square else 0.0
+    return SpeedLaw(fps_teacher, fps_student, 1e3 * c_s)
 
 
 def report(reference: Setting, settings: Sequence[Setting]) -> dict[str, Any]:

@@ -94,12 +94,15 @@ class Crowd:
             match[rows] = columns
         return match
 
-    def correct(self, match: I64, seen: Seen, now_s: F64, smoothing: float, keyframes_s: F64) -> tuple[I64, F64, F64]:
+    def correct(
+        self, match: I64, seen: Seen, now_s: F64, keyframes_s: F64, noises: F64, smoothing: float
+    ) -> tuple[I64, F64, F64]:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
-        `now_s` (L,). `keyframes_s` (L,): in lanes between keyframes, when the last one was; else NaN. Whom only that
-        keyframe has seen is not lost yet: a student misses many people who are there, above all small ones. What a weak
-        detection looks like is not remembered, as in ByteTrack.
+        `now_s` (L,). `noises` (L,): variance of these boxes, in the usual ones. `keyframes_s` (L,): in lanes between
+        keyframes, when the last one was; else NaN. Whom only that keyframe has seen is not lost yet: a student misses
+        many people who are there, above all small ones. What a weak detection looks like is not remembered, as in
+        ByteTrack.
 
         Returns what was learnt of each lane's drift: how many predictions were judged, and the sums of the harm that
         they did and of the squared times that they reached ahead; (L,) each.
@@ -117,7 +120,7 @@ class Crowd:
         waits_s2 = np.square(now_s[lanes] - self.last_seen_s[rows])
         self.harms[rows] = OWN_FADING * self.harms[rows] + harms
         self.waits_s2[rows] = OWN_FADING * self.waits_s2[rows] + waits_s2
-        self.motion[:, rows] = _KALMAN.update(motion, xyah)
+        self.motion[:, rows] = _KALMAN.update(motion, xyah, noises[lanes])
         clear = seen.strong[columns]
         looks = self.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
         self.embeddings[rows[clear]] = smoothed(*looks, smoothing)

@@ -79,9 +79,13 @@ class KalmanFilter:
         covariance += (n - 1) / 2 * noise
         var_velocity += noise
 
-    def update(self, motion: F64, xyah: F64) -> F64:
-        """(5, N, 4) motion after row i of it was measured at row i of `xyah` (N, 4); `motion` itself is unchanged."""
-        gains = motion[VAR_POSITION:VAR_VELOCITY] / self._innovation_variance(motion)  # of position and velocity
+    def update(self, motion: F64, xyah: F64, noise: F64 | float = 1.0) -> F64:
+        """(5, N, 4) motion after row i of it was measured at row i of `xyah` (N, 4); `motion` itself is unchanged.
+
+        noise: how many times the usual variance the measurements have, one number for all or (N,).
+        """
+        innovation = self._innovation_variance(motion, np.asarray(noise)[..., None])
+        gains = motion[VAR_POSITION:VAR_VELOCITY] / innovation  # of position and velocity
         updated = np.empty_like(motion)
         np.multiply(gains, xyah - motion[POSITION], out=updated[:VAR_POSITION])
         updated[:VAR_POSITION] += motion[:VAR_POSITION]
@@ -107,10 +111,11 @@ class KalmanFilter:
         np.einsum("nc,nc->n", tracks[:, 4:8], position, out=tracks[:, 8])
         return tracks
 
-    def _innovation_variance(self, motion: F64) -> F64:
+    def _innovation_variance(self, motion: F64, noise: F64 | float = 1.0) -> F64:
         """(N, 4) variance of the difference between a measurement and the prediction."""
         scale, offset = self._measured
         variance: F64 = np.square(motion[POSITION, :, 3:]) * scale + offset
+        variance *= noise
         variance += motion[VAR_POSITION]
         return variance
 

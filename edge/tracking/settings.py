@@ -14,6 +14,8 @@ class TrackerSettings:
     keyframes_decide: bool = True
     """Whether keyframes alone tell who is there. Between them nobody is new, and whom only the last keyframe has seen
     goes on where motion expects them. False: all frames are alike, as in AttTrack's paper."""
+    noise_between_keyframes: float = 2.0
+    """Variance of the boxes between keyframes, in those of keyframes: a student is less exact than its teacher."""
     same_iou: float = 0.7
     """Of detections that overlap by more (IoU), only the best counts; 1: all do."""
     lost_after_s: float = 1.0
@@ -48,7 +50,7 @@ class TrackerSettings:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
         for name in (
             *("lost_after_s", "relink_s", "appearance_limit", "gate", "iou_limit", "tentative_iou_limit"),
-            *("duplicate_distance", "smallest_area_px", "widest_aspect"),
+            *("duplicate_distance", "smallest_area_px", "widest_aspect", "noise_between_keyframes"),
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")

@@ -374,7 +374,8 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     follows = np.array([look.between_keyframes and settings.keyframes_decide for look in looks])
     now_s = np.array([tracker._now_s for tracker in trackers])
     keyframes_s = np.where(follows, [tracker._keyframe_s for tracker in trackers], np.nan)
-    learnt = crowd.correct(match, seen, now_s, settings.smoothing, keyframes_s)
+    noises = np.where(follows, settings.noise_between_keyframes, 1.0)
+    learnt = crowd.correct(match, seen, now_s, keyframes_s, noises, settings.smoothing)
     crowd.hand_back(lanes)
     news = (left(match, seen) & seen.strong).nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()

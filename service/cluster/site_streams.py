@@ -21,7 +21,15 @@ from service.cluster.remote import RemoteFeed, RemoteStream
 from service.cluster.spec_document import HIDDEN, SpecDocument
 from service.cluster.subjects import SiteSubjects, key, node_of
 from service.cluster.table import Table
-from service.errors import ApiError, Conflict, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.errors import (
+    ApiError,
+    Conflict,
+    NotReady,
+    Refused,
+    check_version,
+    stream_differs,
+    stream_not_found,
+)
 from service.lane_fields import as_fields
 from service.logs import fields
 from service.settings import Settings
@@ -80,7 +88,7 @@ class SiteStreams:
         while True:
             row = self._table.row("spec", stream_id)
             before = self._document(stream_id)
-            self._check_version(stream_id, if_match)
+            check_version(self.etag(stream_id), if_match)
             spec = before.changed(patch, self._lane)
             shown, has_credentials = before.spec.url, before.has_credentials
             moved = spec.url != before.spec.url or spec.credentials != before.spec.credentials
@@ -104,7 +112,7 @@ class SiteStreams:
         """Remove a stream; whoever runs it stops. Raises NotFound, PreconditionFailed or NotReady."""
         while True:
             document = self._document(stream_id)
-            self._check_version(stream_id, if_match)
+            check_version(self.etag(stream_id), if_match)
             row = self._table.row("spec", stream_id)
             try:
                 revision = await self._bucket.delete(key("spec", stream_id), row.revision)
@@ -282,14 +290,8 @@ class SiteStreams:
         if self._table.spec(stream_id) is None:
             return None
         if differing := self._document(stream_id).differences(new):
-            detail = f"stream {stream_id!r} exists and differs in {', '.join(differing)}; PATCH it or choose another id"
-            raise Conflict("stream_exists", detail)
+            raise stream_differs(stream_id, differing)
         return self.get(stream_id)
-
-    def _check_version(self, stream_id: str, if_match: str | None) -> None:
-        known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
-        if "*" not in known and self.etag(stream_id) not in known:
-            raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
 
     def _told(self, document: SpecDocument, view: Mapping[str, Any]) -> StreamView:
         """As its node shows it; who follows, only this gateway knows, and its address from the moment of its POST."""

@@ -17,7 +17,16 @@ from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
 from service.cameras.url_policy import Address, UrlPolicy
-from service.errors import ApiError, Conflict, LimitReached, NotReady, PreconditionFailed, Refused, stream_not_found
+from service.errors import (
+    ApiError,
+    Conflict,
+    LimitReached,
+    NotReady,
+    Refused,
+    check_version,
+    stream_differs,
+    stream_not_found,
+)
 from service.kept import kept
 from service.logs import fields
 from service.memory import give_back
@@ -160,7 +169,7 @@ class StreamRegistry:
         async with self._changing:
             stream = self.get(stream_id)
             self._check_open()
-            self._check_version(stream_id, if_match)
+            check_version(self.etag(stream_id), if_match)
             await kept(self._store.remove_stream(stream_id))
             await _done(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
@@ -315,7 +324,7 @@ class StreamRegistry:
         """A stream, as it is and as it shall be. Raises NotFound, PreconditionFailed, Refused or NotReady."""
         stream = self.get(stream_id)
         self._check_open()
-        self._check_version(stream_id, if_match)
+        check_version(self.etag(stream_id), if_match)
         spec = stream.spec.changed(patch, self._lane)
         self._check_mode(spec.lane.mode)
         return stream, stream.spec, spec
@@ -324,8 +333,7 @@ class StreamRegistry:
         """The stream that exists already and is as asked. Raises Conflict."""
         known = self._streams.get(stream_id)
         if known is not None and (differing := known.spec.differences(new)):
-            detail = f"stream {stream_id!r} exists and differs in {', '.join(differing)}; PATCH it or choose another id"
-            raise Conflict("stream_exists", detail)
+            raise stream_differs(stream_id, differing)
         return known
 
     def _too_many(self) -> LimitReached:
@@ -341,11 +349,6 @@ class StreamRegistry:
         if mode not in self._worker.modes:
             has = ", ".join(self._worker.modes)
             raise Refused("mode_not_available", f"no model file here for mode {mode!r}; there is one for {has}")
-
-    def _check_version(self, stream_id: str, if_match: str | None) -> None:
-        known = [one.strip() for one in if_match.split(",")] if if_match else ["*"]
-        if "*" not in known and self.etag(stream_id) not in known:
-            raise PreconditionFailed("stream_changed", "somebody else changed this stream; GET it and try again")
 
 
 def _close_all(streams: list[Stream]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.accuracy import evaluate, half_range, lines, rows
 from benchmarks.arms import Variant, variants
 from benchmarks.conditions import conditions, save
-from benchmarks.metrics.scores import POOLED
+from benchmarks.scores import POOLED
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame

@@ -20,8 +20,9 @@ class TextbookFilter:
         self.mean = motion @ self.mean
         self.covariance = motion @ self.covariance @ motion.T + noise
 
-    def update(self, xyah: F64) -> None:
-        see, innovation = self._project()
+    def update(self, xyah: F64, noise: float = 1.0) -> None:
+        """noise: of this measurement's variance, in the usual ones."""
+        see, innovation = self._project(noise)
         gain = self.covariance @ see.T @ np.linalg.inv(innovation)
         self.mean = self.mean + gain @ (xyah - see @ self.mean)
         self.covariance = self.covariance - gain @ innovation @ gain.T
@@ -33,10 +34,10 @@ class TextbookFilter:
         differences = xyah - see @ self.mean
         return [float(difference @ inverse @ difference) for difference in differences]
 
-    def _project(self) -> tuple[F64, F64]:
+    def _project(self, noise: float = 1.0) -> tuple[F64, F64]:
         p, _ = self._stds()
         see = np.eye(4, 8)
-        return see, see @ self.covariance @ see.T + np.diag(np.square([p, p, 1e-1, p]))
+        return see, see @ self.covariance @ see.T + noise * np.diag(np.square([p, p, 1e-1, p]))
 
     def _stds(self) -> tuple[float, float]:
         return float(self.mean[3]) / 20, float(self.mean[3]) / 160

@@ -12,9 +12,9 @@ import pytest
 from benchmarks.gpu import check as gpu_check
 from benchmarks.gpu import process as gpu_process
 from benchmarks.gpu import steps as gpu_steps
-from benchmarks.gpu.check import LIMITS, RESULT, main, to_do
+from benchmarks.gpu.check import LIMITS, main, to_do
 from benchmarks.gpu.steps import STEPS, Skip
-from benchmarks.gpu.subject import ROLES, VARIABLE, Check
+from benchmarks.gpu.subject import RESULT, ROLES, VARIABLE, Check
 from benchmarks.gpu.verdicts import BARS, verdicts
 from engines.errors import PlanError
 from engines.load import open_device
@@ -48,7 +48,7 @@ def arguments(models: Path, out: Path, *more: str) -> list[str]:
 
 
 def read(out: Path) -> dict[str, Any]:
-    return json.loads((out / RESULT).read_text())
+    return json.loads((out / f"{RESULT}.json").read_text())
 
 
 def subject(models: Path, out: Path, device: str = "cpu", **options: Any) -> Check:
@@ -65,7 +65,7 @@ def run_all(check: Check) -> dict[str, Any]:
             results[name] = {"status": "ok", "result": STEPS[name](check)}
         except Skip as reason:
             results[name] = {"status": "skipped", "error": str(reason)}
-        (check.out / RESULT).write_text(json.dumps(results, default=float))
+        (check.out / f"{RESULT}.json").write_text(json.dumps(results, default=float))
     return results
 
 

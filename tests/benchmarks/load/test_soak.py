@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.load.soak import Arrival, judge, main
+from benchmarks.load.follower import Arrival
+from benchmarks.load.soak import judge, main
 from benchmarks.load.usage import Held, rss_mb
 from tests.support.tiny_pair import write_tiny_pair
 
@@ -17,7 +18,7 @@ def flat(seconds: int, rss_mb: float = 200.0) -> list[Held]:
 
 
 def on_time(seconds: int, age_ms: float = 40.0) -> list[Arrival]:
-    return [Arrival(i / 25, age_ms, age_ms + 5, i, people=3, gap=0) for i in range(seconds * 25)]
+    return [Arrival(i / 25, age_ms, age_ms + 5, i, "student", people=3, gap=0) for i in range(seconds * 25)]
 
 
 def an_hour(mb_per_hour: float = 0.0, files: float = 0.0, threads: float = 0.0, noise: float = 0.0) -> list[Held]:
@@ -70,14 +71,14 @@ def test_files_and_threads_that_grow_are_found() -> None:
 
 def test_one_late_message_passes_and_late_tracks_fail() -> None:
     fresh = on_time(300)
-    late = [Arrival(a.time_s, 400, 400, a.frame_id, 3, 0) for a in fresh]
+    late = [Arrival(a.time_s, 400, 400, a.frame_id, "student", 3, 0) for a in fresh]
     assert judge(flat(300), [*fresh[:-1], late[-1]], warm_up_s=60)["failures"] == []
     tenth = [late[i] if i % 10 == 0 else a for i, a in enumerate(fresh)]
     assert "400 ms old" in judge(flat(300), tenth, warm_up_s=60)["failures"][0]
 
 
 def test_skipped_frames_and_lost_messages_are_counted() -> None:
-    sparse = [Arrival(i / 25, 40, 45, 2 * i, 3, gap=1 if i % 100 == 0 else 0) for i in range(25 * 100)]
+    sparse = [Arrival(i / 25, 40, 45, 2 * i, "student", 3, gap=1 if i % 100 == 0 else 0) for i in range(25 * 100)]
     verdict = judge(flat(100), sparse, warm_up_s=0)
     assert (verdict["frames_skipped"], verdict["messages_lost"]) == (2499, 25)
 

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.load.streams import Seen, judge, main, search
+from benchmarks.load.follower import Arrival
+from benchmarks.load.streams import judge, main, search
 from tests.support.tiny_pair import write_tiny_pair
 
 
-def frames(count: int, age_ms: float = 30.0, missing: tuple[int, ...] = ()) -> list[Seen]:
-    return [Seen(i, "teacher" if i % 6 == 0 else "student", age_ms) for i in range(count) if i not in missing]
+def frames(count: int, age_ms: float = 30.0, missing: tuple[int, ...] = ()) -> list[Arrival]:
+    kinds = ["teacher" if i % 6 == 0 else "student" for i in range(count)]
+    return [Arrival(i / 15, age_ms, age_ms, i, kinds[i], 3, 0) for i in range(count) if i not in missing]
 
 
 @given(st.integers(0, 40), st.integers(1, 40))
@@ -46,7 +48,7 @@ def test_fresh_and_complete_streams_are_carried() -> None:
         ([frames(150), frames(140)], "96.7% of the frames came"),
     ],
 )
-def test_what_is_late_or_lost_is_not_carried(streams: list[list[Seen]], failure: str) -> None:
+def test_what_is_late_or_lost_is_not_carried(streams: list[list[Arrival]], failure: str) -> None:
     assert judge(streams, 15, 10).failures == [failure]
 
 

@@ -5,24 +5,32 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed.association import OURS, Racer, Spread, main, missed_targets
+from benchmarks.speed.association import CrowdTimes, Spread, main, measure, missed_targets
+
+
+def test_nobody_is_measured_too() -> None:
+    result = measure(0, frames=3)
+    assert result.tracks == 0
+    assert 0 < result.wall.p50_ms <= result.wall.p95_ms
+    assert 0 < result.core.p50_ms <= result.core.p95_ms
+
+
+def test_nearly_everybody_is_tracked_while_the_clock_runs() -> None:
+    assert 15 < measure(20, frames=30).tracks <= 20
 
 
 def test_a_missed_target_is_named() -> None:
-    fast, slow, theirs = (
-        Racer(name, "", 50, 48.0, Spread(9, 9), Spread(ms, ms), 1.0)
-        for name, ms in ((OURS, 0.2), (OURS, 0.6), ("other", 0.6))
-    )
-    assert missed_targets([fast, theirs]) == []
+    fast, slow = (CrowdTimes(50, 48.0, Spread(9, 9), Spread(ms, ms)) for ms in (0.2, 0.6))
+    assert missed_targets([fast]) == []
     assert missed_targets([fast, slow]) == ["50 people: 0.600 ms of the core per frame, should be below 0.5 ms"]
 
 
 def test_the_table_and_the_file_have_a_row_for_each_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "association.json"
-    arguments = ["--people", "0", "5", "--frames", "5", "--peers", "--json", str(path)]
+    arguments = ["--people", "0", "5", "--frames", "5", "--json", str(path)]
     assert main(arguments) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in printed[2:4]] == [[OURS, "0"], [OURS, "5"]]
+    assert [line.split()[0] for line in printed[2:4]] == ["0", "5"]
     report = json.loads(path.read_text())
     assert [result["people"] for result in report["results"]] == [0, 5]
     assert "cpu" in report["conditions"]

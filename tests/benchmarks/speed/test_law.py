@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.speed.law import SpeedLaw, fit
+from benchmarks.speed.report import SpeedLaw, fit
 
 
 def test_without_measurements_nothing_is_added() -> None:

@@ -79,10 +79,10 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         measured = truth + rng.normal(0, 1, truth.shape) * (3, 3, 0.02, 3)
         expected = [textbook.gating(measured) for textbook in textbooks]
         np.testing.assert_allclose(KALMAN.gating(motion, measured), expected, rtol=1e-7, atol=1e-6)
-        seen = rng.random(count) < 0.7
-        motion[:, seen] = KALMAN.update(motion[:, seen], measured[seen])
+        seen, noise = rng.random(count) < 0.7, rng.choice((0.5, 1.0, 2.0), count)
+        motion[:, seen] = KALMAN.update(motion[:, seen], measured[seen], noise[seen])
         for row in seen.nonzero()[0]:
-            textbooks[row].update(measured[row])
+            textbooks[row].update(measured[row], noise[row])
         assert_same(motion, textbooks)
 
 

@@ -409,6 +409,17 @@ def test_nobody_waits_for_longer_than_the_tracker_remembers() -> None:
     assert tracker.newcomers() == 0 and len(tracker.lost()) == 0
 
 
+def test_between_keyframes_a_box_moves_a_track_less_than_on_one() -> None:
+    moved = []
+    for between in (True, False):
+        tracker = Tracker()
+        for _ in range(5):
+            before = tracker.update(persons(at(100)), FRAME_S)
+        after = tracker.update(persons(at(110)), FRAME_S, between_keyframes=between)
+        moved.append(after.xyxy[0, 0] - before.xyxy[0, 0])
+    assert 0 < moved[0] < 0.9 * moved[1]
+
+
 def test_by_the_papers_rules_nobody_waits_for_a_keyframe() -> None:
     tracker = Tracker(TrackerSettings(keyframes_decide=False))
     tracker.update(persons(at(100)), FRAME_S)

@@ -3,17 +3,37 @@
 Every frame of the range counts, also one without any output; a match needs IoU >= 0.5 (HOTA: a range of thresholds).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
-from benchmarks.metrics.overlaps import Overlaps, measure_overlaps
-from edge.tracking.mot_format import MotBoxes
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from edge.arrays import F64, I64, Bool
+from edge.tracking.boxes import iou_matrix, xywh_to_xyxy
+from edge.tracking.mot_format import PEDESTRIAN, MotBoxes
 
 POOLED = "pooled"
 """Name of the row over all sequences: counts are summed, ratios are never averaged."""
+MATCH_IOU = 0.5
+"""Least overlap of a match."""
+ROUNDING = float(np.finfo(np.float64).eps)
+"""An overlap that rounding puts just below a threshold still counts."""
+DISTRACTORS = (2, 7, 8, 12)
+"""Person on vehicle, static person, distractor, reflection: finding one is neither right nor wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """I true identities and J found ones of one sequence, both numbered from 0."""
+
+    frames: list[tuple[I64, I64, F64]]  # per frame: true identities (n,), found ones (m,), IoU (n, m)
+    truth_boxes: F64  # (I,) boxes of each true identity
+    result_boxes: F64  # (J,) boxes of each found identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +131,50 @@ def _for_trackeval(sequence: Overlaps) -> dict[str, Any]:
         "num_gt_dets": int(sequence.truth_boxes.sum()),
         "num_tracker_dets": int(sequence.result_boxes.sum()),
     }
+
+
+def measure_overlaps(truth: MotBoxes, results: MotBoxes, first: int, last: int) -> Overlaps:
+    """Lay results over ground truth in frames first..last, both included, as MOTChallenge does.
+
+    Results on a distractor are removed; what remains of the truth is pedestrians with a flag. Visibility is not used.
+    """
+    people, found, overlaps = [], [], []
+    for everyone, seen in zip(_per_frame(truth, first, last), _per_frame(results, first, last), strict=True):
+        scored = everyone.where((everyone.classes == PEDESTRIAN) & (everyone.flags != 0))
+        counted = seen.where(~_on_distractor(everyone, seen))
+        people.append(scored.ids)
+        found.append(counted.ids)
+        overlaps.append(_iou(scored, counted))
+    true_rows, truth_boxes = _number(people)
+    found_rows, result_boxes = _number(found)
+    return Overlaps(list(zip(true_rows, found_rows, overlaps, strict=True)), truth_boxes, result_boxes)
+
+
+def _on_distractor(everyone: MotBoxes, seen: MotBoxes) -> Bool:
+    """(M,) which results of one frame match a distractor, when people and distractors compete for them."""
+    overlap = _iou(everyone, seen)
+    overlap[overlap < MATCH_IOU - ROUNDING] = 0
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    matched = (overlap[rows, columns] > 0) & np.isin(everyone.classes[rows], DISTRACTORS)
+    mask = np.zeros(len(seen), bool)
+    mask[columns[matched]] = True
+    return mask
+
+
+def _per_frame(boxes: MotBoxes, first: int, last: int) -> Iterator[MotBoxes]:
+    """The boxes of each frame first..last, also where there are none."""
+    order = np.argsort(boxes.frames, kind="stable")
+    ends = np.searchsorted(boxes.frames[order], np.arange(first, last + 2))
+    for start, end in pairwise(ends.tolist()):
+        yield MotBoxes(*(getattr(boxes, field.name)[order[start:end]] for field in fields(MotBoxes)))
+
+
+def _iou(ours: MotBoxes, theirs: MotBoxes) -> F64:
+    """(N, M) intersection over union."""
+    return iou_matrix(xywh_to_xyxy(ours.xywh), xywh_to_xyxy(theirs.xywh))
+
+
+def _number(ids: list[I64]) -> tuple[list[I64], F64]:
+    """Ids as 0..I-1 per frame, and how many boxes each identity has (I,)."""
+    unique, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *ids]), return_counts=True)
+    return [np.searchsorted(unique, frame).astype(np.int64) for frame in ids], counts.astype(np.float64)

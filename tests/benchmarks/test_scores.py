@@ -6,8 +6,7 @@ import motmetrics
 import numpy as np
 import pytest
 
-from benchmarks.metrics.overlaps import measure_overlaps
-from benchmarks.metrics.scores import POOLED, MotScores, compare, with_pooled
+from benchmarks.scores import POOLED, MotScores, compare, measure_overlaps, with_pooled
 from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 
 SAMPLE = Path(motmetrics.__file__).parent / "data"
