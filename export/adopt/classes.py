@@ -38,7 +38,7 @@ def names_of(network: Network, layout: Layout) -> tuple[Mapping[int, str], str]:
             return dict(enumerate(VOC, layout.classes - 20)), f"{layout.classes} classes, as Pascal VOC"
         case 0 if layout.name == "SSD":
             return {1: "person"}, "guessed: class 1, behind the background"
-        case 0 if layout.name in ("OpenVINO", "MMDetection", "rows of six"):
+        case 0 if layout.name in ("OpenVINO", "MMDetection", "rows of six", "YOLOv7"):
             return {0: "person"}, "guessed: class 0"
         case 0:
             return (known, "guessed: COCO") if network.size_input else (with_gaps, "guessed: COCO's own numbering")

@@ -35,7 +35,7 @@ from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
 from engines.signature import IMAGE, SCORES, Signature
 from export.adopt.appearance import Appearance, recognise_appearance
-from export.adopt.classes import choose
+from export.adopt.classes import choose, names_of
 from export.adopt.detector import (
     BGR_AS_THEY_ARE,
     RGB_AS_IMAGENET,
@@ -113,7 +113,8 @@ def _adopt(options: argparse.Namespace) -> None:
     )
     teacher = options.output / f"{pair}-teacher-{size[0]}x{size[1]}.onnx"
     adopted, scores = _write(adopted, teacher, planes)
-    people = {*map(str.lower, options.classes)} <= PEOPLE
+    names = names_of(network, layout)[0]
+    people = {(names.get(int(one), "") if one.isdecimal() else one).lower() for one in options.classes} <= PEOPLE
     student = options.output / f"{pair}-student.onnx"
     if options.student or (options.student is None and people):
         _save(make_student(SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx", adopted.signature), student)
@@ -196,7 +197,7 @@ def _tried(engine: OnnxEngine, planes: U8) -> F32:
     image, scores = execution.inputs[IMAGE], execution.outputs[SCORES]
     image[:1], image[1:] = planes[..., ::-1], planes
     execution.run(2, cuda_stream)
-    beside = scores[1].copy()
+    beside: F32 = scores[1].copy()
     image[:1] = planes
     execution.run(1, cuda_stream)
     if not np.allclose(scores[0], beside, atol=1e-2):
@@ -262,7 +263,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--picture", metavar="FILE", help="photograph or film to try it on (default a drawn scene)")
     parser.add_argument(
-        "--size", type=parse_size, metavar="WxH", help="of its input, where that is open (default 640x640)"
+        "--size",
+        type=parse_size,
+        metavar="WxH",
+        help="of its input where that is open, of ours with --fit stretch (default 640x640)",
     )
     parser.add_argument(
         "--fit",

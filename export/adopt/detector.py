@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.inliner
 import onnxruntime
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
@@ -196,7 +197,9 @@ def read_network(path: Path, size: tuple[int, int] | None, default: tuple[int, i
 
 
 def _renewed(model: ModelProto, path: Path) -> ModelProto:
-    """The same network with our version of ONNX's operators, or a later one."""
+    """The same network with our version of ONNX's operators, or a later one, and without functions of its own."""
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
     version = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
     if version >= OPSET:
         return model

@@ -10,6 +10,7 @@
 | DETR | boxes (1, M, 4) and a likelihood of each class (1, M, C): `dets`/`labels`, `pred_boxes`/`pred_logits` |
 | boxes, labels, scores | (1, M, 4), (1, M), (1, M), with or without the first axis or labels: D-FINE, torchvision |
 | SSD | (1, 1, M, 7) or (M, 7): picture, class, score, corners |
+| YOLOv7 | (M, 7): picture, corners, class, score, where the export suppresses |
 | OpenVINO | (M, 5): corners, score; and labels (M,), where there are several classes; MMDetection's, too |
 """
 
@@ -164,7 +165,7 @@ def _pair(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
         "DETR" if rows <= FEW else "boxes and scores",
         Part(boxes),
         Part(scores),
-        RGB_AS_IMAGENET if rows <= FEW else RGB_TO_ONE,
+        RGB_AS_IMAGENET if rows <= FEW and outputs[scores].shape[2] != 80 else RGB_TO_ONE,  # 80: RT-DETR and its heirs
         suppresses=rows <= FEW,
         classes=outputs[scores].shape[2],
     )
@@ -200,6 +201,20 @@ def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
         outputs, lambda one: one.shape[-1:] == (7,) and (one.ndim == 2 or one.shape[:-2] == (1,) * (one.ndim - 2))
     )
     if sevens is not None and (outputs[sevens].ndim != 3 or outputs[sevens].shape[1] not in _rows(network)):
+        rows_of_seven = outputs[sevens].reshape(-1, 7)
+        if len(rows_of_seven) and rows_of_seven[:, 2].max() > 2:  # no score, so it is a corner in pixels
+            return Layout(
+                "YOLOv7",
+                Part(sevens, 1, 5),
+                Part(sevens, 6, 7),
+                RGB_TO_ONE,
+                label=Part(sevens, 5, 6),
+                picture=Part(sevens, 0, 1),
+                form="corners",
+                axes="SSD",
+                suppresses=True,
+                classes=0,
+            )
         return Layout(
             "SSD",
             Part(sevens, 3, 7),
@@ -208,6 +223,7 @@ def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
             label=Part(sevens, 1, 2),
             picture=Part(sevens, 0, 1),
             form="corners",
+            unit="shares",
             axes="SSD",
             suppresses=True,
             classes=0,
@@ -270,12 +286,9 @@ def _confirmed(layout: Layout, network: Network, outputs: Mapping[str, Array]) -
             "pixels (--mean, --std), or is damaged"
         )
     layout = _with_likelihood(layout, network, outputs, scores)
-    if layout.label is None or (layout.name != "SSD" and len(boxes)):
-        layout = _with_boxes(layout, network, boxes)
-    elif layout.name == "SSD":
-        seen = boxes[scores[:, 0] > 0]
-        layout = replace(layout, unit="shares" if not len(seen) or np.abs(seen).max() <= 2 else "pixels")
-        layout = _with_boxes(layout, network, seen) if len(seen) else layout
+    if layout.label is not None:
+        boxes = boxes[scores[:, 0] > 0]  # the rest only fills the array
+    layout = _with_boxes(layout, network, boxes)
     told = f"{layout.name}: boxes as {layout.form}, in {layout.unit}"
     ranges = {"as they are": "scores as they are", "sigmoid": "scores by sigmoid", "softmax": "scores by softmax"}
     notes = {name: told}

@@ -156,7 +156,8 @@ class _Translation:
                 f"{self._path} has the operator {kind} ({operation.get_friendly_name()!r}), which is not known here; "
                 "export the network to ONNX from where it comes from"
             )
-        return translate(operation, attributes)
+        found: str | list[str] = translate(operation, attributes)
+        return found
 
     def _transpose(self, operation: Operation, attributes: dict[str, Any]) -> str:
         return self._nodes("Transpose", self._input(operation, 0), perm=self._whole(operation, 1))

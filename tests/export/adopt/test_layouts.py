@@ -163,14 +163,14 @@ def classes_in_rows() -> Outputs:
     return {"output0": table}
 
 
-def detr(boxes: str, labels: str, softmax: bool) -> Outputs:
-    count, classes = (100, 92) if softmax else (300, 91)
+def detr(boxes: str, labels: str, softmax: bool, classes: int = 91, person: int = 1) -> Outputs:
+    count = 100 if softmax else 300
     queries = np.full((1, count, classes), -6.0, np.float32)
     if softmax:
         queries[0, :, -1] = 8
         queries[0, :4, -1] = -6
     high = (lambda p: logit(p) - 6 + np.log(91)) if softmax else logit
-    queries[0, :4, :91] = one_hot(classes, 1, 3, -6.0, high)[:, :91]
+    queries[0, :4, :91] = one_hot(classes, person, 3, -6.0, high)[:, :91]
     where = np.tile(np.array([0.5, 0.5, 0.2, 0.2], np.float32), (1, count, 1))
     where[0, :4] = centred(BOXES) / SIZE
     return {labels: queries, boxes: where}
@@ -202,6 +202,12 @@ def ssd() -> Outputs:
     return {"detection_out": rows}
 
 
+def yolov7() -> Outputs:
+    rows = np.zeros((4, 7), np.float32)
+    rows[:, 1:5], rows[3, 5], rows[:, 6] = BOXES, 2, [*SCORES, 0.95]
+    return {"output": rows}
+
+
 def fives(batch: bool) -> Outputs:
     rows = np.concatenate((BOXES, np.array([[0.9], [0.7], [0.5], [0.95]])), 1).astype(np.float32)
     found = {"boxes" if not batch else "dets": rows, "labels": np.array([0, 0, 0, 2], np.int64)}
@@ -219,7 +225,8 @@ LAYOUTS: dict[str, tuple[Outputs, dict[str, Any]]] = {
     "rows of six": (six(), {}),
     "rows of classes": (classes_in_rows(), {}),
     "DETR, sigmoid": (detr("dets", "labels", False), {"first": IMAGENET}),
-    "DETR, softmax": (detr("pred_boxes", "pred_logits", True), {"first": IMAGENET}),
+    "DETR, 80 classes": (detr("pred_boxes", "logits", False, 80, 0), {}),
+    "DETR, softmax": (detr("pred_boxes", "pred_logits", True, 92), {"first": IMAGENET}),
     "boxes, labels, scores": (apart(True, 0), {"sizes": "orig_target_sizes"}),
     "boxes, labels, scores, no batch": (apart(False, 1), {}),
     "boxes, labels, scores, TensorFlow": (
@@ -227,6 +234,7 @@ LAYOUTS: dict[str, tuple[Outputs, dict[str, Any]]] = {
         {"first": COLOUR[0], "element": TensorProto.UINT8, "channels_last": True},
     ),
     "SSD": (ssd(), {"first": BLUE}),
+    "YOLOv7": (yolov7(), {}),
     "OpenVINO": (fives(False), {"first": BLUE}),
     "MMDetection": (fives(True), {"first": IMAGENET}),
 }
