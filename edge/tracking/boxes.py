@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.arrays import F32, F64, Bool
+from edge.arrays import F32, F64, I64, Bool
 
 Boxes = TypeVar("Boxes", F32, F64)
 
@@ -72,20 +72,46 @@ def iou_matrix(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
     return overlap
 
 
-def suppress(xyxy: Boxes, limit: float) -> Bool:
+def paired_iou(a: Boxes, b: Boxes, pixel: float = 0.0) -> Boxes:
+    """(P,) what `iou_matrix` says of each of the boxes `a` (P, 4) and the one of `b` (P, 4) beside it."""
+    return iou_matrix(a[:, None], b[:, None], pixel)[:, 0, 0]
+
+
+def suppress(xyxy: Boxes, limit: float, lanes: I64 | None = None) -> Bool:
     """(N,) which of the boxes (N, 4), best first, are no second box of somebody: none better overlaps by over `limit`.
 
-    What was suppressed suppresses nothing itself (greedy non-maximum suppression).
+    What was suppressed suppresses nothing itself (greedy non-maximum suppression). Boxes of different `lanes` (N,) do
+    not overlap; without, all are of one. Corners within +-1e6.
     """
     kept = np.ones(len(xyxy), np.bool_)
     if limit >= 1:
         return kept
-    close = iou_matrix(xyxy, xyxy) > limit
-    np.fill_diagonal(close, False)
-    for row in np.flatnonzero(close.any(axis=1)):
-        if kept[row]:
-            kept[row + 1 :] &= ~close[row, row + 1 :]
+    one, other = _neighbours(xyxy, limit, lanes)
+    close = paired_iou(xyxy[one], xyxy[other]) > limit
+    better, worse = np.minimum(one[close], other[close]), np.maximum(one[close], other[close])
+    order = np.lexsort((worse, better))
+    for first, second in zip(better[order].tolist(), worse[order].tolist(), strict=True):
+        if kept[first]:
+            kept[second] = False
     return kept
+
+
+def _neighbours(xyxy: Boxes, limit: float, lanes: I64 | None) -> tuple[I64, I64]:
+    """Rows of the pairs whose IoU may be over `limit`: of N boxes in a crowd some N, not N^2.
+
+    Two intervals share more than `limit` of their union only where the left ends are closer than 1 - `limit` of the
+    length of the one that begins first.
+    """
+    left = xyxy[:, 0].astype(np.float64)
+    if lanes is not None:
+        left += lanes * 1e7
+    order = np.argsort(left)
+    begins = left[order]
+    reach = (1 - limit) * np.maximum(xyxy[order, 2] - xyxy[order, 0], 0) + 1e-2  # rounding of float32 included
+    counts = np.searchsorted(begins, begins + reach, "right") - np.arange(len(begins)) - 1
+    one = np.repeat(np.arange(len(begins)), counts)
+    other = np.arange(len(one)) - np.repeat(counts.cumsum() - counts, counts) + one + 1
+    return order[one], order[other]
 
 
 def _shared(a_start: Boxes, a_end: Boxes, b_start: Boxes, b_end: Boxes, pixel: float) -> Boxes:

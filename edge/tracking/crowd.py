@@ -10,7 +10,7 @@ import numpy as np
 from edge.arrays import F32, F64, I64, Bool
 from edge.tracking.assignment import assign_all
 from edge.tracking.blocks import Blocks, Rows
-from edge.tracking.boxes import iou_matrix, xyah_to_xyxy
+from edge.tracking.boxes import paired_iou, xyah_to_xyxy
 from edge.tracking.costs import fused_cost, iou_cost
 from edge.tracking.detections import TrackState
 from edge.tracking.drift import OWN_FADING, harm
@@ -81,7 +81,7 @@ class Crowd:
 
         rows, columns = self._meet(seen, self.states != _TENTATIVE, seen.strong, fused, settings.appearance_limit)
         if settings.iou_confirm > 0:
-            real = _overlaps(boxes[rows], seen.xyxy[columns]) >= settings.iou_confirm
+            real = paired_iou(boxes[rows], seen.xyxy[columns], pixel=1.0) >= settings.iou_confirm
             rows, columns = rows[real], columns[real]
         match[rows] = columns
         for state, weak, limit in (
@@ -189,8 +189,3 @@ def second_boxes(lanes: Sequence[Tracklets], limit: float, tolerance_s: float) -
     for lane in np.unique(rows.lane[doubles]):
         found[lane] = doubles[slices[lane]]
     return found
-
-
-def _overlaps(a: F64, b: F64) -> F64:
-    """(P,) IoU of the boxes `a` (P, 4) and `b` (P, 4), each with its own."""
-    return iou_matrix(a[:, None], b[:, None], pixel=1.0)[:, 0, 0]

@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from edge.arrays import F32, F64, I32, I64, Bool
-from edge.tracking.blocks import Blocks, Rows
-from edge.tracking.boxes import iou_matrix, suppress, xyxy_to_xyah
+from edge.arrays import F32, F64, I32, Bool
+from edge.tracking.blocks import Rows
+from edge.tracking.boxes import suppress, xyxy_to_xyah
 from edge.tracking.detections import Detections
 
 SMALLEST_SIDE_PX = 1.0
@@ -44,7 +44,7 @@ class Seen:
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
         kept = usable.nonzero()[0]
-        kept = kept[_single(xyxy[kept], rows.lane[kept], len(frames), same_iou)]
+        kept = kept[suppress(xyxy[kept], same_iou, rows.lane[kept])]
         weak = scores[kept] <= thresholds[rows.lane[kept]]
         kept = kept[np.argsort(2 * rows.lane[kept] + weak, kind="stable")]
         xyxy = xyxy.take(kept, axis=0)
@@ -57,22 +57,3 @@ class Seen:
             embeddings=embeddings.take(kept, axis=0) / np.maximum(norms[kept], 1e-12)[:, None],
             detection=(kept - rows.starts[rows.lane[kept]]).astype(np.int32),
         )
-
-
-def _single(xyxy: F64, lanes: I64, count: int, same_iou: float) -> Bool:
-    """(N,) which boxes (N, 4) of which lanes (N,), best first, are nobody's second; see `boxes.suppress`."""
-    kept = np.ones(len(xyxy), np.bool_)
-    if same_iou >= 1 or not len(xyxy):
-        return kept
-    if count == 1:
-        return suppress(xyxy, same_iou)
-    every = np.arange(len(xyxy))
-    blocks = Blocks(every, lanes, every, lanes, count)
-    boxes = blocks.spread_rows(xyxy)
-    close = iou_matrix(boxes, boxes) > same_iou  # the padding is of size 0 and overlaps with nothing
-    at = np.arange(boxes.shape[1])
-    close[:, at, at] = False
-    for lane in np.unique(lanes)[close.any(axis=(1, 2))]:
-        here = (lanes == lane).nonzero()[0]
-        kept[here] = suppress(xyxy[here], same_iou)
-    return kept

@@ -102,5 +102,13 @@ def test_the_best_of_overlapping_boxes_remains(xyxy: F64, limit: float) -> None:
     assert suppress(xyxy, limit).nonzero()[0].tolist() == kept
 
 
+@settings(deadline=None)
+@given(boxes(), st.floats(0, 1), st.integers(1, 4))
+def test_boxes_of_different_lanes_do_not_suppress_each_other(xyxy: F64, limit: float, count: int) -> None:
+    lanes = np.sort(np.arange(len(xyxy)) % count)
+    expected = [suppress(xyxy[lanes == lane], limit) for lane in range(count)]
+    assert suppress(xyxy, limit, lanes).tolist() == np.concatenate(expected).tolist()
+
+
 def test_a_limit_of_one_suppresses_not_even_equal_boxes() -> None:
     assert suppress(np.tile(np.array([0.0, 0, 9, 9]), (3, 1)), 1.0).all()
