@@ -49,7 +49,7 @@ class Tracker:
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self.settings = settings or TrackerSettings()
         self._drift = Drift()
-        self._keyframe_s = np.nan  # of the last update that was a keyframe, on the tracker's clock
+        self._keyframe_s = np.nan  # of the last update that decided who is there, on the tracker's clock
         self._tracklets = Tracklets.empty()
         self._absent = Tracklets.empty()
         """Who was known when the stream broke off and was not found again yet; their motion means nothing."""
@@ -198,20 +198,18 @@ class Tracker:
             self._first_frame = True
         return not self._first_frame
 
-    def _conclude(self, between_keyframes: bool, news: I64, seen: Seen, judged: Sequence[float]) -> None:
-        """What is each tracker's own: `news` are the detections in `seen` that nobody met; `judged`, what was learnt of
-        the drift.
+    def _conclude(self, follows: bool, news: I64, seen: Seen, judged: Sequence[float]) -> None:
+        """What is each tracker's own. follows: a keyframe before this frame has decided who is there; `news`: the
+        detections in `seen` that nobody met; `judged`: what was learnt of the drift.
         """
         count, harm, waits_s2 = judged
         if count:
             self._drift.learn(int(count), harm, waits_s2)
-        decides = not between_keyframes or not self.settings.keyframes_decide
-        if decides:
-            self._start(news, seen)
-        if not between_keyframes:
+        if not follows:
             self._keyframe_s = self._now_s
+            self._start(news, seen)
         self._identify()
-        self._forget(decides)
+        self._forget(follows)
 
     def _start(self, columns: I64, seen: Seen) -> None:
         """The detections `columns` of `seen` are new tracks: confirmed on the first frame, else when seen once more.
@@ -290,11 +288,11 @@ class Tracker:
         still_absent[found] = False
         absent.keep(still_absent)
 
-    def _forget(self, decides: bool) -> None:
-        """Drop tracks lost for too long, and in a frame that `decides` the unconfirmed ones not seen again."""
+    def _forget(self, follows: bool) -> None:
+        """Drop tracks lost for too long, and, unless this frame only `follows`, unconfirmed ones not seen again."""
         tracklets = self._tracklets
         dropped = self._now_s - tracklets.last_seen_s > self.settings.lost_after_s + TIME_TOLERANCE_S
-        if decides:
+        if not follows:
             dropped |= tracklets.states == _TENTATIVE
         self._keep(tracklets, (tracklets.detection >= 0) | ~dropped, "unseen")
 
@@ -371,7 +369,7 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     crowd = Crowd(lanes)
     crowd.advance(np.array([look.dt_s for look in looks]), moving)
     match = crowd.associate(seen, settings)
-    follows = np.array([look.between_keyframes and settings.keyframes_decide for look in looks])
+    follows = [look.between_keyframes and settings.keyframes_decide for look in looks]
     now_s = np.array([tracker._now_s for tracker in trackers])
     keyframes_s = np.where(follows, [tracker._keyframe_s for tracker in trackers], np.nan)
     noises = np.where(follows, settings.noise_between_keyframes, 1.0)
@@ -379,8 +377,9 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     crowd.hand_back(lanes)
     news = (left(match, seen) & seen.strong).nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()
-    for look, begin, end, *judged in zip(looks, [0, *ends], ends, *(sums.tolist() for sums in learnt), strict=False):
-        look.tracker._conclude(look.between_keyframes, news[begin:end], seen, judged)
+    sums = (of.tolist() for of in learnt)
+    for tracker, follower, begin, end, *judged in zip(trackers, follows, [0, *ends], ends, *sums, strict=False):
+        tracker._conclude(follower, news[begin:end], seen, judged)
     lanes = [tracker._tracklets for tracker in trackers]
     doubles = second_boxes(lanes, settings.duplicate_distance, TIME_TOLERANCE_S)
     for tracker, double in zip(trackers, doubles, strict=True):

@@ -201,21 +201,7 @@ def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
         outputs, lambda one: one.shape[-1:] == (7,) and (one.ndim == 2 or one.shape[:-2] == (1,) * (one.ndim - 2))
     )
     if sevens is not None and (outputs[sevens].ndim != 3 or outputs[sevens].shape[1] not in _rows(network)):
-        rows_of_seven = outputs[sevens].reshape(-1, 7)
-        if len(rows_of_seven) and rows_of_seven[:, 2].max() > 2:  # no score, so it is a corner in pixels
-            return Layout(
-                "YOLOv7",
-                Part(sevens, 1, 5),
-                Part(sevens, 6, 7),
-                RGB_TO_ONE,
-                label=Part(sevens, 5, 6),
-                picture=Part(sevens, 0, 1),
-                form="corners",
-                axes="SSD",
-                suppresses=True,
-                classes=0,
-            )
-        return Layout(
+        ssd = Layout(
             "SSD",
             Part(sevens, 3, 7),
             Part(sevens, 2, 3),
@@ -228,6 +214,12 @@ def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
             suppresses=True,
             classes=0,
         )
+        thirds = outputs[sevens].reshape(-1, 7)[:, 2]
+        if not len(thirds) or thirds.max() <= 2:
+            return ssd
+        # No score, so it is a corner in pixels.
+        boxes, scores, label = Part(sevens, 1, 5), Part(sevens, 6, 7), Part(sevens, 5, 6)
+        return replace(ssd, name="YOLOv7", boxes=boxes, scores=scores, pixels=RGB_TO_ONE, label=label, unit="pixels")
     name = _only(outputs, lambda one: one.ndim == 3 and one.shape[0] == 1 and min(one.shape[1:]) >= 5)
     if name is None:
         return None

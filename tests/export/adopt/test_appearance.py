@@ -15,7 +15,6 @@ from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
 from export.adopt.command import main
 from tests.support.drawn import Drawn
-from tests.support.tiny_pair import signature, tiny_model
 
 SIZE = (320, 192)
 RED, GREEN = (255, 40, 40), (40, 255, 40)
@@ -36,18 +35,6 @@ def colour_network(path: Path, batch: int | str, output: tuple[int | str, ...]) 
         [numpy_helper.from_array(np.array([-1, *output[1:]]), "shape")],
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector that sees bright rectangles."""
-    model = tiny_model(signature("teacher", SIZE))
-    kept = [value for value in model.graph.output if value.name in ("boxes", "scores")]
-    del model.graph.output[:], model.metadata_props[:]
-    model.graph.output.extend(kept)
-    path = tmp_path_factory.mktemp("detector") / "rectangles.onnx"
-    onnx.save(model, path)
     return path
 
 

@@ -16,25 +16,12 @@ from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
 from export.adopt.command import main
 from tests.support.drawn import Drawn
-from tests.support.tiny_pair import signature, tiny_model
 
 SIZE = (320, 192)
 
 
 def adopt(*arguments: object) -> int:
     return main([str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A detector that sees bright rectangles: its outputs are `boxes` (B, 16, 4) and `scores` (B, 16)."""
-    model = tiny_model(signature("teacher", SIZE))
-    kept = [value for value in model.graph.output if value.name in ("boxes", "scores")]
-    del model.graph.output[:], model.metadata_props[:]
-    model.graph.output.extend(kept)
-    path = tmp_path_factory.mktemp("detector") / "rectangles.onnx"
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture(scope="module")
