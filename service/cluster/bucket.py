@@ -20,7 +20,7 @@ from service.cluster.table import Table
 PAGE = 1000
 """Keys that are read at a time."""
 GONE = {"KV-Operation": "DEL"}
-NOT_FOUND, NO_STREAM = 10037, 10059
+NOT_FOUND, NO_STORE = 10037, 10049
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,15 @@ class Bucket:
         if republish is not None:
             config["republish"] = {"src": self.subject(">"), "dest": republish}
         body = json.dumps(config).encode()
-        await self.bus.api(f"{self._api}.STREAM.CREATE.KV_{self.name}", body, timeout_s=10)
+        for wait_s in (0.2, 0.5, 1, 2, 5, 0):
+            try:
+                await self.bus.api(f"{self._api}.STREAM.CREATE.KV_{self.name}", body, timeout_s=10)
+                break
+            except WriteRefused as refused:
+                # The server answers a deletion before the folder is gone; for that long it cannot make it anew.
+                if refused.code != NO_STORE or not wait_s:
+                    raise
+            await asyncio.sleep(wait_s)
         return True
 
     async def exists(self) -> bool:
@@ -90,10 +98,6 @@ class Bucket:
             return await self.bus.api(f"{self._api}.STREAM.INFO.KV_{self.name}", timeout_s=10)
         except WriteRefused:
             return None
-
-    async def drop(self) -> None:
-        """Delete the bucket and all that is in it. Raises WriteRefused, BusAway."""
-        await self.bus.api(f"{self._api}.STREAM.DELETE.KV_{self.name}", timeout_s=10)
 
     async def put(
         self, key: str, payload: bytes, expected: int | None = None, lease: tuple[str, int] | None = None
@@ -118,7 +122,7 @@ class Bucket:
         try:
             found = (await self.bus.api(f"{self._api}.STREAM.MSG.GET.KV_{self.name}", body))["message"]
         except WriteRefused as error:
-            if f"({NOT_FOUND})" in str(error):
+            if error.code == NOT_FOUND:
                 return Entry(0, None)
             raise
         head = base64.b64decode(found.get("hdrs", ""))

@@ -46,10 +46,11 @@ class BusAway(Exception):
 
 
 class WriteRefused(Exception):
-    """The server did not take a write. `conflict`: for its revision."""
+    """The server did not do it. `code`: why, in its numbers; `conflict`: for a write's revision."""
 
     def __init__(self, code: int, description: str) -> None:
         super().__init__(f"{description} ({code})")
+        self.code = code
         self.conflict = code in WRONG_REVISION
 
 

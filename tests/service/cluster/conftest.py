@@ -8,7 +8,7 @@ from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus
 from service.cluster.command import create_buckets
 from service.cluster.subjects import KEYS_BUCKET, TICKETS_BUCKET
-from tests.service.cluster.harness import MAIN, Loop, connected, jetstream_server, url_of
+from tests.service.cluster.harness import MAIN, Loop, connected, drop, jetstream_server, url_of
 from tests.service.sinks.brokers import Broker
 
 
@@ -35,7 +35,7 @@ def bus(nats: Broker, loop: Loop) -> Bus:
         bus = await connected(url_of(nats))
         for name in (MAIN.bucket, MAIN.secrets, KEYS_BUCKET, TICKETS_BUCKET):
             if await Bucket(bus, name).exists():
-                await Bucket(bus, name).drop()
+                await drop(Bucket(bus, name))
         await create_buckets(bus, MAIN, 1)
         return bus
 

@@ -72,6 +72,11 @@ async def connected(url: str, name: str = "test", **options: Any) -> Bus:
     return bus
 
 
+async def drop(bucket: Bucket) -> None:
+    """Delete a bucket and all that is in it, as an operator's mistake does."""
+    await bucket.bus.api(f"$JS.API.STREAM.DELETE.KV_{bucket.name}", timeout_s=10)
+
+
 async def add_streams(bus: Bus, stream_ids: list[str]) -> None:
     """Write specs as a gateway does, all at once."""
     bucket = Bucket(bus, MAIN.bucket)

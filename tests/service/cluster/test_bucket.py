@@ -1,6 +1,7 @@
 """Bucket: what the server compares, and how a table comes from it."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from service.cluster.bucket import Bucket, Entry, hear_table, read_table
 from service.cluster.bus import Bus, WriteRefused
 from service.cluster.subjects import key
 from service.cluster.table import Table
-from tests.service.cluster.harness import MAIN, Loop, add_streams
+from tests.service.cluster.harness import MAIN, Loop, add_streams, drop
 from tests.service.waiting import wait_until
 
 
@@ -74,8 +75,27 @@ def test_table_of_many_pages_follows_what_is_written(bus: Bus, loop: Loop) -> No
 def test_bucket_that_is_made_anew_gives_higher_revisions(bus: Bus, loop: Loop) -> None:
     bucket = Bucket(bus, MAIN.bucket)
     before = loop.do(bucket.put("lease.a", b"", 0))
-    loop.do(bucket.drop())
+    loop.do(drop(bucket))
     assert loop.do(bucket.create())
     assert not loop.do(bucket.create()), "it is there"
     assert loop.do(bucket.put("lease.a", b"", 0)) > before
     assert before < 2**53
+
+
+def test_bucket_is_made_once_the_server_has_removed_what_was_deleted_before_it(
+    bus: Bus, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, refused = bus.api, []
+
+    async def still_removing(subject: str, *more: Any, **options: Any) -> dict[str, Any]:
+        if ".CREATE." in subject and len(refused) < 2:
+            refused.append(subject)
+            raise WriteRefused(10049, "error creating store for stream")
+        return await asked(subject, *more, **options)
+
+    monkeypatch.setattr(bus, "api", still_removing)
+    bucket = Bucket(bus, MAIN.bucket)
+    loop.do(drop(bucket))
+    assert loop.do(bucket.create())
+    assert len(refused) == 2
+    assert loop.do(bucket.put("lease.a", b"", 0))

@@ -16,7 +16,7 @@ from service.cluster.options import ClusterOptions, add_options, read_options
 from service.cluster.server_program import NoServer, find_server
 from service.cluster.subjects import key
 from service.settings import Settings
-from tests.service.cluster.harness import MAIN, Loop, add_streams, url_of
+from tests.service.cluster.harness import MAIN, Loop, add_streams, drop, url_of
 from tests.service.sinks.brokers import Broker, free_port
 
 HERE = "http://127.0.0.1"
@@ -127,7 +127,7 @@ def test_what_is_exported_is_there_again_after_a_loss_with_higher_runs(
     assert command.main(["import", str(file), *where]) == 1, "it is all there"
     before = loop.do(bucket.all("spec.>"))
     for one in (bucket, secrets):
-        loop.do(one.drop())
+        loop.do(drop(one))
     assert command.main(["import", str(file), *where]) == 0
     after = loop.do(bucket.all("spec.>"))
     assert {name: one.payload for name, one in after.items()} == {name: one.payload for name, one in before.items()}
