@@ -69,7 +69,7 @@ def test_every_image_of_ours_is_a_target_of_the_dockerfile(name: str) -> None:
     assert OURS[name]["build"]["target"] in Dockerfile().stages
 
 
-@pytest.mark.parametrize("name", set(SERVICES) - set(OURS))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
 def test_other_images_are_pinned_by_their_tag(name: str) -> None:
     assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
 

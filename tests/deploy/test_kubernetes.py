@@ -39,7 +39,7 @@ def test_every_pod_is_hardened(name: str) -> None:
         assert mounted <= {*(volume["name"] for volume in PODS[name].get("volumes", [])), "data", "state"}
 
 
-@pytest.mark.parametrize("name", set(PODS) - {"nats"})
+@pytest.mark.parametrize("name", sorted(set(PODS) - {"nats"}))
 def test_commands_exist_with_their_flags(name: str) -> None:
     (container,) = PODS[name]["containers"]
     command = container["command"]
