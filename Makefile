@@ -8,6 +8,8 @@ BIN := .venv/bin
 RUN_READY := .venv/.ready-to-run
 DEV_READY := .venv/.ready-to-develop
 PIP := $(BIN)/python -m pip install -q --no-compile
+# What is installed is compiled where it is first used; kept, or every process would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
 EXPORT = $(BIN)/atttrack export onnx --size $(SIZE)
 PAIR ?= open
 # What the recipes name of the shipped data; of a folder that is given, all.
