@@ -103,11 +103,15 @@ def _adapt(options: argparse.Namespace) -> None:
     recordings = find_recordings(options.video)
     plan = _plan(options, engine, recordings, work)
     teacher = Teacher(engine, options.size)
-    persons = _label(teacher, plan, work)
+    plan = _label(teacher, plan, work)
+    persons = sum(len(StretchLabels.load(work / one.name / LABELS).persons) for one in plan.learnt)
+    if not plan.kept:
+        raise ValueError(f"{options.video} ends before its last fifth, on which to compare; is a film cut off?")
     if persons < LEAST_PERSONS:
+        kinds = " or ".join(signature.classes)
         raise ValueError(
-            f"the teacher is sure of {persons} sightings of people in {options.video}, too few to learn from; give "
-            "recordings with more people, or try the teacher on them: atttrack track --mode teacher"
+            f"the teacher is sure of {persons} sightings of {kinds} in {options.video}, too few to learn from; give "
+            "recordings with more of them, and see what it finds there: atttrack track --mode teacher"
         )
     weights = _learn(options, plan, signature, work)
     candidate, shipped = work / "candidate.onnx", work / "shipped.onnx"
@@ -124,10 +128,11 @@ def _adapt(options: argparse.Namespace) -> None:
         "learnt from": f"{sum(map(len, plan.learnt))} frames of {len(recordings)} recordings, {persons} sightings",
         "compared on": f"{found.trials['after'].frames} frames",
     }
-    write_report(found, facts, plan.teacher_ms, work, options.output / "report")
+    write_report(found, facts, work, options.output / "report")
     print(summary(found))
     print("the adapted student is taken" if found.better else "it is not better: the shipped student stays")
     print(f"report:  {options.output / 'report' / 'report.md'}")
+    print(f"pictures of your recordings are in {work}; delete it when you are content")
     print(f"try it:  atttrack track film.mp4 --models {options.output} --pair {pair}")
 
 
@@ -172,10 +177,13 @@ def _plan(options: argparse.Namespace, engine: OnnxEngine, recordings: Sequence[
     most = min(MOST_FRAMES, int(LOOKING * options.minutes * 60_000 / teacher_ms))
     plan = Plan(teacher_ms, tuple(choose_stretches(recordings, max(most, 1))))
     learnt, kept = (sum(map(len, some)) for some in (plan.learnt, plan.kept))
+    looking_min = (learnt + kept) * teacher_ms / 60_000
     print(
-        f"{len(recordings)} recordings, {sum(one.frames for one in recordings)} frames. The teacher looks at {learnt} "
-        f"to learn from and {kept} for the report, {teacher_ms:.0f} ms each: {(learnt + kept) * teacher_ms / 60_000:.1f}"
-        f" min. The student then learns until {options.minutes:g} min have gone. Nothing leaves this machine."
+        f"recordings: {len(recordings)}, with {sum(one.frames for one in recordings)} frames\n"
+        f"teacher:    looks at {learnt} to learn from and {kept} for the report, {teacher_ms:.0f} ms each: "
+        f"{looking_min:.1f} min\n"
+        f"student:    then learns until {options.minutes:g} min have gone, and is compared with the shipped one\n"
+        "privacy:    nothing leaves this machine"
     )
     return plan
 
@@ -195,8 +203,8 @@ def _pace_ms(engine: OnnxEngine, size: tuple[int, int], recordings: Sequence[Rec
     return sorted(times)[len(times) // 2]
 
 
-def _label(teacher: Teacher, plan: Plan, work: Path) -> int:
-    """Have the teacher look where it has not; how many sightings there are to learn from."""
+def _label(teacher: Teacher, plan: Plan, work: Path) -> Plan:
+    """Have the teacher look where it has not; the plan without stretches that a film did not have after all."""
     recordings = list(dict.fromkeys(stretch.recording for stretch in plan.stretches))
     with tqdm(total=sum(map(len, plan.stretches)), desc="teacher", unit="frame") as bar:
         for recording in recordings:
@@ -205,7 +213,8 @@ def _label(teacher: Teacher, plan: Plan, work: Path) -> int:
             bar.update(sum(map(len, mine)) - sum(map(len, waiting)))
             for stretch, following in groupby(frames_of(recording, waiting), itemgetter(0)):
                 label_stretch(teacher, _counted(map(itemgetter(1), following), bar), work / stretch.name)
-    return sum(len(StretchLabels.load(work / one.name / LABELS).persons) for one in plan.learnt)
+    there = tuple(one for one in plan.stretches if (work / one.name / LABELS).exists())
+    return Plan(plan.teacher_ms, there)
 
 
 def _counted(frames: Iterator[Frame], bar: "tqdm[Any]") -> Iterator[Frame]:
@@ -224,7 +233,7 @@ def _learn(options: argparse.Namespace, plan: Plan, teacher: Signature, work: Pa
         looking_s = sum(map(len, plan.stretches)) * plan.teacher_ms / 1000
         comparing_s = sum(map(len, plan.kept)) * plan.teacher_ms / 1000
         left_s = 60 * options.minutes - looking_s - comparing_s
-        step_s = step_seconds(recipe, lambda: begin_student(SHIPPED_WEIGHTS, teacher), images, work / "pace")
+        step_s = step_seconds(recipe, begin_student(SHIPPED_WEIGHTS, teacher), images, identities, work / "pace")
         steps = min(MOST_STEPS, max(LEAST_STEPS, int(left_s / step_s)))
         with whole(decided) as partial:
             partial.write_text(json.dumps(steps))
@@ -285,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
         type=parse_size,
         default=INPUT_SIZE,
         metavar="WxH",
-        help="of the student's input (default %dx%d)" % INPUT_SIZE,
+        help=f"of the student's input (default {INPUT_SIZE[0]}x{INPUT_SIZE[1]})",
     )
     return parser
 

@@ -7,6 +7,7 @@ learn; who is doubtful, or hidden between two sightings, is ignored; the rest is
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -231,7 +232,7 @@ def judge_stretch(looks: Sequence[Look], size: tuple[int, int], kept: tuple[int,
 
 def _hidden(looks: Sequence[Look], sightings: Sequence[tuple[int, int]]) -> Iterator[tuple[int, F32]]:
     """Frame and box of a person between two sightings, along a straight line."""
-    for (a, row_a), (b, row_b) in zip(sightings, sightings[1:], strict=False):
+    for (a, row_a), (b, row_b) in pairwise(sightings):
         if looks[b - 1].time_s - looks[a - 1].time_s > HIDDEN_S:
             continue
         for number in range(a + 1, b):

@@ -87,13 +87,15 @@ def _spread(recording: Recording, first: int, last: int, share: float, length: i
     room = last - first
     if share == 1 or room <= length:
         return [Stretch(recording, first, last, kept)] if room else []
-    count = max(1, round(room * share / length))
-    starts = [first + round((room - length) * (2 * i + 1) / (2 * count)) for i in range(count)]
+    count = min(max(1, round(room * share / length)), room // length)
+    each = room / count
+    starts = [first + int(i * each + (each - length) / 2) for i in range(count)]
     return [Stretch(recording, start, start + length, kept) for start in starts]
 
 
 def frames_of(recording: Recording, stretches: Sequence[Stretch]) -> Iterator[tuple[Stretch, Frame]]:
-    """The frames of stretches of one recording, in order; what lies between them is decoded and left out.
+    """The frames of stretches of one recording, in order; what lies between is decoded and left out. A film that ends
+    before it said it would has fewer.
 
     Raises SourceError for a recording that cannot be read.
     """

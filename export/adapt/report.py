@@ -37,8 +37,8 @@ class Trial:
     """AttTrack with one student over the kept stretches."""
 
     by_recording: dict[str, list[Agreement]] = field(default_factory=dict)
-    frames: int = 0
-    seconds: float = 0.0
+    times_s: dict[str, list[float]] = field(default_factory=lambda: {"teacher": [], "student": []})
+    """From a decoded picture to its tracks, by who saw it."""
 
     @property
     def all(self) -> Agreement:
@@ -46,9 +46,19 @@ class Trial:
         return pooled(one for several in self.by_recording.values() for one in several)
 
     @property
+    def frames(self) -> int:
+        """How many there were."""
+        return sum(map(len, self.times_s.values()))
+
+    @property
     def frames_per_s(self) -> float:
-        """From a decoded picture to its tracks."""
-        return self.frames / self.seconds if self.seconds else 0.0
+        """Of both networks together."""
+        return self.frames / (sum(map(sum, self.times_s.values())) or 1.0)
+
+    def rate(self, kind: str) -> float:
+        """Frames per second, were all of them like those that the teacher or the student saw."""
+        times = self.times_s[kind]
+        return len(times) / (sum(times) or 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +114,7 @@ def compare_students(
                 for name, pipeline in pipelines.items():
                     began_s = perf_counter()
                     (tracked,) = pipeline.collect(pipeline.submit({"kept": frame}))
-                    found.trials[name].seconds += perf_counter() - began_s
-                    found.trials[name].frames += 1
+                    found.trials[name].times_s[tracked.kind].append(perf_counter() - began_s)
                     boxes = Boxes(tracked.tracks.ids, tracked.tracks.xyxy)
                     following[stretch][name].append((boxes, tracked.since_teacher))
                 bar.update()
@@ -142,7 +151,7 @@ def _pairs(theirs: F32, ours: F32) -> tuple[list[int], list[int]]:
     return rows.tolist(), columns.tolist()
 
 
-def write_report(found: Comparison, facts: Mapping[str, str], teacher_ms: float, labels: Path, folder: Path) -> None:
+def write_report(found: Comparison, facts: Mapping[str, str], labels: Path, folder: Path) -> None:
     """report.md, and the pictures that it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = _choose(found.differences)
@@ -151,7 +160,7 @@ def write_report(found: Comparison, facts: Mapping[str, str], teacher_ms: float,
         name = f"differs-{place}.jpg"
         cv2.imwrite(str(folder / name), _drawn(found, difference, labels), [cv2.IMWRITE_JPEG_QUALITY, 88])
         names.append((name, difference))
-    text = "\n".join(_lines(found, facts, teacher_ms, names)) + "\n"
+    text = "\n".join(_lines(found, facts, names)) + "\n"
     with whole(folder / "report.md") as partial:
         partial.write_text(text)
 
@@ -206,9 +215,7 @@ def _box(image: U8, xyxy: F32, colour: tuple[int, int, int]) -> None:
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, max(1, image.shape[1] // 480))
 
 
-def _lines(
-    found: Comparison, facts: Mapping[str, str], teacher_ms: float, pictures: Sequence[tuple[str, Difference]]
-) -> list[str]:
+def _lines(found: Comparison, facts: Mapping[str, str], pictures: Sequence[tuple[str, Difference]]) -> list[str]:
     before, after = found.trials["before"], found.trials["after"]
     verdict = "the adapted student is taken" if found.better else "the student stays as it was; it was not better"
     lines = ["# Adaptation", "", f"**{verdict[0].upper()}{verdict[1:]}.**", ""]
@@ -231,10 +238,11 @@ def _lines(
         "",
         "Agreement: boxes that match one of the teacher's by half (IoU), F1 in hundredths.",
         "",
-        f"Speed here: {before.frames_per_s:.1f} frames/s before, {after.frames_per_s:.1f} after; the teacher on every "
-        f"frame {1000 / teacher_ms:.1f}."
-        if teacher_ms
-        else "",
+        "| frames per second, here | before | after |",
+        "|---|---|---|",
+        f"| AttTrack, K={K} | {before.frames_per_s:.1f} | {after.frames_per_s:.1f} |",
+        f"| teacher alone | {before.rate('teacher'):.1f} | {after.rate('teacher'):.1f} |",
+        f"| student alone | {before.rate('student'):.1f} | {after.rate('student'):.1f} |",
         "",
     ]
     if pictures:

@@ -88,7 +88,8 @@ def pooled(agreements: Iterable[Agreement]) -> Agreement:
     for one in agreements:
         total += (one.boxes, one.found, one.ours, one.switches, one.same)
         by_distance.update(one.by_distance)
-    return Agreement(*(int(count) for count in total), by_distance)
+    boxes, found, ours, switches, same = total.tolist()
+    return Agreement(boxes, found, ours, switches, same, by_distance)
 
 
 def _same(together: Counter[tuple[int, int]]) -> int:

@@ -1,4 +1,4 @@
-"""The student that is adapted: it begins as the shipped one and learns from what the teacher said about the recordings."""
+"""The student that is adapted: begun as the shipped one, it learns from what the teacher said about recordings."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +13,12 @@ from torch import nn
 
 from edge.pipeline.backend import SHIPPED_MODELS
 from edge.pipeline.config import SHIPPED_PAIR
+from engines.errors import ModelFileError
 from engines.files import whole
 from engines.signature import Signature
 from export.adopt.student import make_student
 from export.to_onnx import export, sign
+from export.verify import verify
 from training import recipe as recipes
 from training.data.answers import AnsweredPairs
 from training.data.labelled import LabelledImage
@@ -64,12 +66,16 @@ def of_steps(recipe: Recipe, steps: int) -> Recipe:
 
 
 def step_seconds(
-    recipe: Recipe, begin: Callable[[], TrackingNetwork], images: Sequence[LabelledImage], folder: Path
+    recipe: Recipe,
+    network: TrackingNetwork,
+    images: Sequence[LabelledImage],
+    identities: Mapping[str, int],
+    folder: Path,
 ) -> float:
-    """How long a step takes here and now; `folder` is made and removed."""
+    """How long a step takes here and now. Spoils the network; `folder` is made and removed."""
     shutil.rmtree(folder, ignore_errors=True)
     seconds: list[float] = []
-    learn(of_steps(recipe, PROBE_STEPS), begin(), images, {}, folder, lambda run: seconds.append(run.seconds))
+    learn(of_steps(recipe, PROBE_STEPS), network, images, identities, folder, lambda run: seconds.append(run.seconds))
     shutil.rmtree(folder)
     return (seconds[-1] - seconds[SETTLED - 1]) / (len(seconds) - SETTLED)
 
@@ -102,12 +108,19 @@ def _samples(recipe: Recipe, images: Sequence[LabelledImage], place: Placement) 
 
 
 def export_student(weights: Path, teacher: Signature, path: Path) -> None:
-    """The trained network as a model file of the teacher's pair."""
+    """The trained network as a model file of the teacher's pair. Raises ModelFileError where it came out wrong.
+
+    Of several classes it does not say which it sees; the tracker knows that from the keyframes.
+    """
     network, record = load_network(weights)
     size = record["recipe"]["input_width"], record["recipe"]["input_height"]
-    signature = replace(sign(record, network, "student", size, sizes="open"), pair=teacher.pair, mapping="ifm")
+    classes = teacher.classes if len(teacher.classes) == 1 else ()
+    signed = sign(record, network, "student", size, sizes="open")
+    signature = replace(signed, pair=teacher.pair, mapping="ifm", classes=classes)
     with whole(path) as partial_path:
         export(network, signature, partial_path)
+        if not (parity := verify(network, signature.at(size), partial_path)).passed:
+            raise ModelFileError(f"the exported student differs from the trained one; please report\n{parity.table()}")
     if teacher.appearance == "none":
         without_looks(path, teacher, path)
 
