@@ -26,8 +26,7 @@ import onnx
 from onnx import helper
 from tqdm import tqdm
 
-from edge.pipeline.backend import SHIPPED_MODELS
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
+from edge.pipeline.config import INPUT_SIZE, parse_size
 from edge.sources import open_source
 from edge.sources.base import Frame, SourceError
 from engines.errors import EngineError, SignatureError
@@ -40,6 +39,7 @@ from export.adapt.report import Comparison, compare_students, summary, write_rep
 from export.adapt.student import (
     LEAST_STEPS,
     MOST_STEPS,
+    SHIPPED_STUDENT,
     SHIPPED_WEIGHTS,
     WEIGHTS,
     adapting_recipe,
@@ -57,9 +57,10 @@ LOOKING = 0.3
 TRIED = 8
 """Frames by which its pace is measured."""
 MOST_FRAMES = 9000
+PROBE_S = 30.0
+"""Time for learning below which it is not worth measuring how long a step takes."""
 LEAST_PERSONS = 50
 """Sightings below which there is nothing to learn."""
-SHIPPED_STUDENT = SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +234,14 @@ def _learn(options: argparse.Namespace, plan: Plan, teacher: Signature, work: Pa
         looking_s = sum(map(len, plan.stretches)) * plan.teacher_ms / 1000
         comparing_s = sum(map(len, plan.kept)) * plan.teacher_ms / 1000
         left_s = 60 * options.minutes - looking_s - comparing_s
-        step_s = step_seconds(recipe, begin_student(SHIPPED_WEIGHTS, teacher), images, identities, work / "pace")
-        steps = min(MOST_STEPS, max(LEAST_STEPS, int(left_s / step_s)))
+        steps = LEAST_STEPS
+        if left_s > PROBE_S:
+            begun = begin_student(SHIPPED_WEIGHTS, teacher)
+            step_s = step_seconds(recipe, begun, images, identities, work / "pace")
+            steps = min(MOST_STEPS, max(LEAST_STEPS, int(left_s / step_s)))
         with whole(decided) as partial:
             partial.write_text(json.dumps(steps))
-        print(f"the student learns in {steps} steps of {step_s:.2f} s: {steps * step_s / 60:.1f} min")
+        print(f"the student learns in {steps} steps")
     recipe = of_steps(recipe, json.loads(decided.read_text()))
     learn(recipe, begin_student(SHIPPED_WEIGHTS, teacher), images, identities, work / "student")
     return work / "student" / WEIGHTS
