@@ -108,7 +108,8 @@ class Watcher:
         """`url`: of the server, or of several with commas between."""
         self.loop = Loop()
         self.seen: dict[str, list[Seen]] = defaultdict(list)
-        self.gateway = Gateway(Settings(), ClusterOptions(BusAddress.parse(url.split(","), "gateway"), "main", "gateway"))
+        address = BusAddress.parse(url.split(","), "gateway")
+        self.gateway = Gateway(Settings(), ClusterOptions(address, "main", "gateway"))
         self.loop.do(self._open())
 
     async def _open(self) -> None:

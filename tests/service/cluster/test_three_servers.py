@@ -112,7 +112,8 @@ class Site:
 
 def write_conf(folder: Path, ports: list[int], routes: list[int]) -> Path:
     """deploy/nats/three.conf, but for TLS, users, sites, folder and ports."""
-    text = re.sub(r"(?ms)^( *)(tls|leafnodes) \{.*?^\1\}\n", "", THREE_CONF.read_text()).replace("include users.conf", "")
+    text = THREE_CONF.read_text().replace("include users.conf", "")
+    text = re.sub(r"(?ms)^( *)(tls|leafnodes) \{.*?^\1\}\n", "", text)
     text = text.replace("0.0.0.0:4222", f"127.0.0.1:{ports[0]}").replace("0.0.0.0:6222", f"127.0.0.1:{routes[0]}")
     text = text.replace("/data/nats", str(folder)).replace(
         '"nats://nats1:6222", "nats://nats2:6222", "nats://nats3:6222"',
