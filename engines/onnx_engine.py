@@ -13,7 +13,11 @@ from engines.engine import Buffers
 from engines.errors import ModelFileError, SignatureError
 from engines.signature import Signature, check_size, open_axes
 
-_ONNX_NAMES = {np.dtype(np.uint8): "tensor(uint8)", np.dtype(np.float32): "tensor(float)"}
+_ONNX_NAMES = {
+    np.dtype(np.uint8): "tensor(uint8)",
+    np.dtype(np.int32): "tensor(int32)",
+    np.dtype(np.float32): "tensor(float)",
+}
 
 
 Providers: TypeAlias = Sequence[str | tuple[str, Mapping[str, str]]]

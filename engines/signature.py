@@ -7,10 +7,12 @@
 
 h, w = H/4, W/4. `heatmap` float32 (B, 1, h, w) in [0, 1]; `points` (B, N, 2) object centres (x, y) in cells;
 `boxes` (B, N, 4) xyxy in input pixels; `scores` (B, N) descending; `embeddings` (B, N, D) of unit length, or zeros
-where nothing is known of what somebody looks like.
+where nothing is known of what somebody looks like. A network that sees more than one class has one more output,
+`classes` int32 (B, N): each row's place in the `classes` of its metadata. All else is blind to classes.
 Normalisation (/255), sigmoid, 3x3 peak test, top-N, gather and L2 norm are inside the graph.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Literal, Self
@@ -31,8 +33,13 @@ Appearance = Literal["embeddings", "none"]
 
 IMAGE, PRIOR = "image", "prior"
 HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scores", "embeddings"
+CLASSES = "classes"
 DECODED = (POINTS, BOXES, SCORES, EMBEDDINGS)
 """Outputs of every role, in the order of the graph."""
+PEOPLE = ("person",)
+"""Classes of a network whose file names none."""
+LONGEST_CLASS = 100
+"""Letters of a class's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,9 @@ class Signature:
     """open: the file takes every height and width that are multiples of 32. An engine always has one size: fixed."""
     appearance: Appearance = "embeddings"
     """none: `embeddings` are zeros, which say nothing; people are told apart by motion and overlap alone."""
+    classes: tuple[str, ...] = PEOPLE
+    """Names of what it sees, in the file a JSON list. Of a student, empty: what its teacher sees, it does not say
+    which; then whom it sees is of the class that they had."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
@@ -80,6 +90,9 @@ class Signature:
         check_size((self.width, self.height))
         if min(self.peaks, self.embedding_dim) < 1:
             raise SignatureError(f"peaks and embedding_dim must be 1 or more, got {self.peaks}, {self.embedding_dim}")
+        check_classes(self.classes)
+        if self.role == "teacher" and not self.classes:
+            raise SignatureError("a teacher must name its classes, at least one; export it again")
 
     @property
     def explicit_mapping(self) -> bool:
@@ -92,9 +105,14 @@ class Signature:
         return (IMAGE, PRIOR) if self.prior else (IMAGE,)
 
     @property
+    def decoded(self) -> tuple[str, ...]:
+        """Names of the outputs that say whom it sees, in order."""
+        return (*DECODED, CLASSES) if len(self.classes) > 1 else DECODED
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the graph's outputs, in order."""
-        return (HEATMAP, *DECODED) if self.role == "teacher" else DECODED
+        return (HEATMAP, *self.decoded) if self.role == "teacher" else self.decoded
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -130,12 +148,13 @@ class Signature:
             BOXES: (batch, self.peaks, 4),
             SCORES: (batch, self.peaks),
             EMBEDDINGS: (batch, self.peaks, self.embedding_dim),
+            CLASSES: (batch, self.peaks),
         }
-        return {name: (shapes[name], np.float32) for name in self.outputs}
+        return {name: (shapes[name], np.int32 if name == CLASSES else np.float32) for name in self.outputs}
 
     def to_metadata(self) -> dict[str, str]:
         """Strings for the model file."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        return {name: str(value) for name, value in asdict(self).items()} | {"classes": json.dumps(self.classes)}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: str = "model") -> Self:
@@ -148,9 +167,33 @@ class Signature:
         try:
             for name in ("height", "width", "peaks", "embedding_dim"):
                 values[name] = int(values[name])
+            if "classes" in values:
+                values["classes"] = _listed(values["classes"])
             return cls(**{**values, "prior": metadata.get("prior") == "True"})
         except ValueError as error:  # a SignatureError, too
             raise SignatureError(f"{path}: {error}") from None
+
+
+def check_classes(classes: tuple[str, ...]) -> None:
+    """Raise SignatureError unless these names can stand in messages and tables, each for one class."""
+    for name in classes:
+        if not 0 < len(name) <= LONGEST_CLASS or not name.isprintable() or name != name.strip():
+            raise SignatureError(
+                f"a class's name should have 1 to {LONGEST_CLASS} letters, none of them invisible, got {name!r}"
+            )
+    if len({*classes}) < len(classes):
+        raise SignatureError(f"each class should have a name of its own, got {', '.join(classes)}")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The names in a JSON list. Raises SignatureError."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SignatureError(f'classes should be a JSON list of names such as ["person"], got {text!r}')
+    return tuple(names)
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -179,3 +222,8 @@ def check_pair(teacher: Signature, student: Signature) -> None:
                 f"teacher and student do not fit: {name} is {ours!r} in the teacher and {theirs!r} in the student; "
                 "take both files from one pair"
             )
+    if strange := [name for name in student.classes if name not in teacher.classes]:
+        raise SignatureError(
+            f"teacher and student do not fit: the student sees {', '.join(strange)}, the teacher only "
+            f"{', '.join(teacher.classes)}; take both files from one pair"
+        )

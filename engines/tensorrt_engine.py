@@ -180,7 +180,8 @@ def _check_tensors(trt: Library, engine: Any, signature: Signature, path: Path) 
 def _check_tensor(
     trt: Library, engine: Any, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike, path: Path
 ) -> None:
-    wanted = {np.dtype(np.uint8): trt.DataType.UINT8, np.dtype(np.float32): trt.DataType.FLOAT}[np.dtype(dtype)]
+    types = {"uint8": trt.DataType.UINT8, "int32": trt.DataType.INT32, "float32": trt.DataType.FLOAT}
+    wanted = types[np.dtype(dtype).name]
     got, sides = engine.get_tensor_dtype(name), tuple(engine.get_tensor_shape(name))
     if (
         got != wanted

@@ -58,6 +58,12 @@ class Backend:
         return first.signature, (student or first).signature
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What the pair sees: what its teacher says, or else its students; of those who do not say, objects."""
+        teacher, student = self.signatures
+        return teacher.classes or student.classes or ("object",)
+
+    @property
     def modes(self) -> tuple[Mode, ...]:
         """The modes whose networks are all there."""
         return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})

@@ -1,10 +1,12 @@
 """A network at work in the pipeline: its device buffers, and the host's copies of what it found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from edge.arrays import F32
+from edge.arrays import I32, Bool
 from edge.ops.base import Ops
 from edge.ops.framing import Framing
 from edge.pipeline.tick import Ticket
@@ -12,7 +14,7 @@ from edge.pipeline.timings import StageTimes, Stopwatch
 from edge.tracking.detections import Detections
 from engines.device import Array, CudaStream, Device
 from engines.engine import Engine
-from engines.signature import BOXES, DECODED, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES
+from engines.signature import BOXES, CLASSES, EMBEDDINGS, HEATMAP, IMAGE, PEOPLE, POINTS, PRIOR, SCORES, Signature
 
 
 class Network:
@@ -31,17 +33,18 @@ class Network:
         times: StageTimes,
         max_batch: int,
         depth: int,
+        classes: Sequence[str] = PEOPLE,
     ) -> None:
+        """`classes`: the pair's, in whose places detections tell theirs."""
         self.cuda_stream = cuda_stream
         self._device, self._ops, self._times = device, ops, times
         self._role = engine.signature.role
         self._clock: Stopwatch = times.stages()[engine.signature.role]
         self._execution = engine.prepare(max_batch)
         self._prior: Array | None = self._execution.inputs.get(PRIOR)
-        arrays = engine.signature.output_arrays(max_batch)
-        self._found: list[dict[str, F32]] = [
-            {name: device.host_empty(*arrays[name]) for name in DECODED} for _ in range(depth)
-        ]
+        arrays, decoded = engine.signature.output_arrays(max_batch), engine.signature.decoded
+        self._found = [{name: device.host_empty(*arrays[name]) for name in decoded} for _ in range(depth)]
+        self._classes = _places(engine.signature, classes) if len(classes) > 1 else None
 
     def enqueue(self, tickets: Sequence[Ticket], turn: int) -> None:
         """Letterbox, prior, network and the copy back, for one frame of each lane.
@@ -71,11 +74,32 @@ class Network:
         xyxy, scores = boxes[good], scores[good]
         embeddings, points = found[EMBEDDINGS][:batch][good], found[POINTS][:batch][good]
         ends = np.cumsum(np.count_nonzero(good, axis=1)).tolist()
+        classes = self._classes_in(found, good)
         return [
-            Detections(framing.of(self._role).to_source(xyxy[at]), scores[at], embeddings[at], points[at])
+            Detections(
+                framing.of(self._role).to_source(xyxy[at]),
+                scores[at],
+                embeddings[at],
+                points[at],
+                None if classes is None else classes[at],
+            )
             for framing, at in zip(framings, map(slice, [0, *ends], ends), strict=False)
         ]
+
+    def _classes_in(self, found: Mapping[str, npt.NDArray[Any]], good: Bool) -> I32 | None:
+        """(G,) the pair's classes of the `good` rows (B, N); None where the pair has but one."""
+        if self._classes is None:
+            return None
+        if CLASSES not in found:
+            return np.repeat(self._classes, np.count_nonzero(good))
+        own: I32 = found[CLASSES][: len(good)][good]
+        return self._classes.take(own, mode="clip")  # whatever a network answers, it is one of its classes
 
     def heatmap(self, row: int) -> Array:
         """(h, w) of image `row` of the batch enqueued last, for work on the same cuda_stream."""
         return self._execution.outputs[HEATMAP][row][0]
+
+
+def _places(signature: Signature, classes: Sequence[str]) -> I32:
+    """Where a network's own classes stand among `classes`; (1,) -1 where it does not say which it sees."""
+    return np.array([classes.index(name) for name in signature.classes] or [-1], np.int32)

@@ -39,6 +39,7 @@ its teacher. A lane awaits one answer at a time: its next keyframe, and another 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
 
 from edge.ops.framing import Framing
@@ -87,6 +88,9 @@ class TrackingPipeline:
         self._check_mode(self.settings.lane.mode)
         self.depth = 2 if backend.device.asynchronous else 1
         """Ticks that may be in flight."""
+        self.classes = backend.classes
+        """Names of what is tracked; `Tracks.classes` has places in it."""
+        self._tracker = replace(self.settings.tracker, classes=self.classes)
         device = backend.device
         self._teacher_stream, self._student_stream = device.cuda_stream(), device.cuda_stream()
         self._networks: dict[NetworkName, Network] = {
@@ -98,6 +102,7 @@ class TrackingPipeline:
                 self.times,
                 self.settings.max_lanes,
                 self.depth + (LATE if name == "teacher" else 0),
+                self.classes,
             )
             for name, engine in backend.engines.items()
         }
@@ -138,7 +143,7 @@ class TrackingPipeline:
         self._lanes[lane_id] = Lane(
             lane_id=lane_id,
             settings=settings,
-            tracker=Tracker(self.settings.tracker),
+            tracker=Tracker(self._tracker),
             memory=HeatmapMemory(self._backend.device, self._backend.ops, self._teacher.cells),
             framing=Framing(*(Letterbox(1, 1, one.width, one.height) for one in (self._teacher, self._student))),
         )
@@ -445,6 +450,7 @@ class TrackingPipeline:
             settings=ticket.settings,
             wish=ticket.wish,
             late=ticket.late,
+            classes=self.classes,
         )
 
     def _schedule(self, lane: Lane) -> Schedule:

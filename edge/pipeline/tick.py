@@ -14,6 +14,7 @@ from edge.pipeline.schedule import Kind
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
 from engines.device import Event
+from engines.signature import PEOPLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,17 @@ class TrackedFrame:
     """The lane's, as they held for this frame."""
     wish: Kind | None = None
     """Who would have seen it, had there been time; None where the wish was granted."""
+    classes: tuple[str, ...] = PEOPLE
+    """Names of what the pair sees."""
     late: bool = False
     """Whether these are the student's boxes, on a keyframe whose teacher answers later: edge.tracking.hindsight."""
+
+    @property
+    def class_names(self) -> list[str]:
+        """N: each track's class."""
+        if self.tracks.classes is None:
+            return [self.classes[0]] * len(self.tracks)
+        return [self.classes[place] for place in self.tracks.classes.tolist()]
 
     @property
     def origin(self) -> Kind:

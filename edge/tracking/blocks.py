@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from edge.arrays import F32, F64, I64, Bool
+from edge.arrays import F32, F64, I32, I64, Bool
 
-Values = TypeVar("Values", F32, F64)
+Values = TypeVar("Values", F32, F64, I32)
 
 
 class Rows:

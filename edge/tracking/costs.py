@@ -5,7 +5,7 @@ Leading axes are lanes, each with tracks and detections of its own.
 
 import numpy as np
 
-from edge.arrays import F32, F64
+from edge.arrays import F32, F64, I32
 from edge.tracking.boxes import iou_matrix
 
 
@@ -31,6 +31,12 @@ def appearance_cost(appearance: F32, embeddings: F32) -> F32:
     cosine: F32 = appearance @ embeddings.swapaxes(-1, -2)
     np.subtract(1, cosine, out=cosine)
     return np.maximum(cosine, 0, out=cosine)
+
+
+def keep_apart(cost: F64, tracks: I32, detections: I32) -> None:
+    """Make the cost (..., N, M) infinite, in place, where classes (..., N) and (..., M) differ; -1 is any class."""
+    tracks, detections = tracks[..., :, None], detections[..., None, :]
+    np.copyto(cost, np.inf, where=(tracks != detections) & (detections >= 0))
 
 
 def iou_cost(tracks: F64, detections: F64) -> F64:

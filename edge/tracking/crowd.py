@@ -11,7 +11,7 @@ from edge.arrays import F32, F64, I64, Bool
 from edge.tracking.assignment import assign_all
 from edge.tracking.blocks import Blocks, Rows
 from edge.tracking.boxes import paired_iou, xyah_to_xyxy
-from edge.tracking.costs import fused_cost, iou_cost
+from edge.tracking.costs import fused_cost, iou_cost, keep_apart
 from edge.tracking.detections import TrackState
 from edge.tracking.drift import OWN_FADING, harm
 from edge.tracking.kalman import POSITION, VELOCITY, KalmanFilter, measured
@@ -33,6 +33,7 @@ class Crowd:
         somebody = [lane for lane in lanes if len(lane)] or lanes[:1]  # of nobody the appearance has no length
         columns = [np.concatenate([getattr(lane, name) for lane in somebody]) for name in _COLUMNS]
         self.embeddings, self.states, self.scores, self.last_seen_s, self.harms, self.waits_s2, self.detection = columns
+        self.classes = np.concatenate([lane.classes for lane in lanes])
 
     def hand_back(self, lanes: Sequence[Tracklets]) -> None:
         """To those that this was made of."""
@@ -142,7 +143,11 @@ class Crowd:
         blocks = Blocks(rows, lanes[0], columns, lanes[1], len(self.rows.counts))
         if not blocks:
             return rows[:0], columns[:0]
-        return blocks.named(*assign_all(blocks.without_padding(cost(blocks)), limit))
+        costs = cost(blocks)
+        if seen.classes is not None:
+            others = blocks.spread_columns(seen.classes[blocks.columns])
+            keep_apart(costs, blocks.spread_rows(self.classes[blocks.rows]), others)
+        return blocks.named(*assign_all(blocks.without_padding(costs), limit))
 
 
 def left(match: I64, seen: Seen) -> Bool:
@@ -162,8 +167,8 @@ def smoothed(past: F32, present: F32, share: float) -> F32:
 
 
 def second_boxes(lanes: Sequence[Tracklets], limit: float, tolerance_s: float) -> list[Bool | None]:
-    """Of each lane (N,): the shorter-lived of a seen and a lost track closer than `limit` (1 - IoU); the seen one if
-    equal. None where there is none.
+    """Of each lane (N,): the shorter-lived of a seen and a lost track, of one class, closer than `limit` (1 - IoU); the
+    seen one if equal. None where there is none.
     """
     found: list[Bool | None] = [None] * len(lanes)
     rows = Rows([len(lane) for lane in lanes])
@@ -180,6 +185,9 @@ def second_boxes(lanes: Sequence[Tracklets], limit: float, tolerance_s: float) -
     seen, lost = blocks.named(*(blocks.without_padding(cost) < limit).nonzero())
     if not len(seen):
         return found
+    classes = np.concatenate([lane.classes for lane in lanes])
+    alike = classes[seen] == classes[lost]
+    seen, lost = seen[alike], lost[alike]
     life_s = np.concatenate([lane.last_seen_s - lane.first_seen_s for lane in lanes])
     seen_is_older = life_s[seen] > life_s[lost] + tolerance_s
     doubles = np.zeros(len(rows), np.bool_)

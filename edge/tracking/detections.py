@@ -25,12 +25,13 @@ class TrackState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Boxes of one frame that score high enough to matter, best first; one row is one person."""
+    """Boxes of one frame that score high enough to matter, best first; one row is one person, or one object."""
 
     xyxy: F32  # (N, 4) source pixels, not clipped to the image (boxes are amodal)
     scores: F32  # (N,) in (0, 1], descending
     embeddings: F32  # (N, D) unit length
     points: F32  # (N, 2) object centres (x, y) in cells, as the heatmap has them
+    classes: I32 | None = None  # (N,) places in the pair's classes, -1: not known; None: the pair has one
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -82,6 +83,7 @@ class Tracks:
     gone: Gone = field(default_factory=Gone.nobody)  # who ended with this frame
     remembered: I64 = field(default_factory=lambda: np.zeros(0, np.int64))  # (R,) other ids that may come back
     clock_s: float = 0.0  # the tracker's own time, seconds from its first frame; never runs back
+    classes: I32 | None = None  # (N,) places in the pair's classes; None: the pair has but one
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -27,12 +27,20 @@ class Seen:
     scores: F32  # (M,)
     embeddings: F32  # (M, D) unit length
     detection: I32  # (M,) row in the lane's Detections
+    classes: I32 | None  # (M,) as in Detections; None: there is but one
 
     @classmethod
-    def of(cls, frames: Sequence[Detections], thresholds: F32, weakest: F32, same_iou: float = 1.0) -> Self:
+    def of(
+        cls,
+        frames: Sequence[Detections],
+        thresholds: F32,
+        weakest: F32,
+        same_iou: float = 1.0,
+        several: bool = False,
+    ) -> Self:
         """Those that can be boxes and score above `weakest` (L,); those not above `thresholds` (L,) are weak.
 
-        Of boxes that overlap by more than `same_iou`, the best remains.
+        Of boxes that overlap by more than `same_iou`, the best remains; where there are `several` classes, of each.
         """
         rows = Rows([len(frame) for frame in frames])
         xyxy = np.concatenate([frame.xyxy for frame in frames]).astype(np.float64)
@@ -44,7 +52,9 @@ class Seen:
         usable &= (np.abs(xyxy) <= FARTHEST_PX).all(axis=1)
         usable &= norms < np.inf
         kept = usable.nonzero()[0]
-        kept = kept[suppress(xyxy[kept], same_iou, rows.lane[kept])]
+        classes = np.concatenate([_classes(frame) for frame in frames]) if several else None
+        apart = rows.lane if classes is None else rows.lane * (classes.max(initial=0) + 2) + classes + 1
+        kept = kept[suppress(xyxy[kept], same_iou, apart[kept])]
         weak = scores[kept] <= thresholds[rows.lane[kept]]
         kept = kept[np.argsort(2 * rows.lane[kept] + weak, kind="stable")]
         xyxy = xyxy.take(kept, axis=0)
@@ -56,4 +66,9 @@ class Seen:
             scores=scores[kept],
             embeddings=embeddings.take(kept, axis=0) / np.maximum(norms[kept], 1e-12)[:, None],
             detection=(kept - rows.starts[rows.lane[kept]]).astype(np.int32),
+            classes=None if classes is None else classes[kept],
         )
+
+
+def _classes(frame: Detections) -> I32:
+    return np.zeros(len(frame), np.int32) if frame.classes is None else frame.classes

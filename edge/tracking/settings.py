@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from edge.arrays import F64, I32
 from edge.tracking.kalman import GATE_95
+from engines.signature import PEOPLE
+
+PERSON = PEOPLE[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,19 @@ class TrackerSettings:
     smallest_area_px: float = 100.0
     """Tracks whose box is not larger (width * height, source pixels) are not reported."""
     widest_aspect: float = 1.6
-    """Tracks with a larger width/height are not reported."""
+    """People with a larger width/height are not reported. Others may have any."""
+    classes: tuple[str, ...] = PEOPLE
+    """Names of those who are tracked. Nobody changes class: a track meets its own, and is nobody's second box else."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one class."""
+        return len(self.classes) > 1
+
+    def widest(self, classes: I32 | None) -> F64:
+        """The largest width/height of tracks of these classes (N,); (1,) of all, where there is but one class."""
+        widest = np.array([self.widest_aspect if name == PERSON else np.inf for name in self.classes])
+        return widest if classes is None else widest[classes]
 
     def __post_init__(self) -> None:
         for name in ("weak_share", "same_iou", "appearance_weight", "iou_confirm", "smoothing"):

@@ -7,6 +7,9 @@ can have made are ignored, a weak detection, which starts no track, keeps one go
 before (ByteTrack section 3; a network that is not to do that leaves weak detections out), and keyframes decide: the
 student follows people, the teacher says who there is.
 
+Where there are several classes, tracks keep the one that they were born with, and meet detections of no other. A
+detection whose class is not known may meet anybody, and starts no track.
+
 After an interruption of the stream (`Tracker.interrupt`), where motion says nothing any more, an id that would be given
 to a newcomer goes to the absent person who looks like it, if there is one.
 """
@@ -22,7 +25,7 @@ from edge.arrays import F64, I64, Bool
 from edge.tracking.assignment import assign
 from edge.tracking.blocks import Rows
 from edge.tracking.boxes import xyah_to_xyxy
-from edge.tracking.costs import appearance_cost
+from edge.tracking.costs import appearance_cost, keep_apart
 from edge.tracking.crowd import Crowd, left, second_boxes, smoothed
 from edge.tracking.detections import SCORE_THRESHOLD, Detections, Gone, Tracks, TrackState, Why
 from edge.tracking.drift import Drift
@@ -234,6 +237,7 @@ class Tracker:
                 harms=np.zeros(count),
                 waits_s2=np.zeros(count),
                 detection=seen.detection[columns],
+                classes=np.zeros(count, np.int32) if seen.classes is None else seen.classes[columns],
             )
         )
         self._births += count
@@ -270,6 +274,7 @@ class Tracker:
         if not len(rows) or not len(absent):
             return rows
         cost = appearance_cost(absent.embeddings, tracklets.embeddings[rows]).astype(np.float64)
+        keep_apart(cost, absent.classes, tracklets.classes[rows])
         found, columns = assign(cost, self.settings.appearance_limit)
         self._meet(found, rows[columns])
         return np.delete(rows, columns)
@@ -315,7 +320,7 @@ class Tracker:
         return Gone(ids[order], self._now_s - last_seen_s[order], tuple(whys[row] for row in order))
 
     def _report(self, state: np.uint8) -> Tracks:
-        """The tracks in `state` whose box is large and slim enough for a person."""
+        """The tracks in `state` whose box is large enough and, of a person, slim enough."""
         return _report_all([self], state)[0]
 
     def _remembered(self, others: I64, reported: I64) -> I64:
@@ -363,7 +368,8 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
         look.tracker._check(look.detections, look.dt_s)
     least = np.array([look.threshold for look in looks])
     weakest = (settings.weak_share * least).astype(np.float32)
-    seen = Seen.of([look.detections for look in looks], least.astype(np.float32), weakest, settings.same_iou)
+    frames = [look.detections for look in looks]
+    seen = Seen.of(frames, least.astype(np.float32), weakest, settings.same_iou, settings.several)
     moving = np.array([look.tracker._pass(look.dt_s) for look in looks])
     lanes = [tracker._tracklets for tracker in trackers]
     crowd = Crowd(lanes)
@@ -375,7 +381,10 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     noises = np.where(follows, settings.noise_between_keyframes, 1.0)
     learnt = crowd.correct(match, seen, now_s, keyframes_s, noises, settings.smoothing)
     crowd.hand_back(lanes)
-    news = (left(match, seen) & seen.strong).nonzero()[0]
+    new = left(match, seen) & seen.strong
+    if seen.classes is not None:
+        new &= seen.classes >= 0
+    news = new.nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()
     sums = (of.tolist() for of in learnt)
     for tracker, follower, begin, end, *judged in zip(trackers, follows, [0, *ends], ends, *sums, strict=False):
@@ -400,7 +409,8 @@ def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
     aspect, height = motion[POSITION, :, 2], motion[POSITION, :, 3]
     wanted = states == state
     wanted &= aspect * height * height > settings.smallest_area_px
-    wanted &= aspect <= settings.widest_aspect
+    classes = np.concatenate([one.classes for one in lanes]) if settings.several else None
+    wanted &= aspect <= settings.widest(classes)
     rows = wanted.nonzero()[0]
     rows = rows[np.lexsort((ids[rows], lane[rows]))]  # in order already, but for those found again
     wanted = ids > 0
@@ -417,6 +427,8 @@ def _report_all(trackers: Sequence[Tracker], state: np.uint8) -> list[Tracks]:
         "unseen_s": (now_s - last_seen_s[rows]).astype(np.float32),
         "detection": detection[rows],
     }
+    if classes is not None:
+        columns["classes"] = classes[rows]
     found, others_ids = [], ids[others]
     numbers = np.arange(len(lanes))
     ends = np.searchsorted(lane[rows], numbers, "right").tolist()

@@ -10,7 +10,7 @@ from edge.tracking.detections import TrackState
 
 _COLUMNS = (
     *("embeddings", "births", "ids", "states", "scores", "first_seen_s", "last_seen_s", "harms", "waits_s2"),
-    "detection",
+    *("detection", "classes"),
 )
 """Fields with one row per identity; `motion` has them on its second axis."""
 
@@ -33,6 +33,7 @@ class Tracklets:
     harms: F64  # (N,) fading sum of the harm that predictions of this person did, see edge.tracking.drift
     waits_s2: F64  # (N,) fading sum of the squared seconds that these reached ahead
     detection: I32  # (N,) row in the last frame's Detections, -1 where not seen in it
+    classes: I32  # (N,) places in the pair's classes; the first one's, where there is but one
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,6 +58,7 @@ class Tracklets:
             harms=np.zeros(0),
             waits_s2=np.zeros(0),
             detection=np.zeros(0, np.int32),
+            classes=np.zeros(0, np.int32),
         )
 
     def copy(self) -> Self:

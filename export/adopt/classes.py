@@ -1,7 +1,9 @@
 """Which of a detector's classes count: by number, by the names in its file, or by those of well-known data sets."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from engines.signature import PEOPLE, check_classes
 from export.adopt.detector import AdoptError, Network
 from export.adopt.layout import Layout
 
@@ -15,6 +17,31 @@ COCO = (
 ).split()
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 """Numbers from 1 to 90 that COCO's own numbering leaves out."""
+(PERSON,) = PEOPLE
+PERSON_BY_OTHER_NAMES = {PERSON, "people", "pedestrian"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The pair's classes, and which of the detector's they are."""
+
+    names: tuple[str, ...]
+    numbers: tuple[int, ...]
+    """The detector's, whose boxes count."""
+    places: tuple[int, ...]
+    """Of each number, the place of its name in `names`."""
+    why: str
+    """How that is known."""
+
+    def __str__(self) -> str:
+        of = [[n for n, at in zip(self.numbers, self.places, strict=True) if at == place] for place in range(len(self))]
+        told = (f"{name} {', '.join(map(str, found))}" for name, found in zip(self.names, of, strict=True))
+        return f"{'; '.join(told)} ({self.why})"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 VOC = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep "
     "sofa train tvmonitor"
@@ -45,31 +72,48 @@ def names_of(network: Network, layout: Layout) -> tuple[Mapping[int, str], str]:
     return {}, "unknown"
 
 
-def choose(network: Network, layout: Layout, wanted: Sequence[str]) -> tuple[list[int], str]:
-    """Numbers of the wanted classes, given as numbers or names, and how they are known.
+def choose(network: Network, layout: Layout, wanted: Sequence[str] | None) -> Chosen:
+    """The wanted classes: each a name or a number, or several of these as one: vehicle=car,truck. None: people, or the
+    only class that there is, as the file calls it.
 
-    Raises AdoptError for a class that there is not.
+    Raises AdoptError for a class that there is not, or SignatureError for a name that none can have.
     """
     names, why = names_of(network, layout)
+    if wanted is None:
+        wanted = [network.names.get(0, PERSON)] if layout.classes == 1 else [PERSON]
+    if len(wanted) == 1 and wanted[0].isdecimal():
+        why = "as you said"
+    found: dict[str, list[int]] = {}
+    for word in (one for words in wanted for one in ([words] if "=" in words else words.split(","))):
+        name, equals, parts = word.partition("=")
+        if not equals and word.isdecimal():
+            name = names.get(int(word), f"class {word}")
+        name = PERSON if name.lower() in PERSON_BY_OTHER_NAMES else name
+        for part in parts.split(",") if equals else [word]:
+            found.setdefault(name, []).extend(_numbers(network, layout, names, part))
+    if layout.classes == 1 and len(found) > 1:
+        raise AdoptError(f"{network.path} has one class, {len(found)} were asked for; say --class with one name")
+    check_classes(tuple(found))
+    places = [place for place, numbers in enumerate(found.values()) for _ in numbers]
+    return Chosen(tuple(found), tuple(one for numbers in found.values() for one in numbers), tuple(places), why)
+
+
+def _numbers(network: Network, layout: Layout, names: Mapping[int, str], word: str) -> list[int]:
+    """The detector's classes that a word means. Raises AdoptError where it has none."""
     if layout.classes == 1:
-        return [0], why
-    numbers = []
-    for word in wanted:
-        if word.isdecimal():
-            numbers.append(int(word))
-            why = "as you said" if len(wanted) == 1 else why
-            if layout.classes and numbers[-1] >= layout.classes:
-                raise AdoptError(
-                    f"{network.path}: output {layout.scores.output!r} has {layout.classes} classes, 0 to "
-                    f"{layout.classes - 1}; there is no class {word}"
-                )
-            continue
-        found = [number for number, name in names.items() if _plain(name) == _plain(word)]
-        if not found:
-            known = ", ".join(f"{number} {name}" for number, name in names.items()) or "no names, only numbers"
-            raise AdoptError(f"{network.path} has no class {word!r}; it has {known}. Say --class with one of them")
-        numbers += found
-    return numbers, why
+        return [0]
+    if word.isdecimal():
+        if layout.classes and int(word) >= layout.classes:
+            raise AdoptError(
+                f"{network.path}: output {layout.scores.output!r} has {layout.classes} classes, 0 to "
+                f"{layout.classes - 1}; there is no class {word}"
+            )
+        return [int(word)]
+    found = [number for number, name in names.items() if _plain(name) == _plain(word)]
+    if not found:
+        known = ", ".join(f"{number} {name}" for number, name in names.items()) or "no names, only numbers"
+        raise AdoptError(f"{network.path} has no class {word!r}; it has {known}. Say --class with one of them")
+    return found
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 examples:
   atttrack adopt yolov8n.onnx --picture street.jpg
   atttrack adopt forklifts.onnx --class forklift --output mine --pair forklifts
+  atttrack adopt yolov8n.onnx --class person bicycle vehicle=car,truck,bus --picture street.jpg
   atttrack adopt person-detection-0303.xml --size 1280x736 --appearance person-reidentification-retail-0287.xml
 
 The detector's file is read, asked about a picture, and wrapped as it is; nothing is trained. What is printed says how
@@ -22,7 +23,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from edge.arrays import F32, U8
+from edge.arrays import F32, I32, U8
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
 from edge.pipeline.backend import SHIPPED_MODELS
@@ -33,9 +34,9 @@ from engines.errors import EngineError
 from engines.files import whole
 from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
-from engines.signature import IMAGE, SCORES, Signature
+from engines.signature import CLASSES, IMAGE, PEOPLE, SCORES, Signature
 from export.adopt.appearance import Appearance, recognise_appearance
-from export.adopt.classes import choose, names_of
+from export.adopt.classes import choose
 from export.adopt.detector import (
     BGR_AS_THEY_ARE,
     RGB_AS_IMAGENET,
@@ -63,10 +64,10 @@ CROP_PIXELS = {
     "unit": RGB_TO_ONE,
     "imagenet": RGB_AS_IMAGENET,
 }
-PEOPLE = {"person", "people", "pedestrian"}
-"""Classes that the shipped student knows, by whatever name."""
 SURE = 0.3
 """Score above which somebody on the test picture is told of."""
+Seen = tuple[F32, I32]
+"""Scores (N,) on the test picture, descending, and places (N,) in the pair's classes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,13 +91,13 @@ def _adopt(options: argparse.Namespace) -> None:
     inside = _resized(planes, (network.width, network.height))
     answer = network.opened()
     layout = recognise(network, lambda usual: answer(inside, _pixels(usual, options)))
-    classes, why = choose(network, layout, options.classes)
+    chosen = choose(network, layout, options.classes)
     pair = options.pair or re.sub(r"[^\w.-]", "-", options.detector.stem)
     adopted = Adoption(
         network=network,
         layout=layout,
         pixels=_pixels(layout.pixels, options),
-        classes=classes,
+        chosen=chosen,
         suppress_iou=options.suppress,
         batched=network.batched,
         signature=Signature(
@@ -108,17 +109,16 @@ def _adopt(options: argparse.Namespace) -> None:
             pair=pair,
             network=f"{layout.name}, {options.detector.name}",
             appearance="embeddings" if looks else "none",
+            classes=chosen.names,
         ),
         appearance=looks,
     )
     teacher = options.output / f"{pair}-teacher-{size[0]}x{size[1]}.onnx"
-    adopted, scores = _write(adopted, teacher, planes)
-    names = names_of(network, layout)[0]
-    people = {(names.get(int(one), "") if one.isdecimal() else one).lower() for one in options.classes} <= PEOPLE
+    adopted, seen = _write(adopted, teacher, planes)
     student = options.output / f"{pair}-student.onnx"
-    if options.student or (options.student is None and people):
+    if options.student or (options.student is None and chosen.names == PEOPLE):
         _save(make_student(SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx", adopted.signature), student)
-    print(_table(adopted, options, why, scores))
+    print(_table(adopted, options, seen))
     print(f"\nteacher: {teacher}")
     if student.is_file():
         print(f"student: {student}")
@@ -174,10 +174,10 @@ def _resized(planes: U8, size: tuple[int, int]) -> U8:
     return np.stack([cv2.resize(plane, size) for plane in planes[0]])[None]
 
 
-def _write(adopted: Adoption, path: Path, planes: U8) -> tuple[Adoption, F32]:
+def _write(adopted: Adoption, path: Path, planes: U8) -> tuple[Adoption, Seen]:
     """Make the teacher and try it; a network that only says that it takes several pictures gets one at a time.
 
-    Returns what was adopted, and the scores (N,) on the picture. Raises AdoptError where it does not run at all.
+    Returns what was adopted, and what it sees in the picture. Raises AdoptError where it does not run at all.
     """
     for batched in (True, False) if adopted.batched else (False,):
         adopted = replace(adopted, batched=batched)
@@ -191,8 +191,8 @@ def _write(adopted: Adoption, path: Path, planes: U8) -> tuple[Adoption, F32]:
     raise AssertionError
 
 
-def _tried(engine: OnnxEngine, planes: U8) -> F32:
-    """The scores (N,) on a picture. Raises AdoptError where others beside it change them."""
+def _tried(engine: OnnxEngine, planes: U8) -> Seen:
+    """What it sees in a picture. Raises AdoptError where others beside it change that."""
     execution, cuda_stream = engine.prepare(2), HostDevice().cuda_stream()
     image, scores = execution.inputs[IMAGE], execution.outputs[SCORES]
     image[:1], image[1:] = planes[..., ::-1], planes
@@ -202,7 +202,7 @@ def _tried(engine: OnnxEngine, planes: U8) -> F32:
     execution.run(1, cuda_stream)
     if not np.allclose(scores[0], beside, atol=1e-2):
         raise AdoptError("it answers otherwise where it gets several pictures at once")
-    return beside
+    return beside, execution.outputs[CLASSES][0] if CLASSES in execution.outputs else np.zeros(len(beside), np.int32)
 
 
 def _save(model: ModelProto, path: Path) -> None:
@@ -210,28 +210,33 @@ def _save(model: ModelProto, path: Path) -> None:
         onnx.save(model, partial)
 
 
-def _table(adopted: Adoption, options: argparse.Namespace, why: str, scores: F32) -> str:
+def _table(adopted: Adoption, options: argparse.Namespace, seen: Seen) -> str:
     """What was adopted, and how each thing was recognised."""
     network, layout, signature, looks = adopted.network, adopted.layout, adopted.signature, adopted.appearance
     said = any(value is not None for value in (options.colour, options.mean, options.std))
     at_once = "several pictures at once" if adopted.batched else "one picture at a time"
-    sure = scores[scores > SURE]
-    seen = f"{len(sure)} with a score above {SURE}" + (f", the surest {scores[0]:.2f}" if len(sure) else "")
-    if not len(sure):
-        seen += "; --picture takes a photograph that has some"
+    scores, classes = seen
+    sure = classes[scores > SURE].tolist()
+    kinds = [f"{sure.count(place)} {name}" for place, name in enumerate(signature.classes) if place in sure]
+    found = f"{len(sure)} with a score above {SURE}" + (f", the surest {scores[0]:.2f}" if sure else "")
+    if len(signature.classes) > 1 and kinds:
+        found += f": {', '.join(kinds)}"
+    if not sure:
+        found += "; --picture takes a photograph that has some"
     suppression = "the detector's own"
     if not layout.suppresses:
-        suppression = f"added: of boxes that overlap by more than {adopted.suppress_iou:g} (IoU), the surest remains"
+        of = "boxes" if len(signature.classes) == 1 else "a class's boxes"
+        suppression = f"added: of {of} that overlap by more than {adopted.suppress_iou:g} (IoU), the surest remains"
     rows = [
         ("adopted", f"{network.path.name}: {layout.name}"),
         (f"input {network.image!r}", f"{network.width}x{network.height}, {at_once}"),
         ("pixels", f"{adopted.pixels} ({'as you said' if said else 'guessed; see --colour, --mean, --std'})"),
         ("fit", f"{options.fit} at {signature.width}x{signature.height}"),
         *((f"output {name!r}", note) for name, note in layout.notes.items()),
-        ("classes", f"{', '.join(map(str, adopted.classes))} for {', '.join(options.classes)} ({why})"),
+        ("classes", f"{adopted.chosen}"),
         ("suppression", suppression),
         ("appearance", "none: people are told apart by motion and overlap" if looks is None else _told(looks)),
-        ("test picture", seen),
+        ("test picture", found),
     ]
     width = max(len(name) for name, _ in rows) + 2
     return "\n".join(f"{name:{width}}{told}" for name, told in rows)
@@ -256,10 +261,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--class",
         nargs="+",
-        default=["person"],
+        action="extend",
         dest="classes",
         metavar="CLASS",
-        help="names or numbers (default person)",
+        help="names or numbers, or several as one: vehicle=car,truck (default person, or the only one in the file)",
     )
     parser.add_argument("--picture", metavar="FILE", help="photograph or film to try it on (default a drawn scene)")
     parser.add_argument(

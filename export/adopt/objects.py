@@ -1,11 +1,24 @@
 """From a detector's outputs to the N surest boxes of each picture, as nodes of the graph."""
 
-import numpy as np
+from dataclasses import dataclass
 
+import numpy as np
+from onnx import TensorProto
+
+from export.adopt.classes import Chosen
 from export.adopt.detector import Network
 from export.adopt.heatmap import LEAST_SCORE
 from export.adopt.layout import Layout, Part, grid
 from export.adopt.nodes import Nodes
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Names of tensors."""
+
+    boxes: str  # (B, N, 4) xyxy, input pixels
+    scores: str  # (B, N), descending; rows of score 0 are nobody's
+    classes: str = ""  # (B, N) int32, places in the names that were chosen; "" where there is but one
 
 
 def find(
@@ -13,21 +26,23 @@ def find(
     layout: Layout,
     network: Network,
     outputs: str,
-    classes: list[int],
+    chosen: Chosen,
     size: tuple[int, int],
     peaks: int,
     suppress_iou: float,
-) -> tuple[str, str]:
-    """Boxes (B, N, 4) xyxy in input pixels, and scores (B, N), descending; rows of score 0 are nobody's.
+) -> Objects:
+    """The surest objects, as many as `peaks`.
 
-    outputs: what the names of the detector's outputs begin with; classes: whose boxes count; size: width and height of
-    the input; suppress_iou: of boxes that overlap by more, one remains where the detector leaves several; 1: all.
+    outputs: what the names of the detector's outputs begin with; chosen: whose boxes count; size: width and height of
+    the input; suppress_iou: of a class's boxes that overlap by more, one remains where the detector leaves several; 1:
+    all.
     """
     reader = _Reader(nodes, layout, outputs)
-    boxes, scores = _corners(nodes, layout, network, reader(layout.boxes), size), _score(nodes, layout, reader, classes)
+    boxes = _corners(nodes, layout, network, reader(layout.boxes), size)
+    scores, classes = _score(nodes, layout, reader, chosen)
     if not layout.suppresses and suppress_iou < 1:
-        scores = _suppressed(nodes, boxes, scores, peaks, suppress_iou)
-    return _surest(nodes, boxes, scores, peaks)
+        scores = _suppressed(nodes, boxes, scores, classes, len(chosen), peaks, suppress_iou)
+    return _surest(nodes, Objects(boxes, scores, classes), peaks)
 
 
 class _Reader:
@@ -75,40 +90,52 @@ def _corners(nodes: Nodes, layout: Layout, network: Network, boxes: str, size: t
     return boxes if (x, y) == (1, 1) else nodes("Mul", boxes, np.array([x, y, x, y], np.float32))
 
 
-def _score(nodes: Nodes, layout: Layout, reader: _Reader, classes: list[int]) -> str:
-    """(B, M) the best of the classes that count."""
-    scores = reader(layout.scores)
+def _score(nodes: Nodes, layout: Layout, reader: _Reader, chosen: Chosen) -> tuple[str, str]:
+    """(B, M) the best score of the classes that count, and (B, M) which that is, a place in the names that were chosen;
+    "" where there is but one name.
+    """
+    scores, numbers = reader(layout.scores), np.array(chosen.numbers, np.int64)
     if layout.likelihood == "sigmoid":
         scores = nodes("Sigmoid", scores)
     if layout.likelihood == "softmax":
         scores = nodes("Softmax", scores, axis=2)
     if layout.label is None:
-        scores = scores if layout.classes == 1 else nodes("Gather", scores, classes, axis=2)
+        scores = fits = scores if layout.classes == 1 else nodes("Gather", scores, numbers, axis=2)
     else:
-        same = nodes("Equal", nodes.cast(nodes("Round", reader(layout.label)), 7), np.array(classes, np.int64))
-        counts = nodes("ReduceMax", nodes.float(same), [2], keepdims=1)
-        scores = nodes("Mul", scores, counts)
+        fits = nodes.float(nodes("Equal", nodes.cast(nodes("Round", reader(layout.label)), 7), numbers))
+        scores = nodes("Mul", scores, nodes("ReduceMax", fits, [2], keepdims=1))
     if layout.objectness is not None:
         sure = reader(layout.objectness)
         scores = nodes("Mul", scores, nodes("Sigmoid", sure) if layout.likelihood == "sigmoid" else sure)
     if layout.picture is not None:
         scores = nodes("Mul", scores, nodes.float(nodes("GreaterOrEqual", reader(layout.picture), 0.0)))
-    return nodes("ReduceMax", scores, [2], keepdims=0)
+    best = nodes("ReduceMax", scores, [2], keepdims=0)
+    if len(chosen) == 1:
+        return best, ""
+    which = nodes("ArgMax", fits, axis=2, keepdims=0)
+    return best, nodes("Gather", np.array(chosen.places, np.int64), which)
 
 
-def _suppressed(nodes: Nodes, boxes: str, scores: str, peaks: int, iou: float) -> str:
-    """(B, M) the scores, 0 for those whose box overlaps a surer one by more than `iou`."""
-    of_one_class = nodes("Unsqueeze", scores, [1])
-    chosen = nodes("NonMaxSuppression", boxes, of_one_class, [peaks], iou, LEAST_SCORE)  # (K, 3)
+def _suppressed(nodes: Nodes, boxes: str, scores: str, classes: str, count: int, peaks: int, iou: float) -> str:
+    """(B, M) the scores, 0 for those whose box overlaps a surer one of its class, of `count`, by more than `iou`."""
+    by_class = nodes("Unsqueeze", scores, [1])  # (B, count, M)
+    if classes:
+        every = np.arange(count).reshape(1, count, 1)
+        by_class = nodes("Mul", by_class, nodes.float(nodes("Equal", nodes("Unsqueeze", classes, [1]), every)))
+    chosen = nodes("NonMaxSuppression", boxes, by_class, [peaks], iou, LEAST_SCORE)  # (K, 3)
     places = nodes("Gather", chosen, [0, 2], axis=1)
     ones = nodes("Expand", 1.0, nodes("Shape", chosen, end=1))
     nobody = nodes("Mul", scores, 0.0)
     return nodes("Mul", scores, nodes("ScatterND", nobody, places, ones))
 
 
-def _surest(nodes: Nodes, boxes: str, scores: str, peaks: int) -> tuple[str, str]:
+def _surest(nodes: Nodes, found: Objects, peaks: int) -> Objects:
     """The `peaks` best rows, filled up with empty ones."""
-    scores, rows = nodes.several("TopK", 2, nodes("Pad", scores, [0, 0, 0, peaks]), [peaks], axis=1)
-    boxes = nodes("Pad", boxes, [0, 0, 0, 0, peaks, 0])
+    scores, rows = nodes.several("TopK", 2, nodes("Pad", found.scores, [0, 0, 0, peaks]), [peaks], axis=1)
+    boxes = nodes("Pad", found.boxes, [0, 0, 0, 0, peaks, 0])
     every = nodes("Tile", nodes("Unsqueeze", rows, [2]), [1, 1, 4])
-    return nodes("GatherElements", boxes, every, axis=1), scores
+    boxes = nodes("GatherElements", boxes, every, axis=1)
+    if not found.classes:
+        return Objects(boxes, scores)
+    classes = nodes("GatherElements", nodes("Pad", found.classes, [0, 0, 0, peaks]), rows, axis=1)
+    return Objects(boxes, scores, nodes.cast(classes, TensorProto.INT32))

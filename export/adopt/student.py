@@ -1,7 +1,8 @@
 """The shipped student at an adopted teacher's side: it follows people by the teacher's heatmap, not by their looks.
 
 Its embeddings are not of the teacher's space, so they are taken out: what somebody looks like is known of keyframes
-alone, where the teacher has an appearance network, or not at all.
+alone, where the teacher has an appearance network, or not at all. Beside a teacher of other things than people it does
+not say what it sees.
 """
 
 from dataclasses import replace
@@ -22,7 +23,14 @@ def make_student(shipped: Path, teacher: Signature) -> ModelProto:
     """
     model = read_model(shipped)
     signature = Signature.from_metadata({entry.key: entry.value for entry in model.metadata_props}, str(shipped))
-    ours = replace(signature, pair=teacher.pair, embedding_dim=teacher.embedding_dim, appearance="none", mapping="none")
+    ours = replace(
+        signature,
+        pair=teacher.pair,
+        embedding_dim=teacher.embedding_dim,
+        appearance="none",
+        mapping="none",
+        classes=tuple(name for name in signature.classes if name in teacher.classes),
+    )
     for node in model.graph.node:
         for place, name in enumerate(node.output):
             if name == EMBEDDINGS:

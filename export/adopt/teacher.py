@@ -9,13 +9,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto, helper
 
-from engines.signature import BOXES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, SCORES, Signature
+from engines.signature import BOXES, CLASSES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, SCORES, Signature
 from export.adopt.appearance import Appearance, look
+from export.adopt.classes import Chosen
 from export.adopt.detector import Network, Pixels
 from export.adopt.heatmap import draw
 from export.adopt.layout import Layout
 from export.adopt.nodes import Nodes, model_of, tensor
-from export.adopt.objects import find
+from export.adopt.objects import Objects, find
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Adoption:
     network: Network
     layout: Layout
     pixels: Pixels
-    classes: list[int]
+    chosen: Chosen
     """Whose boxes count."""
     suppress_iou: float
     batched: bool
@@ -39,7 +40,8 @@ def make_teacher(adopted: Adoption) -> ModelProto:
     """The model file's content, with metadata from the signature."""
     nodes, signature = Nodes("teacher"), adopted.signature
     planes = nodes.float(IMAGE)
-    boxes, scores = _found(nodes, adopted, planes) if adopted.batched else _found_in_turn(nodes, adopted, planes)
+    found = _found(nodes, adopted, planes) if adopted.batched else _found_in_turn(nodes, adopted, planes)
+    boxes, scores = found.boxes, found.scores
     heatmap, points = draw(nodes, boxes, scores, signature.cells)
     if adopted.appearance is None:
         unknown = np.zeros((1, 1, signature.embedding_dim), np.float32)
@@ -47,6 +49,8 @@ def make_teacher(adopted: Adoption) -> ModelProto:
     else:
         embeddings = look(nodes, adopted.appearance, planes, boxes, scores)
     made = {HEATMAP: heatmap, POINTS: points, BOXES: boxes, SCORES: scores, EMBEDDINGS: embeddings}
+    if found.classes:
+        made[CLASSES] = found.classes
     for name, value in made.items():
         nodes.rename(value, name)
     graph = nodes.graph(
@@ -62,30 +66,29 @@ def make_teacher(adopted: Adoption) -> ModelProto:
     return model
 
 
-def _found(nodes: Nodes, adopted: Adoption, planes: str) -> tuple[str, str]:
-    """Boxes (B, N, 4) and scores (B, N) of RGB planes (B, 3, H, W) float32."""
+def _found(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
+    """What is seen in RGB planes (B, 3, H, W) float32."""
     signature = adopted.signature
     size = signature.width, signature.height
     prefix = "detector."
     picture = adopted.network.prepare(nodes, planes, size, adopted.pixels)
     adopted.network.insert(nodes, prefix, picture)
     return find(
-        nodes, adopted.layout, adopted.network, prefix, adopted.classes, size, signature.peaks, adopted.suppress_iou
+        nodes, adopted.layout, adopted.network, prefix, adopted.chosen, size, signature.peaks, adopted.suppress_iou
     )
 
 
-def _found_in_turn(nodes: Nodes, adopted: Adoption, planes: str) -> tuple[str, str]:
+def _found_in_turn(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
     """As `_found`, one picture after the other."""
     signature, body = adopted.signature, Nodes("one")
-    boxes, scores = _found(body, adopted, body("Unsqueeze", "planes", [0]))
-    body.rename(body("Squeeze", boxes, [0]), "one.boxes")
-    body.rename(body("Squeeze", scores, [0]), "one.scores")
-    graph = body.graph(
-        [tensor("planes", np.float32, (3, signature.height, signature.width))],
-        [
-            tensor("one.boxes", np.float32, (signature.peaks, 4)),
-            tensor("one.scores", np.float32, (signature.peaks,)),
-        ],
-    )
-    found = nodes.several("Scan", 2, planes, body=graph, num_scan_inputs=1)
-    return found[0], found[1]
+    found = _found(body, adopted, body("Unsqueeze", "planes", [0]))
+    rows = [
+        (found.boxes, tensor("one.boxes", np.float32, (signature.peaks, 4))),
+        (found.scores, tensor("one.scores", np.float32, (signature.peaks,))),
+        (found.classes, tensor("one.classes", np.int32, (signature.peaks,))),
+    ][: 3 if found.classes else 2]
+    for value, one in rows:
+        body.rename(body("Squeeze", value, [0]), one.name)
+    picture = tensor("planes", np.float32, (3, signature.height, signature.width))
+    graph = body.graph([picture], [one for _, one in rows])
+    return Objects(*nodes.several("Scan", len(rows), planes, body=graph, num_scan_inputs=1))

@@ -14,9 +14,13 @@ import onnxruntime
 __version__ = "10.99.0"
 
 TensorIOMode = Enum("TensorIOMode", ["NONE", "INPUT", "OUTPUT"])
-DataType = Enum("DataType", ["FLOAT", "HALF", "UINT8"])
+DataType = Enum("DataType", ["FLOAT", "HALF", "INT32", "UINT8"])
 ExecutionContextAllocationStrategy = Enum("ExecutionContextAllocationStrategy", ["STATIC", "USER_MANAGED"])
-_TYPES = {"tensor(uint8)": (DataType.UINT8, np.uint8), "tensor(float)": (DataType.FLOAT, np.float32)}
+_TYPES = {
+    "tensor(uint8)": (DataType.UINT8, np.uint8),
+    "tensor(int32)": (DataType.INT32, np.int32),
+    "tensor(float)": (DataType.FLOAT, np.float32),
+}
 SCRATCH = 4096
 
 

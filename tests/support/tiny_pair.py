@@ -3,6 +3,7 @@
 Everything is exact and deterministic. A peak stands where a tent-shaped template covers a rectangle best, and more than
 half; its score is the template's answer, 1 for a whole rectangle. The student with a prior is weak by itself: its score
 is 0.3 of the template's answer plus 0.7 of the prior within one cell, so it exceeds 0.4 only where the prior is right.
+Where there are several classes, the brightest of a rectangle's red, green and blue says which it is.
 """
 
 from pathlib import Path
@@ -108,6 +109,11 @@ def tiny_model(sign: Signature, fp16_weights: bool = True) -> onnx.ModelProto:
         node("Max", ["length", "tiny"], ["safe_length"]),
         node("Div", ["colour", "safe_length"], ["embeddings"]),
     ]
+    if len(sign.classes) > 1:
+        nodes += [
+            node("ArgMax", ["colour"], ["channel"], axis=2, keepdims=0),
+            node("Cast", ["channel"], ["classes"], to=TensorProto.INT32),
+        ]
     if sign.role == "teacher":
         nodes.append(node("Identity", ["seen"], ["heatmap"]))
     graph = helper.make_graph(

@@ -1,5 +1,7 @@
 """Lanes that are tracked together are tracked as each would be alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from testbed.crowd import Crowd as Film
 
 
 def assert_same(together: Tracks, alone: Tracks) -> None:
-    for name in ("ids", "states", "detection", "remembered", "scores"):
+    for name in ("ids", "states", "detection", "remembered", "scores", "classes"):
         np.testing.assert_array_equal(getattr(together, name), getattr(alone, name), name)
     for name in ("xyxy", "velocities", "ages_s", "unseen_s"):
         np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-3, err_msg=name)
@@ -29,7 +31,12 @@ def test_nobody_is_tracked_of_no_lane_and_in_empty_ones() -> None:
         ] * 3
 
 
-@pytest.mark.parametrize("settings", [TrackerSettings(), TrackerSettings(keyframes_decide=False, iou_confirm=0)])
+SEVERAL = TrackerSettings(classes=("person", "car", "dog"))
+
+
+@pytest.mark.parametrize(
+    "settings", [TrackerSettings(), TrackerSettings(keyframes_decide=False, iou_confirm=0), SEVERAL]
+)
 def test_lanes_together_are_what_each_is_alone(settings: TrackerSettings) -> None:
     """Crowds of all sizes, of none, too; times, thresholds and keyframes of their own; interruptions and long gaps."""
     rng = np.random.default_rng(3)
@@ -39,8 +46,11 @@ def test_lanes_together_are_what_each_is_alone(settings: TrackerSettings) -> Non
     for _ in range(50):
         looks = []
         for lane, film in enumerate(films):
-            seen, _ = film.step()
+            seen, names = film.step()
             chance = rng.uniform()
+            if settings.several and chance > 0.1:  # else one class, which nobody told
+                known = np.where(rng.uniform() < 0.8, names % 3, -1)
+                seen = replace(seen, classes=known.astype(np.int32))
             if chance < 0.02:
                 for tracker in (alone[lane], together[lane]):
                     tracker.interrupt(2.0)

@@ -586,3 +586,104 @@ def test_every_id_is_seen_or_remembered_until_it_is_gone(steps: list[tuple[set[i
         assert len(ended) == len({*ended}) == len(tracks.gone.whys) and not gone & {*ended}
         assert (np.diff(tracks.gone.unseen_s) <= 0).all()
         alive, gone = known, gone | {*ended}
+
+
+CAR_AND_PERSON = TrackerSettings(classes=("car", "person"))
+
+
+def of(seen: Detections, *classes: int) -> Detections:
+    """The same, of these classes."""
+    return replace(seen, classes=np.array(classes, np.int32))
+
+
+def test_two_of_different_classes_that_cross_never_swap() -> None:
+    """They look alike; where they meet, class alone tells them apart."""
+    tracker = Tracker(CAR_AND_PERSON)
+    for frame in range(60):
+        x = 8.0 * (frame - 30)
+        both = persons(at(300 + x), at(300 - x), looks=(0, 0))
+        tracks = tracker.update(of(both, 0, 1), FRAME_S)
+        assert tracks.classes is not None and tracks.classes.tolist() == [0, 1]
+        assert ids(tracks) == [1, 2] and tracks.detection.tolist() == [0, 1]
+
+
+def test_people_in_their_place_would_swap_or_be_one() -> None:
+    """What the classes are needed for: the same film without them."""
+    tracker, seen = Tracker(), []
+    for frame in range(60):
+        x = 8.0 * (frame - 30)
+        seen.append(tracker.update(persons(at(300 + x), at(300 - x), looks=(0, 0)), FRAME_S).detection.tolist())
+    assert any(rows != [0, 1] for rows in seen)
+
+
+def test_a_track_meets_no_detection_of_another_class_not_even_in_its_own_place() -> None:
+    tracker = Tracker(CAR_AND_PERSON)
+    tracker.update(of(persons(at(100)), 0), FRAME_S)
+    assert len(tracker.update(of(persons(at(100)), 1), FRAME_S)) == 0
+    tracks = tracker.update(of(persons(at(100)), 1), FRAME_S)
+    assert (ids(tracks), tracks.classes.tolist()) == ([2], [1])  # type: ignore[union-attr]
+    assert ids(tracker.lost()) == [1], "nor is the car its second box"
+
+
+def test_a_box_in_anothers_place_is_a_second_one_only_in_its_own_class() -> None:
+    tracker = Tracker(CAR_AND_PERSON)
+    three = persons(at(100), at(102), at(101), looks=(0, 1, 2))
+    assert len(tracker.update(of(three, 0, 1, 1), FRAME_S)) == 2
+
+
+def test_an_interruption_brings_nobody_back_as_another_class() -> None:
+    for again, found in ((0, [1]), (1, [2])):
+        tracker = Tracker(CAR_AND_PERSON)
+        tracker.update(of(persons(at(100)), 0), FRAME_S)
+        tracker.interrupt(1.0)
+        assert ids(tracker.update(of(persons(at(500)), again), 0.0)) == found
+
+
+def test_only_people_are_slim() -> None:
+    wide = persons((100, 100, 300, 150), (100, 300, 300, 350))
+    tracks = Tracker(CAR_AND_PERSON).update(of(wide, 0, 1), FRAME_S)
+    assert tracks.classes.tolist() == [0]  # type: ignore[union-attr]
+    assert len(Tracker(TrackerSettings(classes=("forklift",))).update(wide, FRAME_S)) == 2
+    assert len(Tracker().update(wide, FRAME_S)) == 0
+
+
+def test_whose_class_is_not_known_follows_anybody_and_starts_nobody() -> None:
+    tracker = Tracker(replace(CAR_AND_PERSON, keyframes_decide=False))
+    tracker.update(of(persons(at(100), at(300)), 1, 0), FRAME_S)
+    for _ in range(5):
+        tracks = tracker.update(of(persons(at(100), at(300), at(500)), -1, -1, -1), FRAME_S)
+        assert ids(tracks) == [1, 2] and tracks.classes.tolist() == [1, 0]  # type: ignore[union-attr]
+        assert tracks.detection.tolist() == [0, 1]
+
+
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 3), min_size=1, max_size=3))
+@settings(max_examples=15, deadline=None)
+def test_each_class_is_tracked_as_if_it_were_alone(seed: int, people: list[int]) -> None:
+    """Crowds of several classes in one picture get the ids of trackers with one class each, but for their numbers."""
+    films = [Crowd(10 * count, seed=seed + number) for number, count in enumerate(people)]
+    every = TrackerSettings(classes=tuple(f"kind {number}" for number in range(len(films))))
+    together, alone = Tracker(every), [Tracker(TrackerSettings(classes=("kind",))) for _ in films]
+    same: dict[int, tuple[int, int]] = {}
+    for _ in range(25):
+        seen = [film.step()[0] for film in films]
+        classes = np.repeat(np.arange(len(seen), dtype=np.int32), [len(one) for one in seen])
+        columns = [
+            np.concatenate([getattr(one, name) for one in seen]) for name in ("xyxy", "scores", "embeddings", "points")
+        ]
+        order = np.argsort(-columns[1], kind="stable")
+        tracks = together.update(Detections(*(column[order] for column in columns), classes[order]), FRAME_S)
+        expected = {
+            (number, identity): tuple(box)
+            for number, (tracker, one) in enumerate(zip(alone, seen, strict=True))
+            for identity, box in zip(*_told(tracker.update(one, FRAME_S)), strict=True)
+        }
+        assert tracks.classes is not None or len(films) == 1
+        by_box = {box: name for name, box in expected.items()}
+        found = {identity: by_box[tuple(box)] for identity, box in zip(*_told(tracks), strict=True)}
+        assert len(found) == len(expected)
+        assert {identity: same.setdefault(identity, name) for identity, name in found.items()} == found
+
+
+def _told(tracks: Tracks) -> tuple[list[int], list[tuple[float, ...]]]:
+    """Ids, and boxes to a tenth of a pixel."""
+    return ids(tracks), [tuple(box) for box in np.round(tracks.xyxy, 1).tolist()]

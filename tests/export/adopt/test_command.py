@@ -149,6 +149,14 @@ def test_other_classes_than_people_get_no_student(
     assert adopt(detector, "--output", tmp_path, "--class", "forklift") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["rectangles-teacher-320x192.onnx"]
     assert "--mode teacher" in capsys.readouterr().out
+    assert OnnxEngine(tmp_path / "rectangles-teacher-320x192.onnx", 1).signature.classes == ("forklift",)
+
+
+def test_a_student_that_is_lent_all_the_same_does_not_say_what_it_sees(detector: Path, tmp_path: Path) -> None:
+    assert adopt(detector, "--output", tmp_path, "--pair", "mine", "--class", "forklift", "--student") == 0
+    assert OnnxEngine(tmp_path / "mine-student.onnx", 1).signature.classes == ()
+    backend = open_backend(tmp_path, SIZE, "cpu", "atttrack", "mine", threads=1)
+    assert backend.classes == ("forklift",)
 
 
 def test_a_picture_is_stretched_where_the_detector_wants_that(detector: Path, tmp_path: Path) -> None:

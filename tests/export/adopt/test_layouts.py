@@ -280,3 +280,40 @@ def test_a_teacher_says_what_its_detector_says(
         )  # fmt: skip
         np.testing.assert_allclose(found["heatmap"][row], drawn.heatmap, atol=1e-5)
     assert not found["embeddings"].any()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_of_several_classes_each_row_says_which(layout: str, picture: Path, tmp_path: Path) -> None:
+    outputs, about = LAYOUTS[layout]
+    car = {"SSD": 7, "boxes, labels, scores, no batch": 3, "boxes, labels, scores, TensorFlow": 3}.get(
+        layout, 3 if "DETR" in layout else 2
+    )
+    detector = write(tmp_path / "d.onnx", outputs, **about)
+    arguments = [f"{detector}", "--picture", f"{picture}", "--output", f"{tmp_path}", "--pair", "two"]
+    assert main([*arguments, "--class", f"vehicle={car}", "--class", "person"]) == 0
+    assert [path.name for path in tmp_path.glob("two-*")] == [f"two-teacher-{WIDTH}x{HEIGHT}.onnx"], "no student"
+    path = tmp_path / f"two-teacher-{WIDTH}x{HEIGHT}.onnx"
+    assert OnnxEngine(path, 1).signature.classes == ("vehicle", "person")
+    found = found_by(path)
+    for row in (0, 1):
+        order = np.argsort(found["boxes"][row, :4, 0])
+        assert found["classes"][row, order].tolist() == [1, 0, 1, 1]
+        np.testing.assert_allclose(found["scores"][row, order[[0, 2, 3]]], SCORES, atol=0.01)
+        np.testing.assert_allclose(found["boxes"][row, order], np.insert(PEOPLE, 1, CAR, axis=0), atol=0.5)
+        assert (found["scores"][row, 4:] < 0.04).all(), "no second box"
+
+
+@pytest.mark.parametrize(("classes", "kept"), [(["person", "car"], [0.95, 0.9]), (["both=person,car"], [0.95])])
+def test_a_box_suppresses_only_those_of_its_class(
+    classes: list[str], kept: list[float], picture: Path, tmp_path: Path
+) -> None:
+    scores = np.zeros((2, 80))
+    scores[0, 0], scores[1, 2] = 0.9, 0.95
+    rows = np.concatenate((centred(np.stack((CAR + 2, CAR))), scores), 1)
+    detector = write(tmp_path / "d.onnx", {"output0": filled(rows, ROWS).transpose(0, 2, 1)})
+    arguments = [f"{detector}", "--picture", f"{picture}", "--output", f"{tmp_path}", "--class", *classes]
+    assert main(arguments) == 0
+    found = found_by(tmp_path / f"d-teacher-{WIDTH}x{HEIGHT}.onnx")
+    np.testing.assert_allclose(found["scores"][0, : len(kept)], kept, atol=0.01)
+    assert (found["scores"][0, len(kept) :] < 0.04).all()
+    assert ("classes" in found) == (len(kept) == 2)
