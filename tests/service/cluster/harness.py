@@ -66,7 +66,7 @@ class Loop:
 
 
 async def connected(url: str, name: str = "test", **options: Any) -> Bus:
-    bus = Bus(BusAddress.parse([url], name, **options))
+    bus = Bus(BusAddress.parse(url.split(","), name, **options))
     bus.running = asyncio.create_task(bus.run())
     assert await bus.wait(10), bus.error
     return bus
@@ -105,9 +105,11 @@ class Watcher:
     """A gateway without HTTP that follows all streams."""
 
     def __init__(self, url: str) -> None:
+        """`url`: of the server, or of several with commas between."""
         self.loop = Loop()
         self.seen: dict[str, list[Seen]] = defaultdict(list)
-        self.gateway = Gateway(Settings(), ClusterOptions(BusAddress.parse([url], "gateway"), "main", "gateway"))
+        address = BusAddress.parse(url.split(","), "gateway")
+        self.gateway = Gateway(Settings(), ClusterOptions(address, "main", "gateway"))
         self.loop.do(self._open())
 
     async def _open(self) -> None:
@@ -125,6 +127,7 @@ class Watcher:
             try:
                 body = json.loads((await subscription.get()).encoded)
             except HubClosed:
+                self.gateway.hub.unsubscribe(subscription)
                 return
             seen = Seen(time.monotonic(), int(body["run"], 16), body["seq"], body["frame_id"], body["gap"])
             self.seen[body["stream_id"]].append(seen)
