@@ -24,7 +24,7 @@ from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.modes import Mode, NetworkName
 from edge.tracking.mot_folders import sequence_folder
-from engines.signature import size_name
+from engines.signature import file_name, size_name
 
 MAPPINGS = ("none", "ifm", "efm")
 SEQUENCES = {
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     exported = folder / "subject.onnx"
     signature = export(subject, "student", size, pivot, exported)
     networks = networks_of(subject, signature.prior, teacher, plain)
-    files = {name: folder / f"{signature.pair}-{FILE_ROLES[name]}-{size_name(size)}.onnx" for name in networks}
+    files = {name: folder / file_name(signature.pair, FILE_ROLES[name], size_name(size)) for name in networks}
     for name, trained in networks.items():
         if trained is subject:
             exported.rename(files[name])

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import SLOWEST
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("atttrack", "benchmarks", "edge", "engines", "export", "service", "testbed", "training")
 RUNTIME = ("edge", "engines", "service")
@@ -287,3 +289,7 @@ def test_links_in_the_documents_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("name", ["docker-compose.yml", ".pre-commit-config.yaml"])
 def test_yaml_files_are_yaml(name: str) -> None:
     assert isinstance(yaml.safe_load((ROOT / name).read_text()), dict)
+
+
+def test_the_slowest_files_are_there() -> None:
+    assert not [name for name in SLOWEST if not (ROOT / "tests" / name).is_file()]

@@ -7,11 +7,33 @@ from torch import nn
 
 from training.models.deform import DeformConv
 from training.models.heads import TrackingNetwork
+from training.models.yolo import YoloBody, YoloFairMot
 
 LAST = {"PyramidTeacher": "refine_score.last", "PyramidStudent": "refine_score.last"}
 """The layer whose output is the centre logit, of networks where it is not `hm.2`."""
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+class ShallowBody(YoloBody):
+    """The layers of a YOLO of width 1/8 that lead to stride 4, and none below."""
+
+    def __init__(self) -> None:
+        super().__init__(0.125)
+        del self.model[3:]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.model:
+            x = layer(x)
+        return x
+
+
+class Shallow(YoloFairMot):
+    """FairMOT's heads on little: an exporter, whose time is that of its operators, is done with it at once."""
+
+    def __init__(self, prior: bool = False) -> None:
+        super().__init__(0.125, prior)
+        self.backbone = ShallowBody()
 
 
 def as_if_trained(network: Network, seed: int = 1) -> Network:
