@@ -164,13 +164,17 @@ class FakeNodes:
     """Fake nodes as processes."""
 
     url: str
+    lines: dict[str, str] = field(default_factory=dict)
+    """Node -> URL, for those that have one of their own."""
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
+        """Start them, those again that have ended."""
         for name in names:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, str(FAKE_NODE), self.url, name], stdout=subprocess.PIPE, text=True
-            )
+            if name in self.processes:
+                self.processes[name].stdout.close()
+            command = [sys.executable, str(FAKE_NODE), self.lines.get(name, self.url), name]
+            self.processes[name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for name in names:
             assert self.processes[name].stdout.readline() == "started\n"
 
