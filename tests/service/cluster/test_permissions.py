@@ -58,8 +58,9 @@ class Secured:
             await client.publish(publish, b"{}")
         else:
             await client.subscribe(subscribe)
-        await client.flush()
-        await asyncio.sleep(0.05)
+        echo = await client.subscribe(inbox := client.new_inbox())
+        await client.publish(inbox, b"")
+        await echo.next_msg(10)  # what the server has to say of the words before, it has said
         await client.close()
         return not errors
 
