@@ -31,9 +31,10 @@ from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.video import ENDS_EARLY
 from edge.summary import Summary
-from edge.tracking.mot_format import MotBoxes, result_lines
+from edge.tracking.mot_format import MotBoxes, class_numbers, result_lines
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
+from engines.signature import PEOPLE
 
 PROGRAM = "atttrack track"
 EXAMPLES = f"""examples:
@@ -108,13 +109,14 @@ def _track(options: argparse.Namespace) -> SourceState:
         pipeline = TrackingPipeline(backend, settings)
         pipeline.add_lane(LANE)
         annotator, counted = Annotator(), {"teacher": 0, "student": 0, "predicted": 0}
-        summary = Summary(options.threshold)
+        summary = Summary(options.threshold, backend.classes)
         started_s = perf_counter()
         try:
             for frame, since_begin_s in chain([first] if first else [], frames):
                 tracked = pipeline.collect(pipeline.submit({LANE: frame}))[0]
                 counted[tracked.kind] += 1
-                output.write(result_lines(MotBoxes.from_tracks(frame.index, tracked.tracks)))
+                boxes = MotBoxes.from_tracks(frame.index, tracked.tracks, backend.classes)
+                output.write(result_lines(boxes, backend.classes))
                 summary.add(tracked.tracks, since_begin_s)
                 if video is not None:
                     _film(video, annotator, tracked)
@@ -127,6 +129,9 @@ def _track(options: argparse.Namespace) -> SourceState:
                 print(_stages(pipeline, sum(counted.values()), wall_s))
             if backend.signatures[0].appearance == "none":
                 print("these networks know no appearance: people were told apart by motion and overlap")
+            if backend.classes != PEOPLE:
+                numbers = (f"{number} {name}" for name, number in class_numbers(backend.classes).items())
+                print(f"classes in the text: {', '.join(numbers)}")
             print(f"tracks: {text}" + (f"\nvideo:  {film}" if film else ""))
         return source.state
 

@@ -36,7 +36,8 @@ HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scor
 CLASSES = "classes"
 DECODED = (POINTS, BOXES, SCORES, EMBEDDINGS)
 """Outputs of every role, in the order of the graph."""
-PEOPLE = ("person",)
+PERSON = "person"
+PEOPLE: tuple[str, ...] = (PERSON,)
 """Classes of a network whose file names none."""
 LONGEST_CLASS = 100
 """Letters of a class's name."""

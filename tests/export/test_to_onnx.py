@@ -48,10 +48,8 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
 
 @pytest.mark.parametrize(
     ("name", "prior"),
-    [
-        *((f"yolo-1/{part}", prior) for part in (2, 4) for prior in (False, True)),
-        *(("dla34", False), ("dla34-small", True), ("dla34-half", True)),
-    ],
+    # each depth once; widths make no difference to an exporter that works for minutes on a deep network
+    [("yolo-1/2", True), ("yolo-1/4", False), ("dla34", False), ("dla34-small", True)],
 )
 def test_every_network_agrees_with_torch_once_exported(tmp_path: Path, name: str, prior: bool) -> None:
     network = as_if_trained(build_network(name, prior=prior))

@@ -7,7 +7,9 @@ from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
 
 
 def test_the_defaults_are_the_papers() -> None:
-    assert PipelineSettings().lane == LaneSettings() == LaneSettings(k=6, mode="atttrack", threshold=0.4)
+    assert (
+        PipelineSettings().lane == LaneSettings() == LaneSettings(k=6, mode="atttrack", threshold=0.4, student_every=2)
+    )
 
 
 @pytest.mark.parametrize(
