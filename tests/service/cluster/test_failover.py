@@ -92,7 +92,9 @@ class Site:
 
         def rests() -> bool:
             shares, present = Counter(self.watcher.owners().values()), self.present()
-            return set(shares) <= present and max(shares.values()) - min(shares[one] for one in present) <= 1
+            if sum(shares.values()) < len(STREAMS) or not set(shares) <= present:
+                return False
+            return max(shares.values()) - min(shares[one] for one in present) <= 1
 
         wait_until(rests, PATIENCE_S, "even shares")
         self.wait_for_messages()
