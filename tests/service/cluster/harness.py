@@ -24,7 +24,7 @@ from service.cluster.subjects import SiteSubjects, key
 from service.settings import Settings
 from service.streams.spec import StreamSpec
 from service.tracks.hub import HubClosed
-from tests.service.sinks.brokers import Broker, free_port, program
+from tests.service.sinks.brokers import Broker, cluster_server, free_port
 
 Result = TypeVar("Result")
 FAKE_NODE = Path(__file__).with_name("fake_node.py")
@@ -33,7 +33,7 @@ MAIN = SiteSubjects("main")
 
 def jetstream_server(folder: Path, *more: str) -> Broker:
     port = free_port()
-    command = [program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
+    command = [cluster_server(), "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
     return Broker([*command, "--store_dir", str(folder), "--log", str(folder / "nats.log"), *more], port)
 
 
