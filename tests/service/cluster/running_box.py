@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.service.sinks.brokers import free_port, program
+from tests.service.sinks.brokers import cluster_server, free_port
 from tests.service.waiting import wait_until
 
 START_S = 120.0
@@ -54,7 +54,7 @@ class Box:
 @contextmanager
 def running_box(models: Path, media: Path, folder: Path) -> Iterator[Box]:
     """A box that is there with both nodes, and ends in good order, with no traceback in its log."""
-    program("nats-server")
+    cluster_server()
     port = free_port()
     command = [
         *(sys.executable, "-m", "service", "box", "--nodes", "2", "--port", str(port), "--models", str(models)),

@@ -18,7 +18,7 @@ from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus, BusAway, WriteRefused
 from service.cluster.command import create_buckets
 from tests.service.cluster.harness import MAIN, FakeNodes, Loop, Watcher, add_streams, connected
-from tests.service.sinks.brokers import Broker, free_port, program
+from tests.service.sinks.brokers import Broker, cluster_server, free_port
 from tests.service.waiting import wait_until
 
 THREE_CONF = Path(__file__).resolve().parents[3] / "deploy" / "nats" / "three.conf"
@@ -130,7 +130,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     for name, route in zip(NAMES, routes, strict=True):
         folder, ports = tmp_path_factory.mktemp(name), [free_port(), free_port()]
         conf = write_conf(folder, ports, [route, *routes])
-        command = ["env", f"NAME={name}", program("nats-server"), "-c", str(conf), "--log", str(folder / "nats.log")]
+        command = ["env", f"NAME={name}", cluster_server(), "-c", str(conf), "--log", str(folder / "nats.log")]
         servers[name] = Server(Broker(command, ports[0]), ports[1])
         servers[name].broker.start()
     url = ",".join(f"nats://127.0.0.1:{server.broker.port}" for server in servers.values())

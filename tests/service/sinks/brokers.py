@@ -14,6 +14,8 @@ from random import SystemRandom
 
 import pytest
 
+from service.cluster.server_program import NoServer, find_server
+
 USER, PASSWORD = "camera-room", "sesame%2F?open"
 """The password needs quoting in a URL, and must never show anywhere."""
 PACKAGES = {
@@ -70,6 +72,17 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
     return found
+
+
+def cluster_server() -> str:
+    """Path of a nats-server that a cluster can stand on. It comes with what `make test` installs, so on a build machine
+    it must be there; elsewhere the test is skipped."""
+    try:
+        return find_server()
+    except NoServer as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
 
 
 def mosquitto(folder: Path, password: bool = False) -> Broker:
