@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DATA ?= $(or $(ATTTRACK_DATA),../shared/data)
 ARGS ?=
+JOBS ?= 3
 SIZE ?= 576x320
 
 BIN := .venv/bin
@@ -46,8 +47,8 @@ up: ## start the containers for this machine: GPU, Jetson or CPU; ARGS="--build 
 serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8000"
 	$(BIN)/atttrack serve $(ARGS)
 
-test: $(DEV_READY) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV_READY) ## run the tests, three processes side by side (JOBS=0: in one); ARGS="tests/edge -k lane" for some
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV_READY) ## lint, formatting, types and the walls between the packages
 	$(BIN)/ruff check .

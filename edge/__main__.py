@@ -31,9 +31,10 @@ from edge.sources.decoding import WANTED, choose_decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.video import ENDS_EARLY
 from edge.summary import Summary
-from edge.tracking.mot_format import MotBoxes, result_lines
+from edge.tracking.mot_format import MotBoxes, class_numbers, result_lines
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
+from engines.signature import PEOPLE, size_name
 
 PROGRAM = "atttrack track"
 EXAMPLES = f"""examples:
@@ -108,13 +109,14 @@ def _track(options: argparse.Namespace) -> SourceState:
         pipeline = TrackingPipeline(backend, settings)
         pipeline.add_lane(LANE)
         annotator, counted = Annotator(), {"teacher": 0, "student": 0, "predicted": 0}
-        summary = Summary(options.threshold)
+        summary = Summary(options.threshold, backend.classes)
         started_s = perf_counter()
         try:
             for frame, since_begin_s in chain([first] if first else [], frames):
                 tracked = pipeline.collect(pipeline.submit({LANE: frame}))[0]
                 counted[tracked.kind] += 1
-                output.write(result_lines(MotBoxes.from_tracks(frame.index, tracked.tracks)))
+                boxes = MotBoxes.from_tracks(frame.index, tracked.tracks, backend.classes)
+                output.write(result_lines(boxes, backend.classes))
                 summary.add(tracked.tracks, since_begin_s)
                 if video is not None:
                     _film(video, annotator, tracked)
@@ -127,6 +129,9 @@ def _track(options: argparse.Namespace) -> SourceState:
                 print(_stages(pipeline, sum(counted.values()), wall_s))
             if backend.signatures[0].appearance == "none":
                 print("these networks know no appearance: people were told apart by motion and overlap")
+            if backend.classes != PEOPLE:
+                numbers = (f"{number} {name}" for name, number in class_numbers(backend.classes).items())
+                print(f"classes in the text: {', '.join(numbers)}")
             print(f"tracks: {text}" + (f"\nvideo:  {film}" if film else ""))
         return source.state
 
@@ -232,7 +237,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=lane.student_every,
         metavar="S",
-        help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
+        help="of the frames between, the student sees every S-th, nobody the rest; K or more: no student "
+        "(default %(default)s)",
     )
     parser.add_argument(
         "--schedule",
@@ -247,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         default=lane.quality,
         help="adaptive: 0 to 1, the more the dearer (default %(default)s)",
     )
-    parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
+    parser.add_argument("--mode", choices=tuple(MODES), default=lane.mode, help="see below (default %(default)s)")
     parser.add_argument(
         "--frames",
         type=_range,
@@ -261,8 +267,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="score to exceed (default %(default)s)",
     )
-    parser.add_argument("--size", type=_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)")
-    parser.add_argument("--teacher-size", type=_size, metavar="WxH", help="the teacher's (default that of --size)")
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        default=size_name(INPUT_SIZE),
+        metavar="WxH",
+        help="network input (default %(default)s)",
+    )
+    parser.add_argument("--teacher-size", type=parse_size, metavar="WxH", help="the teacher's (default that of --size)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default the shipped one)"
     )
@@ -276,13 +288,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per network (default one per core)")
     parser.add_argument("--stages", action="store_true", help="print how long each stage took, too")
     return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _range(text: str) -> tuple[int, int]:

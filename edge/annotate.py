@@ -11,6 +11,7 @@ import numpy as np
 from edge.arrays import F32, U8
 from edge.pipeline.pipeline import Kind, TrackedFrame
 from edge.tracking.detections import Tracks
+from engines.signature import PEOPLE
 
 Colour: TypeAlias = tuple[int, int, int]
 """Blue, green, red, as OpenCV has them."""
@@ -70,9 +71,12 @@ class Annotator:
             _draw_trail(image, [*trail.points, trail.feet], colour_of(track_id), pen)
         for track_id, xyxy in zip(tracked.tracks.ids.tolist(), tracked.tracks.xyxy, strict=True):
             _draw_box(image, xyxy, colour_of(track_id), pen)
-        for track_id, xyxy in zip(tracked.tracks.ids.tolist(), tracked.tracks.xyxy, strict=True):
+        for track_id, xyxy, name in zip(
+            tracked.tracks.ids.tolist(), tracked.tracks.xyxy, tracked.class_names, strict=True
+        ):
             left, top = round(float(xyxy[0])), round(float(xyxy[1]))
-            _draw_chip(image, str(track_id), (left - pen // 2, top), colour_of(track_id), pen)
+            label = f"{track_id}" if tracked.classes == PEOPLE else f"{track_id} {name}"
+            _draw_chip(image, label, (left - pen // 2, top), colour_of(track_id), pen)
         _draw_badge(image, tracked, pen)
 
     def _follow(self, tracks: Tracks, now_s: float) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from edge.tracking.detections import Tracks
+from engines.signature import PEOPLE
 
 UNSEEN_S = 0.25
 """A person out of sight for longer was lost and found again; shorter gaps are a keyframe's, or a passer-by's."""
@@ -19,6 +20,8 @@ class Person:
     """One identity's appearances. Times in seconds after the film's begin."""
 
     track_id: int
+    name: str
+    """Of the class."""
     first_s: float
     last_s: float
     last_frame: int
@@ -45,8 +48,9 @@ class Person:
 class Summary:
     """Collects one source's tracks, frame by frame."""
 
-    def __init__(self, threshold: float) -> None:
-        """`threshold`: score that a detection has to exceed, 0 to 1."""
+    def __init__(self, threshold: float, classes: tuple[str, ...] = PEOPLE) -> None:
+        """`threshold`: score that a detection has to exceed, 0 to 1; `classes`: the pair's."""
+        self._classes = classes
         self._weak = threshold * CLOSE
         self._frame = 0
         self.people: dict[int, Person] = {}
@@ -55,8 +59,9 @@ class Summary:
     def add(self, tracks: Tracks, now_s: float) -> None:
         """The tracks of the next frame, taken `now_s` after the film's begin."""
         self._frame += 1
-        for track_id, score in zip(tracks.ids.tolist(), tracks.scores.tolist(), strict=True):
-            person = self.people.setdefault(track_id, Person(track_id, now_s, now_s, self._frame))
+        places = [0] * len(tracks) if tracks.classes is None else tracks.classes.tolist()
+        for track_id, score, place in zip(tracks.ids.tolist(), tracks.scores.tolist(), places, strict=True):
+            person = self.people.setdefault(track_id, Person(track_id, self._classes[place], now_s, now_s, self._frame))
             if now_s - person.last_s > UNSEEN_S and self._frame > person.last_frame + 1:
                 person.gaps.append((person.last_s, now_s))
             person.last_s, person.last_frame = now_s, self._frame
@@ -70,15 +75,22 @@ class Summary:
         longest = sorted(self.people.values(), key=lambda person: -person.seconds)[:MOST_ROWS]
         shown = sorted(longest, key=lambda person: person.track_id)
         doubtful = sum(bool(person.doubts) for person in self.people.values())
-        lines = [f"{'person':>6}  {'first seen':>10}  {'last seen':>9}  {'length':>8}  unsure"]
+        who, wide = [f"{'person':>6}", *(f"{person.track_id:>6}" for person in shown)], max(map(len, self._classes))
+        if self._classes != PEOPLE:
+            who = [f"{'track':>6}  {'class':<{wide}}", *(f"{p.track_id:>6}  {p.name:<{wide}}" for p in shown)]
+        lines = [f"{who[0]}  {'first seen':>10}  {'last seen':>9}  {'length':>8}  unsure"]
         lines += [
-            f"{person.track_id:>6}  {clock(person.first_s):>10}  {clock(person.last_s):>9}  {person.seconds:>6.1f} s  "
+            f"{name}  {clock(person.first_s):>10}  {clock(person.last_s):>9}  {person.seconds:>6.1f} s  "
             f"{person.doubts or '-'}"
-            for person in shown
+            for name, person in zip(who[1:], shown, strict=True)
         ]
         if hidden := len(self.people) - len(shown):
             lines.append(f"and {hidden} more, seen for {min(p.seconds for p in longest):.1f} s or less")
-        lines.append(f"people: {len(self.people)}, of whom {doubtful} are worth a second look")
+        names = [person.name for person in self.people.values()]
+        found = ", ".join(f"{name}: {names.count(name)}" for name in self._classes if name in names)
+        if self._classes == PEOPLE:
+            found = f"people: {len(self.people)}"
+        lines.append(f"{found}, of whom {doubtful} are worth a second look")
         return "\n".join(line.rstrip() for line in lines)
 
 

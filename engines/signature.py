@@ -36,7 +36,8 @@ HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS = "heatmap", "points", "boxes", "scor
 CLASSES = "classes"
 DECODED = (POINTS, BOXES, SCORES, EMBEDDINGS)
 """Outputs of every role, in the order of the graph."""
-PEOPLE = ("person",)
+PERSON = "person"
+PEOPLE: tuple[str, ...] = (PERSON,)
 """Classes of a network whose file names none."""
 LONGEST_CLASS = 100
 """Letters of a class's name."""
@@ -196,10 +197,20 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def size_name(size: tuple[int, int] | None) -> str:
+    """(576, 320) -> '576x320', as names of files and command lines have it; None: empty."""
+    return f"{size[0]}x{size[1]}" if size else ""
+
+
+def file_name(pair: str, role: str, size: str = "") -> str:
+    """Of a network's model file; role: teacher, student or student-plain; size: of a file that has that one alone."""
+    return "-".join(part for part in (pair, role, size) if part) + ".onnx"
+
+
 def check_size(size: tuple[int, int]) -> None:
     """Raise SignatureError unless networks can have an input of `size`, width and height."""
     if size[0] % 32 or size[1] % 32 or min(size) < 32:
-        raise SignatureError(f"input size must be multiples of 32, got {size[0]}x{size[1]}")
+        raise SignatureError(f"input size must be multiples of 32, got {size_name(size)}")
 
 
 def open_axes(size: tuple[int, int]) -> dict[str, int]:

@@ -63,6 +63,7 @@ described under Schemas and in `/schemas/tracks-1.json`. `ws://HOST/tracks` foll
 | `from_seq=120` | go on from that message of the stream, as far as it is kept; what was lost is told in `gap` |
 | `fields=id,bbox` | only these fields, besides those that every message has |
 | `zones=hall` | only people inside, and the events of these zones |
+| `classes=car` | only tracks of these classes, and their events; where the networks see more than people |
 | `max_rate=5` | at most so many messages per second of each stream |
 | `ticket=...` | who asks, where no header can be sent: see `POST /tickets`; a header is `Authorization: Bearer KEY` |
 

@@ -28,6 +28,7 @@ class CrowdPipeline:
     """Implements `service.streams.worker.Pipeline` without networks: the same people walk on in every frame."""
 
     modes: tuple[Mode, ...] = ("atttrack",)
+    classes: tuple[str, ...] = ("person",)
     depth = 1
 
     def __init__(self, people: int) -> None:

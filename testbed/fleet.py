@@ -79,17 +79,26 @@ class Line:
         """Carry on: connections that stood then get what waited."""
         self._whole.set()
 
+    def close(self) -> None:
+        """Let nobody in any more; connections that stand end by themselves."""
+        self._whole.set()
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+
     def _accept(self) -> None:
-        while True:
-            near, _ = self._server.accept()
-            self._whole.wait()
-            try:
-                far = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:
-                near.close()
-                continue
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+        with self._server, contextlib.suppress(OSError):
+            while True:
+                self._connect(self._server.accept()[0])
+
+    def _connect(self, near: socket.socket) -> None:
+        self._whole.wait()
+        try:
+            far = socket.create_connection(("127.0.0.1", self._to))
+        except OSError:
+            near.close()
+            return
+        for one, other in ((near, far), (far, near)):
+            threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
 
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -98,4 +107,5 @@ class Line:
                 other.sendall(data)
         for end in (one, other):
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)  # wakes who carries the other way, and closes that end
+        one.close()

@@ -6,13 +6,17 @@
 | 8, 9    | MOT16, 17, 20     | flag, class, visibility                       |
 | 10      | MOT15, results    | flag or confidence, then a place in the world |
 
+Results are of people, and name no class. Those of other pairs have nine columns: confidence, class, and -1, which is no
+visibility. Classes have MOTChallenge's numbers as far as it knows them; the rest count on: `class_numbers`.
+
 In the text the first frame is 1 and so is the first pixel's coordinate; `Frame.index` and source pixels start at 0. The
 conversions are `MotBoxes.xyxy`, `MotBoxes.from_tracks` and nowhere else.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -22,9 +26,13 @@ from edge.arrays import F32, F64, I64, Bool
 from edge.text import read_text
 from edge.tracking.boxes import xywh_to_xyxy, xyxy_to_xywh
 from edge.tracking.detections import Tracks
+from engines.signature import PEOPLE, PERSON
 
 PEDESTRIAN = 1
 """Class number in MOT16, 17 and 20; given to boxes of files that name no class."""
+NUMBERS = {PERSON: PEDESTRIAN, "car": 3, "bicycle": 4, "motorbike": 5, "motorcycle": 5}
+LAST_NUMBER = 13
+"""MOTChallenge's classes end here; those that it does not know begin behind it."""
 FIRST_PIXEL = 1.0
 """Coordinate that the text gives to what is 0 in source pixels."""
 
@@ -58,19 +66,28 @@ class MotBoxes:
         return type(self)(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     @classmethod
-    def from_tracks(cls, frame_index: int, tracks: Tracks) -> Self:
-        """The tracks of the frame `frame_index` (counted from 0)."""
-        count = len(tracks)
+    def from_tracks(cls, frame_index: int, tracks: Tracks, classes: Sequence[str] = PEOPLE) -> Self:
+        """The tracks of the frame `frame_index` (counted from 0). classes: the pair's."""
+        people, numbers = len(tracks), np.array([*class_numbers(classes).values()], np.int64)
         xywh = xyxy_to_xywh(tracks.xyxy.astype(np.float64))
         xywh[:, :2] += FIRST_PIXEL
         return cls(
-            frames=np.full(count, frame_index + 1),
+            frames=np.full(people, frame_index + 1),
             ids=tracks.ids.copy(),
             xywh=xywh,
             flags=tracks.scores.astype(np.float64),
-            classes=np.full(count, PEDESTRIAN),
-            visibility=np.ones(count),
+            classes=np.full(people, numbers[0]) if tracks.classes is None else numbers[tracks.classes],
+            visibility=np.ones(people),
         )
+
+
+def class_numbers(classes: Iterable[str]) -> dict[str, int]:
+    """Class -> number in the text: MOTChallenge's own, or 14 and on, in the order of the pair's."""
+    others, numbers = count(LAST_NUMBER + 1), dict[str, int]()
+    for name in classes:
+        known = NUMBERS.get(name)
+        numbers[name] = next(others) if known is None or known in numbers.values() else known
+    return numbers
 
 
 def read_mot(path: Path) -> MotBoxes:
@@ -114,12 +131,16 @@ def parse_mot(lines: Iterable[str], name: str = "text") -> MotBoxes:
     )
 
 
-def result_lines(boxes: MotBoxes) -> str:
-    """Text of results: frame,id,left,top,width,height,confidence,-1,-1,-1 to a thousandth of a pixel."""
+def result_lines(boxes: MotBoxes, classes: Sequence[str] = PEOPLE) -> str:
+    """Text of results: frame,id,left,top,width,height,confidence,-1,-1,-1 to a thousandth of a pixel.
+
+    Of a pair that sees other `classes`, what follows the confidence is class,-1.
+    """
+    ends = ["-1,-1,-1"] * len(boxes) if tuple(classes) == PEOPLE else [f"{one},-1" for one in boxes.classes.tolist()]
     return "".join(
-        f"{frame},{track},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{flag:.4f},-1,-1,-1\n"
-        for frame, track, (x, y, w, h), flag in zip(
-            boxes.frames.tolist(), boxes.ids.tolist(), boxes.xywh.tolist(), boxes.flags.tolist(), strict=True
+        f"{frame},{track},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{flag:.4f},{end}\n"
+        for frame, track, (x, y, w, h), flag, end in zip(
+            boxes.frames.tolist(), boxes.ids.tolist(), boxes.xywh.tolist(), boxes.flags.tolist(), ends, strict=True
         )
     )
 

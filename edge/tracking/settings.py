@@ -6,9 +6,7 @@ import numpy as np
 
 from edge.arrays import F64, I32
 from edge.tracking.kalman import GATE_95
-from engines.signature import PEOPLE
-
-PERSON = PEOPLE[0]
+from engines.signature import PEOPLE, PERSON
 
 
 @dataclass(frozen=True, slots=True)

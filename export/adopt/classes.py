@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engines.signature import PEOPLE, check_classes
-from export.adopt.detector import AdoptError, Network
+from engines.signature import PERSON, check_classes
+from export.adopt.detector import Network
+from export.adopt.errors import AdoptError
 from export.adopt.layout import Layout
 
 COCO = (
@@ -17,7 +18,6 @@ COCO = (
 ).split()
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 """Numbers from 1 to 90 that COCO's own numbering leaves out."""
-(PERSON,) = PEOPLE
 PERSON_BY_OTHER_NAMES = {PERSON, "people", "pedestrian"}
 
 

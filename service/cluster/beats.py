@@ -58,6 +58,10 @@ class Beats:
         """Lives heard of within `TTL_S`, with what they said last."""
         return {name: one.body for name, one in self._lives.items() if now_s - one.last_s <= TTL_S}
 
+    def misses(self, now_s: float) -> bool:
+        """Whether this connection has been listened to for so long that who is not heard of is not there."""
+        return self._connected_s is not None and now_s - self._connected_s >= TTL_S
+
     def settled(self, life: str, now_s: float) -> bool:
         """Whether this life has been there for a while."""
         known = self._lives.get(life)

@@ -131,7 +131,7 @@ class Gateway:
     async def _listen_to_beats(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            self.streams.live = self.live()
+            self.streams.live, self.streams.heard_all = self.live(), self.beats.misses(time.monotonic())
             self.beats.forget_old(time.monotonic())
 
     async def _reread(self) -> None:

@@ -62,6 +62,8 @@ class SiteStreams:
         self._feeds: dict[str, RemoteFeed] = {}
         self.live: Mapping[str, Mapping[str, Any]] = {}
         """Nodes heard of lately, by life, with what they say of themselves."""
+        self.heard_all = False
+        """Whether it was listened for so long that there are no others."""
 
     async def add(self, new: NewStream, idempotency_key: str | None = None) -> tuple[RemoteStream, bool]:
         """Return the stream and whether it is new. Raises Refused, Conflict or NotReady."""
@@ -322,11 +324,11 @@ class SiteStreams:
             message = "NATS cannot be reached: the stream goes on, and nothing of it comes here"
             return StateView(phase="degraded", since=since, cause="nats_away", message=message)
         if (node := self.owner(document.spec.id)) is not None:
-            if node in {node_of(life) for life in self.live}:
+            if not self.heard_all or node in {node_of(life) for life in self.live}:
                 return StateView(phase="connecting", since=since)
             message = f"node {node} is gone; another one takes the stream in seconds, if there is room"
             return StateView(phase="reconnecting", since=since, cause="node_away", message=message)
-        if time.time() - since < PLACED_S and self.live:
+        if not self.heard_all or (self.live and time.time() - since < PLACED_S):
             return StateView(phase="pending", since=since)
         takes = [Offer(int(one["capacity"]), None, bool(one["draining"])).takes for one in self.live.values()]
         message = (

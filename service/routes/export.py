@@ -38,12 +38,12 @@ async def export_tracks(
     to_s: Annotated[float, Query(alias="to", description="Unix time of the last frame's capture.")] = math.inf,
 ) -> Response:
     """Return who was seen where, in the window that is still kept (settings `history` and `history_mb`)."""
-    runtime.registry.get(stream_id)
+    classes = runtime.registry.get(stream_id).classes
     messages = runtime.hub.history(stream_id).between(from_s, to_s)
     if file_format == "mot":
-        text = await asyncio.to_thread(mot_text, messages)
+        text = await asyncio.to_thread(mot_text, messages, classes)
         return Response(text, media_type="text/plain", headers=_attachment(f"{stream_id}.txt"))
-    document = await asyncio.to_thread(lambda: to_json(coco(messages, stream_id)))
+    document = await asyncio.to_thread(lambda: to_json(coco(messages, stream_id, classes)))
     return Response(document, media_type="application/json", headers=_attachment(f"{stream_id}.json"))
 
 

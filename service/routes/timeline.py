@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from engines.signature import PEOPLE
 from service.errors import NotFound, NotReady, Refused, documented
 from service.routes.dependencies import Needs, RuntimeDependency
 from service.timeline.archive import STEP_S, Archive, Counts, Event, EventType
@@ -56,6 +57,12 @@ class EventView(BaseModel):
     direction: str | None = Field(description="cross: forward or backward.")
     dwell: float | None = Field(description="leave: seconds inside.")
     still: int | None = Field(description="Number for /streams/{stream_id}/stills/{still}; null: no picture is kept.")
+    class_name: str | None = Field(
+        default=None,
+        serialization_alias="class",
+        exclude_if=lambda name: name is None,
+        description="The person's class; left out where the stream sees people alone.",
+    )
 
 
 class TimelineView(BaseModel):
@@ -131,10 +138,12 @@ async def export_counts(
 async def export_events(
     stream_id: str, runtime: RuntimeDependency, from_s: From = None, to_s: To = None
 ) -> StreamingResponse:
-    """Return what happened in the zones as CSV, newest first."""
-    runtime.registry.get(stream_id)
+    """Return what happened in the zones as CSV, newest first; with a column `class` where not only people are seen."""
+    classes = runtime.registry.get(stream_id).classes
     begin, end = _span(from_s, to_s)
-    columns = ("time", "type", "zone", "zone_name", "person", "direction", "dwell_s", "still")
+    columns: tuple[str, ...] = ("time", "type", "zone", "zone_name", "person", "direction", "dwell_s", "still")
+    if classes != PEOPLE:
+        columns = (*columns, "class")
 
     def rows() -> Iterator[list[object]]:
         offset = 0
@@ -142,7 +151,17 @@ async def export_events(
             offset += len(page)
             for one in page:
                 dwell = None if one.dwell is None else round(one.dwell, 3)
-                yield [_iso(one.at), one.type, one.zone, one.zone_name, one.person, one.direction, dwell, one.still]
+                row: list[object] = [
+                    _iso(one.at),
+                    one.type,
+                    one.zone,
+                    one.zone_name,
+                    one.person,
+                    one.direction,
+                    dwell,
+                    one.still,
+                ]
+                yield row if classes == PEOPLE else [*row, one.class_name]
 
     return await _csv(runtime.timeline, f"{stream_id}-events.csv", columns, rows)
 
@@ -225,6 +244,7 @@ def _event(one: Event) -> EventView:
         direction=one.direction,
         dwell=None if one.dwell is None else round(one.dwell, 3),
         still=one.still,
+        class_name=one.class_name,
     )
 
 

@@ -54,9 +54,13 @@ def _view(
         float | None,
         Query(description="Messages per second of each stream, at most; events of those left out come with the next."),
     ] = None,
+    classes: Annotated[
+        str | None,
+        Query(description="Names of classes, separated by commas: only tracks of these, and their events."),
+    ] = None,
 ) -> View:
     try:
-        return View.parse(zones, fields, max_rate)
+        return View.parse(zones, fields, max_rate, classes)
     except ValueError as error:
         raise Refused("invalid_view", str(error)) from None
 

@@ -30,7 +30,7 @@ SCHEMES = {
     "kafka": _Scheme("kafka", 9092, False, "aiokafka", frozenset({"sasl"})),
     "kafka+tls": _Scheme("kafka", 9093, True, "aiokafka", frozenset({"sasl"})),
 }
-_COMMON_OPTIONS = frozenset({"prefix", "zones", "fields", "max_rate"})
+_COMMON_OPTIONS = frozenset({"prefix", "zones", "fields", "max_rate", "classes"})
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+([/.:][A-Za-z0-9_-]+)*")
 _HOW = "expected such as mqtt://user:password@broker.local:1883?prefix=site1"
 
@@ -87,7 +87,10 @@ class SinkAddress:
             password=None if parts.password is None else unquote(parts.password),
             prefix=prefix,
             view=View.parse(
-                options.pop("zones", None), options.pop("fields", None), None if rate is None else float(rate)
+                options.pop("zones", None),
+                options.pop("fields", None),
+                None if rate is None else float(rate),
+                options.pop("classes", None),
             ),
             options=options,
             shown=f"{parts.scheme}://{parts.hostname}:{port or scheme.port}",

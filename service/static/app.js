@@ -70,7 +70,7 @@ function totals(all) {
   const [running, degraded] = ["running", "degraded"].map((phase) => all.filter((one) => one.state.phase === phase));
   const sum = (key) => [...running, ...degraded].reduce((total, { stats }) => total + stats[key], 0);
   const less = degraded.length ? [`${degraded.length} degraded`] : [];
-  const words = [`${running.length} of ${all.length} running`, ...less, people(sum("people")), `${Math.round(sum("fps"))} fps`];
+  const words = [`${running.length} of ${all.length} running`, ...less, people(sum("people"), running.some(({ classes }) => classes)), `${Math.round(sum("fps"))} fps`];
   return all.length ? words.join(" · ") : "";
 }
 
@@ -97,8 +97,21 @@ function showStream(stream) {
   controls.show(stream);
   zones.watch(stream);
   past.watch(stream);
+  showClasses(stream.classes);
   at("others").hidden = at("previous").hidden = at("next").hidden = streams.length < 2;
   strip.show(streams, watched);
+}
+
+// A stream that sees people alone says nothing of classes.
+function showClasses(classes = []) {
+  const choice = at("show-class");
+  const known = ["", ...classes];
+  if (known.join("\n") !== [...choice.options].map(({ value }) => value).join("\n")) {
+    choice.replaceChildren(...known.map((name) => new Option(name || "all classes", name)));
+    stage.onlyClass = "";
+  }
+  choice.hidden = classes.length < 2;
+  at("people-title").textContent = classes.length ? "Tracked now" : "People now";
 }
 
 async function refresh() {
@@ -168,6 +181,7 @@ function toggle(button, property) {
 }
 at("show-trails").onclick = () => toggle(at("show-trails"), "showTrails");
 at("show-labels").onclick = () => toggle(at("show-labels"), "showLabels");
+at("show-class").onchange = ({ target }) => (stage.onlyClass = target.value);
 
 function step(by) {
   if (!streams?.length || watched === null) return;

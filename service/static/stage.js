@@ -24,6 +24,7 @@ export class Stage {
     this.context = canvas.getContext("2d");
     this.showTrails = true;
     this.showLabels = true;
+    this.onlyClass = ""; // "": all
     this.clear();
   }
 
@@ -50,9 +51,10 @@ export class Stage {
     context.beginPath();
     context.rect(left, top, w, h);
     context.clip();
-    if (this.showTrails) for (const track of message.tracks) this.drawTrail(message, track, place, pixel);
-    for (const track of message.tracks) this.drawBox(track, place, pixel);
-    if (this.showLabels) for (const track of message.tracks) this.drawLabel(track, place, pixel);
+    const tracks = message.tracks.filter((track) => !this.onlyClass || track.class === this.onlyClass);
+    if (this.showTrails) for (const track of tracks) this.drawTrail(message, track, place, pixel);
+    for (const track of tracks) this.drawBox(track, place, pixel);
+    if (this.showLabels) for (const track of tracks) this.drawLabel(track, place, pixel);
     context.restore();
   }
 
@@ -92,12 +94,13 @@ export class Stage {
     Object.assign(this.context, { strokeStyle: style, lineWidth: width }).stroke();
   }
 
-  drawLabel({ id, bbox }, place, pixel) {
+  drawLabel({ id, bbox, class: kind }, place, pixel) {
     const { context } = this;
+    const label = kind === "person" ? String(id) : `${id} ${kind}`;
     const [x, y] = place(bbox[0], bbox[1]);
     const size = 11.5 * pixel;
     context.font = `600 ${size}px system-ui, sans-serif`;
-    const width = context.measureText(id).width + 9 * pixel;
+    const width = context.measureText(label).width + 9 * pixel;
     const height = size + 5 * pixel;
     const top = Math.max(0, y - height - 2 * pixel);
     context.fillStyle = colour(id);
@@ -106,6 +109,6 @@ export class Stage {
     context.fill();
     context.fillStyle = "#0a0d12";
     context.textBaseline = "middle";
-    context.fillText(id, x + 4.5 * pixel, top + height / 2 + 0.5 * pixel);
+    context.fillText(label, x + 4.5 * pixel, top + height / 2 + 0.5 * pixel);
   }
 }

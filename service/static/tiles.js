@@ -32,7 +32,7 @@ export class Tiles {
       tile.note.textContent = stream.note;
       tile.state.className = `state ${phase}`;
       tile.state.textContent = `${PHASES[phase].glyph} ${PHASES[phase].word}`;
-      const numbers = `${people(stream.stats.people)} · ${stream.stats.fps.toFixed(0)} fps · K ${stream.k}`;
+      const numbers = `${people(stream.stats.people, Boolean(stream.classes))} · ${stream.stats.fps.toFixed(0)} fps · K ${stream.k}`;
       tile.numbers.textContent = phase === "running" ? numbers : causeWords(stream.state);
     }
   }

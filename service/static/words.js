@@ -41,7 +41,9 @@ export const MODES = {
 
 export const causeWords = ({ cause, message }) => CAUSES[cause] ?? message ?? "";
 
-export const people = (count) => (count === 1 ? "1 person" : `${count} people`);
+// not only people: whoever has a class of another name, too.
+export const people = (count, notOnlyPeople = false) =>
+  notOnlyPeople ? `${count} tracked` : count === 1 ? "1 person" : `${count} people`;
 
 export const plain = (value, digits = 0) => (value === null || value === undefined ? "–" : value.toFixed(digits));
 
@@ -60,10 +62,11 @@ export function nextRetry({ attempts, next_retry: at }) {
 }
 
 // What happened, as a sentence.
-export function eventWords({ type, zone, zone_name: name, person, direction, dwell }) {
+export function eventWords({ type, zone, zone_name: name, person, class: kind, direction, dwell }) {
   const where = name || zone;
-  if (type === "enter") return `#${person} entered ${where}`;
-  if (type === "leave") return `#${person} left ${where} after ${duration(dwell)}`;
-  if (type === "cross") return `#${person} crossed ${where} ${direction} ${direction === "forward" ? "↗" : "↙"}`;
+  const who = kind ? `${kind} #${person}` : `#${person}`;
+  if (type === "enter") return `${who} entered ${where}`;
+  if (type === "leave") return `${who} left ${where} after ${duration(dwell)}`;
+  if (type === "cross") return `${who} crossed ${where} ${direction} ${direction === "forward" ? "↗" : "↙"}`;
   return "The camera was away";
 }

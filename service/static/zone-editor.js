@@ -26,8 +26,9 @@ export class ZoneEditor {
     this.form.elements.anchor.onchange = ({ target }) => this.change({ anchor: target.value });
   }
 
-  // For a zone that is there, or a new one of `type` without points: the mouse sets them.
-  open(zone, isNew) {
+  // For a zone that is there, or a new one of `type` without points: the mouse sets them. classes: the stream's, if it
+  // tells any.
+  open(zone, isNew, classes = []) {
     this.opener = document.activeElement;
     this.draft = structuredClone(zone);
     this.isNew = isNew;
@@ -43,8 +44,27 @@ export class ZoneEditor {
     this.at("zone-problem").textContent = "";
     this.form.elements.name.value = zone.name ?? "";
     this.form.elements.anchor.value = zone.anchor ?? "foot";
+    this.showClasses([...new Set([...classes, ...(zone.classes ?? [])])]);
     this.change({});
     this.form.elements.name.focus();
+  }
+
+  // One box to tick for each; none ticked means all.
+  showClasses(names) {
+    const part = this.at("zone-classes");
+    part.hidden = !names.length;
+    const boxes = names.map((name) => {
+      const label = document.createElement("label");
+      const box = Object.assign(document.createElement("input"), { type: "checkbox", value: name });
+      box.checked = this.draft.classes?.includes(name) ?? false;
+      box.onchange = () => {
+        const ticked = [...part.querySelectorAll("input:checked")].map(({ value }) => value);
+        this.change({ classes: ticked.length ? ticked : undefined });
+      };
+      label.append(box, ` ${name}`);
+      return label;
+    });
+    part.replaceChildren(part.querySelector("legend"), ...boxes);
   }
 
   // Returns whether anything was open.

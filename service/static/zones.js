@@ -88,7 +88,7 @@ export class Zones {
     const taken = (id) => this.zones.some((zone) => zone.id === id);
     while (taken(`${name.toLowerCase()}-${number}`)) number++;
     const zone = { id: `${name.toLowerCase()}-${number}`, name: `${name} ${number}`, type, anchor: "foot", points: [] };
-    this.editor.open(zone, true);
+    this.editor.open(zone, true, this.stream.classes);
   }
 
   show() {
@@ -101,6 +101,7 @@ export class Zones {
     this.zones.forEach((zone, index) => {
       const item = this.list.children[index];
       item.querySelector("b").textContent = zone.name || zone.id;
+      item.querySelector(".zone-classes").textContent = zone.classes?.join(", ") ?? "";
       item.querySelector("button").setAttribute("aria-label", `Edit ${zone.name || zone.id}`);
       item.querySelector(".zone-kind").textContent = zone.type === "line" ? "╱" : "▱";
       const count = this.counts.find(({ id }) => id === zone.id);
@@ -111,8 +112,9 @@ export class Zones {
   item(id) {
     const item = document.createElement("li");
     item.innerHTML = `<span class="zone-kind" aria-hidden="true"></span><b></b><button class="small">Edit</button>
-      <dl class="zone-numbers"></dl>`;
-    item.querySelector("button").onclick = () => this.editor.open(this.zones.find((zone) => zone.id === id), false);
+      <small class="zone-classes"></small><dl class="zone-numbers"></dl>`;
+    item.querySelector("button").onclick = () =>
+      this.editor.open(this.zones.find((zone) => zone.id === id), false, this.stream.classes);
     return item;
   }
 }

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
+from engines.signature import PEOPLE
 from service.ids import Id
 from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
@@ -96,7 +97,7 @@ class StatsView(BaseModel):
     fps: float = Field(description="Frames tracked per second.")
     frame_age_p50_ms: float | None = Field(description="From capture to tracks.")
     frame_age_p95_ms: float | None
-    people: int = Field(description="In the newest frame.")
+    people: int = Field(description="In the newest frame; of all classes.")
     frames: int = Field(description="Frames tracked, total.")
     dropped: int = Field(description="Frames replaced by newer ones before they were tracked, total.")
     width: int | None = Field(description="Of the source picture, pixels.")
@@ -115,6 +116,11 @@ class StreamView(BaseModel):
     has_credentials: bool
     zones: Zones
     stills_days: float
+    classes: tuple[str, ...] = Field(
+        default=PEOPLE,
+        exclude_if=lambda classes: classes == PEOPLE,
+        description="What the networks see here; left out where that is people alone.",
+    )
     created_at: float = Field(description="Unix time.")
     state: StateView
     stats: StatsView

@@ -67,7 +67,7 @@ class Stream:
         self.metrics = metrics
         self.created_at = created_at
         self._hub = hub
-        self._bell, self._upload = worker.bell, worker.upload
+        self._worker = worker
         self._decoding = decoding
         self._run = run
         self._seq = 0
@@ -92,6 +92,11 @@ class Stream:
         return self.spec.lane
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """What the networks see here."""
+        return self._worker.classes
+
+    @property
     def ready(self) -> bool:
         return self._reader is not None and self._reader.door.ready
 
@@ -105,7 +110,7 @@ class Stream:
         settings = replace(SOURCE_SETTINGS, resolve=address.resolve)
         opened, decoding = address.opened, self._decoding()
         source = open_source(opened, settings=settings, real_time=True, on_state=self._on_state, decoding=decoding)
-        return FrameReader(source, LatestFrame(self._bell), f"reader {self.id}", self._upload)
+        return FrameReader(source, LatestFrame(self._worker.bell), f"reader {self.id}", self._worker.upload)
 
     def adopt(self, address: Address, reader: FrameReader) -> None:
         """Read from here from `start` on. Not while the worker has this stream; a reader before has to be closed."""
@@ -183,6 +188,7 @@ class Stream:
             **as_fields(spec.lane),
             zones=spec.zones,
             stills_days=spec.stills_days,
+            classes=self.classes,
             created_at=self.created_at,
             state=self.state,
             stats=StatsView(

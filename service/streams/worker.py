@@ -16,6 +16,7 @@ from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
 from engines.errors import DeviceLostError
+from engines.signature import PEOPLE
 from service.logs import fields
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class Pipeline(Protocol):
     def times(self) -> StageTimes: ...
     @property
     def modes(self) -> tuple[Mode, ...]: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
     @property
     def depth(self) -> int:
         """Ticks that may be in flight."""
@@ -95,6 +98,8 @@ class Worker:
         """To be rung when a stream has a new frame; `edge.sources.latest.LatestFrame` does."""
         self.modes: tuple[Mode, ...] = ()
         """What a stream may run; none until the pipeline is built."""
+        self.classes: tuple[str, ...] = PEOPLE
+        """What the networks see, as far as it is known."""
         self.load_s: float | None = None
         """How long building the pipeline took; None until it is built."""
         self.on_gpu = False
@@ -192,7 +197,7 @@ class Worker:
         began_s = time.monotonic()
         try:
             pipeline = self._build()
-            self.modes, self.load_s = pipeline.modes, time.monotonic() - began_s
+            self.modes, self.classes, self.load_s = pipeline.modes, pipeline.classes, time.monotonic() - began_s
             self._upload, self.on_gpu = pipeline.upload, pipeline.depth > 1
         except BaseException as error:
             self._built.set_exception(error)

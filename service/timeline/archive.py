@@ -89,6 +89,8 @@ class Event:
     dwell: float | None = None
     still: int | None = None
     """Number of its still, while that is kept."""
+    class_name: str | None = None
+    """The person's class; None where the pair sees people alone."""
 
 
 class Archive:
@@ -128,7 +130,7 @@ class Archive:
             [(stream_id, *astuple(one)) for one in counts],
         )
         self._writer.executemany(
-            f"INSERT INTO events (stream_id, {_EVENT}) VALUES ({_marks(9)})",  # noqa: S608
+            f"INSERT INTO events (stream_id, {_EVENT}) VALUES ({_marks(10)})",  # noqa: S608
             [(stream_id, *astuple(one)) for one in events],
         )
 
@@ -190,7 +192,7 @@ class Archive:
     def events(self, stream_id: str, from_s: float, to_s: float, most: int, offset: int = 0) -> list[Event]:
         """The newest `most` events in [from_s, to_s) but for the first `offset`, newest first."""
         sql = (
-            "SELECT at, type, zone, zone_name, person, direction, dwell, stills.id FROM events "
+            "SELECT at, type, zone, zone_name, person, direction, dwell, stills.id, class FROM events "
             "LEFT JOIN stills ON stills.id = still WHERE events.stream_id = ? AND at >= ? AND at < ? "
             "ORDER BY at DESC, events.id DESC LIMIT ? OFFSET ?"
         )
@@ -225,13 +227,15 @@ class Archive:
             if found == 0:
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
             connection.execute("SELECT 1 FROM counts, events, stills LIMIT 1").fetchall()
+            if not any(column[1] == "class" for column in connection.execute("PRAGMA table_info(events)")):
+                connection.execute("ALTER TABLE events ADD COLUMN class TEXT")  # programs without it do not mind
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-_EVENT = "at, type, zone, zone_name, person, direction, dwell, still"
+_EVENT = "at, type, zone, zone_name, person, direction, dwell, still, class"
 
 
 def _marks(number: int) -> str:

@@ -239,7 +239,14 @@ class Recorder:
         names = {zone.id: zone.name or zone.id for zone in zones} if zone_events else {}
         events = [
             archive.Event(
-                now, event.type, event.zone, names.get(event.zone), event.track, event.direction, event.dwell_s
+                now,
+                event.type,
+                event.zone,
+                names.get(event.zone),
+                event.track,
+                event.direction,
+                event.dwell_s,
+                class_name=event.class_name,
             )
             for event in zone_events
         ]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Why
+from engines.signature import PEOPLE
 from service.zones.counter import ZoneEvent
 
 Event = dict[str, object]
@@ -18,6 +19,11 @@ Event = dict[str, object]
 
 
 class _PersonEvent(BaseModel):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    class_: str | None = Field(
+        default=None, alias="class", description="As in `tracks`; left out where the stream sees people alone."
+    )
     id: int = Field(description="As in `tracks`.")
     uid: str = Field(description="As in `tracks`.")
 
@@ -75,8 +81,8 @@ class TrackEvents:
     def __init__(self, run: str) -> None:
         self._run = run
         self._epoch = 1
-        self._last_seen: dict[int, float] = {}
-        """`ts_capture` of the last message that had each person who is not gone yet."""
+        self._last_seen: dict[int, tuple[float, str | None]] = {}
+        """`ts_capture` of the last message that had each person who is not gone yet, and their class, if it is told."""
 
     def observe(self, tracked: TrackedFrame, of_zones: Sequence[ZoneEvent] = ()) -> list[Event]:
         """Return the events of this frame, those of its zones among them, in the order of `_ORDER`."""
@@ -85,33 +91,39 @@ class TrackEvents:
             events.append({"type": "discontinuity", "epoch": tracked.epoch})
         events += self._ends(tracked)
         self._epoch = tracked.epoch
-        for identity in tracked.tracks.ids.tolist():
+        names: list[str | None] = [*tracked.class_names]
+        if tracked.classes == PEOPLE:
+            names = [None] * len(names)
+        for identity, name in zip(tracked.tracks.ids.tolist(), names, strict=True):
             if identity not in self._last_seen:
-                events.append({"type": "new", **self._person(identity, self._epoch)})
-            self._last_seen[identity] = round(tracked.frame.captured_at_s, 6)
+                events.append({"type": "new", **self._person(identity, self._epoch, name)})
+            self._last_seen[identity] = round(tracked.frame.captured_at_s, 6), name
         return sorted(events, key=lambda event: _ORDER.index(str(event["type"])))
 
     def _ends(self, tracked: TrackedFrame) -> list[Event]:
         known = np.array(list(self._last_seen), np.int64)
         gone = tracked.tracks.gone
         whys = dict(zip(gone.ids.tolist(), gone.whys, strict=True))
-        return [
-            {
-                "type": "end",
-                **self._person(identity, self._epoch),
-                "why": whys.get(identity, "unseen") if tracked.epoch == self._epoch else "anew",
-                "last_seen": self._last_seen.pop(identity),
-            }
-            for identity in known[tracked.ended(known, self._epoch)].tolist()
-        ]
+        ends: list[Event] = []
+        for identity in known[tracked.ended(known, self._epoch)].tolist():
+            last_seen, name = self._last_seen.pop(identity)
+            why = whys.get(identity, "unseen") if tracked.epoch == self._epoch else "anew"
+            person = self._person(identity, self._epoch, name)
+            ends.append({"type": "end", **person, "why": why, "last_seen": last_seen})
+        return ends
 
     def _of_zone(self, event: ZoneEvent) -> Event:
-        told: Event = {"type": event.type, **self._person(event.track, event.epoch), "zone": event.zone}
+        told: Event = {
+            "type": event.type,
+            **self._person(event.track, event.epoch, event.class_name),
+            "zone": event.zone,
+        }
         if event.direction is not None:
             told["direction"] = event.direction
         if event.dwell_s is not None:
             told["dwell"] = round(event.dwell_s, 3)
         return told
 
-    def _person(self, identity: int, epoch: int) -> Event:
-        return {"id": identity, "uid": f"{self._run}-{epoch}-{identity}"}
+    def _person(self, identity: int, epoch: int, name: str | None) -> Event:
+        person: Event = {"id": identity, "uid": f"{self._run}-{epoch}-{identity}"}
+        return person if name is None else {**person, "class": name}

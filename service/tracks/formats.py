@@ -1,12 +1,13 @@
 """Recorded messages in the formats of others: MOTChallenge results and COCO."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic_core import from_json
 
-from edge.tracking.mot_format import FIRST_PIXEL, PEDESTRIAN, MotBoxes, result_lines
+from edge.tracking.mot_format import FIRST_PIXEL, MotBoxes, class_numbers, result_lines
+from engines.signature import PEOPLE
 from service.tracks.messages import Published
 
 
@@ -18,6 +19,7 @@ class _Box:
     identity: int  # from 1, the same person in all frames
     xywh: tuple[float, float, float, float]  # source pixels
     score: float
+    name: str  # of the class
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,16 @@ class _Picture:
     boxes: list[_Box]
 
 
-def mot_text(messages: Iterable[Published]) -> str:
+def mot_text(messages: Iterable[Published], classes: Sequence[str] = PEOPLE) -> str:
     """Return MOTChallenge results, frame,id,left,top,width,height,score,-1,-1,-1 of every person seen.
+
+    Of a pair that sees other `classes`, score,class,-1: `edge.tracking.mot_format`.
 
     Frame and pixels count from 1; frames are `frame_id` + 1. Where numbers start anew inside the window (a reconnect,
     a new epoch), they go on from the largest before, so that they stay unique.
     """
     boxes = [box for picture in _pictures(messages) for box in picture.boxes]
+    numbers = _numbers(classes, boxes)
     xywh = np.array([box.xywh for box in boxes], np.float64).reshape(-1, 4)
     xywh[:, :2] += FIRST_PIXEL
     return result_lines(
@@ -45,20 +50,24 @@ def mot_text(messages: Iterable[Published]) -> str:
             ids=np.array([box.identity for box in boxes], np.int64),
             xywh=xywh,
             flags=np.array([box.score for box in boxes], np.float64),
-            classes=np.full(len(boxes), PEDESTRIAN),
+            classes=np.array([numbers[box.name] for box in boxes], np.int64),
             visibility=np.ones(len(boxes)),
-        )
+        ),
+        classes,
     )
 
 
-def coco(messages: Iterable[Published], stream_id: str) -> dict[str, object]:
-    """Return a COCO document: images, annotations (with the `score` of results, and `track_id`), categories.
+def coco(messages: Iterable[Published], stream_id: str, classes: Sequence[str] = PEOPLE) -> dict[str, object]:
+    """Return a COCO document: images, annotations (with the `score` of results, and `track_id`), categories, which are
+    the pair's `classes` with the numbers of `mot_text`.
 
     Pixels count from 0. Images without people are there too. `image_id` is `frame_id` + 1, numbered like `mot_text`.
     """
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
-    for picture in _pictures(messages):
+    pictures = [*_pictures(messages)]
+    numbers = _numbers(classes, [box for picture in pictures for box in picture.boxes])
+    for picture in pictures:
         width, height = picture.size
         image_id = picture.frame + 1
         images.append(
@@ -74,7 +83,7 @@ def coco(messages: Iterable[Published], stream_id: str) -> dict[str, object]:
             {
                 "id": len(annotations) + number,
                 "image_id": image_id,
-                "category_id": PEDESTRIAN,
+                "category_id": numbers[box.name],
                 "bbox": list(box.xywh),
                 "area": round(box.xywh[2] * box.xywh[3], 2),
                 "iscrowd": 0,
@@ -83,9 +92,14 @@ def coco(messages: Iterable[Published], stream_id: str) -> dict[str, object]:
             }
             for number, box in enumerate(picture.boxes, start=1)
         ]
-    categories = [{"id": PEDESTRIAN, "name": "person", "supercategory": "person"}]
+    categories = [{"id": number, "name": name, "supercategory": name} for name, number in numbers.items()]
     info = {"description": f"stream {stream_id}"}
     return {"info": info, "images": images, "annotations": annotations, "categories": categories}
+
+
+def _numbers(classes: Sequence[str], boxes: Iterable[_Box]) -> dict[str, int]:
+    """Class -> number, of those in the boxes, too."""
+    return class_numbers(dict.fromkeys((*classes, *(box.name for box in boxes))))
 
 
 def _pictures(messages: Iterable[Published]) -> Iterable[_Picture]:
@@ -100,7 +114,7 @@ def _pictures(messages: Iterable[Published]) -> Iterable[_Picture]:
             id_offset, last_epoch = last_id, body["epoch"]
         last_frame = body["frame_id"] + frame_offset
         boxes = [
-            _Box(last_frame, track["id"] + id_offset, xywh, track["score"])
+            _Box(last_frame, track["id"] + id_offset, xywh, track["score"], track["class"])
             for track in body["tracks"]
             if track["origin"] != "predicted" and min((xywh := _xywh(track["bbox"]))[2:]) > 0
         ]

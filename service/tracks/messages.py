@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from edge.arrays import F32
 from edge.pipeline.pipeline import Kind, TrackedFrame
 from edge.tracking.detections import TrackState
+from engines.signature import PERSON
 from service.lane_fields import as_fields, with_lane_fields
 from service.tracks.events import AnyEvent, Event
 
@@ -27,7 +28,7 @@ NO_EVENTS = b'"events":[],"gap":0}'
 
 
 class TrackItem(BaseModel):
-    """One person in one frame."""
+    """One person in one frame, or one object of another class."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
@@ -37,7 +38,7 @@ class TrackItem(BaseModel):
         description="x1, y1, x2, y2 in source pixels; may leave the picture."
     )
     score: float = Field(ge=0, le=1, description="Score of the last detection.")
-    class_: Literal["person"] = Field(default="person", alias="class")
+    class_: str = Field(default=PERSON, alias="class", description="What it is, one of the stream's `classes`.")
     state: StateName
     age: float = Field(description="Seconds since this person was first seen.")
     unseen: float = Field(description="Seconds since a network saw this person; 0 where one did in this frame.")
@@ -140,6 +141,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
         _rounded(tracks.unseen_s, 3),
         tracks.detection.tolist(),
         _rounded(tracks.velocities, 1),
+        tracked.class_names,
         [[]] * len(tracks) if zones is None else zones,
         strict=True,
     )
@@ -149,7 +151,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
             "uid": f"{uid_prefix}{identity}",
             "bbox": xyxy,
             "score": score,
-            "class": "person",
+            "class": name,
             "state": _STATE_NAMES[state],
             "age": age,
             "unseen": unseen,
@@ -158,7 +160,7 @@ def _items(tracked: TrackedFrame, uid_prefix: str, zones: Sequence[list[str]] | 
             "velocity": velocity,
             "zones": inside,
         }
-        for identity, xyxy, score, state, age, unseen, detection, velocity, inside in columns
+        for identity, xyxy, score, state, age, unseen, detection, velocity, name, inside in columns
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic_core import from_json, to_json
 
+from engines.signature import PERSON
 from service.tracks.messages import NO_EVENTS, Published, TrackItem, TrackMessage
 
 ALWAYS = ("schema", "stream_id", "seq", "gap")
@@ -26,9 +27,11 @@ class View:
     """Only these fields of messages and tracks, besides ALWAYS; None: all."""
     max_rate: float | None = None
     """At most so many messages per second of capture time. Events of messages left out come with the next one."""
+    classes: frozenset[str] | None = None
+    """Only tracks of these classes, and their events; None: all."""
 
     @classmethod
-    def parse(cls, zones: str | None, fields: str | None, max_rate: float | None) -> Self:
+    def parse(cls, zones: str | None, fields: str | None, max_rate: float | None, classes: str | None = None) -> Self:
         """View of comma-separated lists. Raises ValueError for fields that do not exist, or an impossible rate."""
         chosen = _names(fields)
         unknown = sorted((chosen or frozenset()) - TRACK_FIELDS - MESSAGE_FIELDS - set(ALWAYS))
@@ -37,7 +40,7 @@ class View:
             raise ValueError(f"there is no field {unknown[0]!r}; known fields: {known}")
         if max_rate is not None and not MIN_RATE <= max_rate <= MAX_RATE:
             raise ValueError(f"max_rate must be {MIN_RATE:g} to {MAX_RATE:g} messages per second, got {max_rate:g}")
-        return cls(_names(zones), chosen, max_rate)
+        return cls(_names(zones), chosen, max_rate, _names(classes))
 
 
 EVERYTHING = View()
@@ -77,7 +80,10 @@ class Viewer:
         return slot == before
 
     def _cut(self, body: dict[str, Any]) -> dict[str, Any]:
-        zones, fields = self._view.zones, self._view.fields
+        zones, fields, classes = self._view.zones, self._view.fields, self._view.classes
+        if classes is not None:
+            body["tracks"] = [track for track in body["tracks"] if track["class"] in classes]
+            body["events"] = [event for event in body["events"] if _is_of(event, classes)]
         if zones is not None:
             body["tracks"] = [track for track in body["tracks"] if not zones.isdisjoint(track["zones"])]
             body["events"] = [event for event in body["events"] if _is_about(event, zones)]
@@ -92,3 +98,8 @@ class Viewer:
 def _is_about(event: dict[str, Any], zones: frozenset[str]) -> bool:
     """Breaks of the stream concern everybody."""
     return event["type"] == "discontinuity" or event.get("zone") in zones
+
+
+def _is_of(event: dict[str, Any], classes: frozenset[str]) -> bool:
+    """As above."""
+    return event["type"] == "discontinuity" or event.get("class", PERSON) in classes

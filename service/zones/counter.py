@@ -10,6 +10,7 @@ The rules, which the tests hold it to:
   farther than the margin from it: who steps across and back within the margin has not crossed.
 - A track that is not seen for a while has not moved. One that has ended, as the tracker ends it, leaves where it was.
 - Who is first seen inside enters: enters - leaves = occupancy, always.
+- Where a zone is limited to classes, nobody else is ever inside or crosses.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from edge.arrays import F32, F64, I64, Bool
+from edge.arrays import F32, F64, I32, I64, Bool
 from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks
+from engines.signature import PEOPLE
 from service.kept import kept
 from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
 from service.zones.presence import Presence
@@ -57,6 +59,8 @@ class ZoneEvent:
     """Of a crossing."""
     dwell_s: float | None = None
     """Of a leave: seconds inside."""
+    class_name: str | None = None
+    """The person's class; None where the pair sees people alone."""
 
 
 class ZoneCounter:
@@ -77,6 +81,8 @@ class ZoneCounter:
             store.lose_counts(stream_id, str(error))
             self._totals = Totals.of(zones)
         self._presence = Presence.empty(len(self._map.polygons), len(self._map.lines))
+        self._classes = PEOPLE
+        self._takes = self._map.takes(self._classes)
         self._now_s = 0.0
         self._epoch = 1
         self._resets = 0  # under way
@@ -87,11 +93,15 @@ class ZoneCounter:
             self.events = []
             if not self._zones:
                 return [[] for _ in range(len(tracked.tracks))]
+            if tracked.classes != self._classes:
+                self._classes, self._takes = tracked.classes, self._map.takes(tracked.classes)
             self._end(tracked.ended(self._presence.ids, self._epoch))
             self._now_s, self._epoch = tracked.tracks.clock_s, tracked.epoch
             seen = (tracked.tracks.detection >= 0).nonzero()[0]
             if len(seen):
-                self._move(tracked.tracks.ids[seen], tracked.tracks.xyxy[seen], tracked.frame.size)
+                ids, classes = tracked.tracks.ids[seen], tracked.tracks.classes
+                classes = np.zeros(len(seen), np.int32) if classes is None else classes[seen]
+                self._move(ids, classes, tracked.tracks.xyxy[seen], tracked.frame.size)
             if self.events:
                 self._save(patient=True)
             return self._polygons_of(tracked.tracks)
@@ -102,6 +112,7 @@ class ZoneCounter:
             old, new = self._map, ZoneMap.of(zones)
             self._presence.rezone(_columns(old.polygons, new.polygons), _columns(old.lines, new.lines))
             self._zones, self._map, self._totals = tuple(zones), new, Totals.of(zones, self._totals)
+            self._takes = new.takes(self._classes)
             self._save()
 
     async def reset(self) -> Counts:
@@ -141,23 +152,24 @@ class ZoneCounter:
             self._leave(rows[row], column, presence.seen_s[rows[row]], vanished=True)
         presence.keep(~ended)
 
-    def _move(self, ids: I64, xyxy: F32, size: tuple[int, int]) -> None:
+    def _move(self, ids: I64, classes: I32, xyxy: F32, size: tuple[int, int]) -> None:
         """Take the people `ids`, observed in the boxes `xyxy` of a picture of `size`, to where they are now."""
         presence, polygons = self._presence, len(self._map.polygons)
         points = anchor_points(xyxy, size)
         inside, squared_px = self._map.locate(points, size)
         margin_px = MARGIN * (xyxy[:, 3] - xyxy[:, 1]).astype(np.float64)
         away = squared_px > np.square(margin_px)[:, None]
-        rows = presence.rows(ids, points)
-        self._cross(rows, points, away[:, polygons:])
+        rows = presence.rows(ids, classes, points)
+        takes = self._takes[classes]
+        self._cross(rows, points, away[:, polygons:], takes[:, polygons:])
         presence.points[rows] = points
         presence.seen_s[rows] = self._now_s
-        self._enter_and_leave(rows, inside, away[:, :polygons])
+        self._enter_and_leave(rows, inside, away[:, :polygons], takes[:, :polygons])
 
-    def _enter_and_leave(self, rows: I64, inside: Bool, away: Bool) -> None:
+    def _enter_and_leave(self, rows: I64, inside: Bool, away: Bool, takes: Bool) -> None:
         presence = self._presence
         was = presence.inside[rows]
-        now = inside | (was & ~away)
+        now = takes & (inside | (was & ~away))
         appeared = ~presence.judged[rows]
         presence.judged[rows] = True
         for row, column in np.argwhere(was & ~now):
@@ -166,26 +178,30 @@ class ZoneCounter:
             zone = self._map.polygons[column].id
             presence.since_s[rows[row], column] = self._now_s
             self._totals.polygons[zone].enter(bool(appeared[row, column]))
-            self.events.append(ZoneEvent("enter", zone, int(presence.ids[rows[row]]), self._epoch))
+            self.events.append(self._event("enter", zone, rows[row]))
         presence.inside[rows] = now
 
     def _leave(self, row: int, column: int, at_s: float, vanished: bool) -> None:
         zone = self._map.polygons[column].id
         dwell_s = float(at_s - self._presence.since_s[row, column])
         self._totals.polygons[zone].leave(dwell_s, vanished)
-        self.events.append(ZoneEvent("leave", zone, int(self._presence.ids[row]), self._epoch, dwell_s=dwell_s))
+        self.events.append(self._event("leave", zone, row, dwell_s=dwell_s))
 
-    def _cross(self, rows: I64, points: F64, away: Bool) -> None:
+    def _cross(self, rows: I64, points: F64, away: Bool, takes: Bool) -> None:
         presence = self._presence
-        pending = presence.pending[rows] + self._map.crossings(presence.points[rows], points)
+        pending = takes * (presence.pending[rows] + self._map.crossings(presence.points[rows], points))
         presence.pending[rows] = np.where(away, 0, pending)
         for row, column in np.argwhere(away & (pending != 0)):
             line, net = self._map.lines[column].id, int(pending[row, column])
             self._totals.lines[line].cross(net)
-            event = ZoneEvent(
-                "cross", line, int(presence.ids[rows[row]]), self._epoch, "forward" if net > 0 else "backward"
-            )
+            event = self._event("cross", line, rows[row], direction="forward" if net > 0 else "backward")
             self.events += [event] * abs(net)
+
+    def _event(self, kind: Literal["enter", "leave", "cross"], zone: str, row: int, **more: Any) -> ZoneEvent:
+        """Of the person in `row`."""
+        presence = self._presence
+        name = None if self._classes == PEOPLE else self._classes[presence.classes[row]]
+        return ZoneEvent(kind, zone, int(presence.ids[row]), self._epoch, class_name=name, **more)
 
     def _polygons_of(self, tracks: Tracks) -> list[list[str]]:
         found: list[list[str]] = [[] for _ in range(len(tracks))]

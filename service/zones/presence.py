@@ -5,10 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from edge.arrays import F64, I64, Bool
+from edge.arrays import F64, I32, I64, Bool
 from service.zones.zone_map import ANCHORS
 
-_ROWS = ("ids", "points", "seen_s", "inside", "judged", "since_s", "pending")
+_ROWS = ("ids", "classes", "points", "seen_s", "inside", "judged", "since_s", "pending")
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class Presence:
     """The tracks of one stream, in order of their ids. Arrays may be written in place."""
 
     ids: I64  # (N,)
+    classes: I32  # (N,) places in the pair's classes
     points: F64  # (N, A, 2) where each anchor was when last observed, grid steps
     seen_s: F64  # (N,) when it was last observed
     inside: Bool  # (N, Z) whether it counts as inside
@@ -28,6 +29,7 @@ class Presence:
         """Rows of nothing known yet; ids are 0."""
         return cls(
             ids=np.zeros(tracks, np.int64),
+            classes=np.zeros(tracks, np.int32),
             points=np.zeros((tracks, len(ANCHORS), 2)),
             seen_s=np.zeros(tracks),
             inside=np.zeros((tracks, polygons), np.bool_),
@@ -46,13 +48,13 @@ class Presence:
         rows = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
         return rows, self.ids[rows] == ids
 
-    def rows(self, ids: I64, points: F64) -> I64:
-        """(M,) row of each of `ids`; those not known yet are added, at `points` (M, A, 2)."""
+    def rows(self, ids: I64, classes: I32, points: F64) -> I64:
+        """(M,) row of each of `ids`; those not known yet are added, of `classes` (M,), at `points` (M, A, 2)."""
         rows, known = self.find(ids)
         if known.all():
             return rows
         new = Presence.empty(self.inside.shape[1], self.pending.shape[1], int((~known).sum()))
-        new.ids, new.points = ids[~known], points[~known]
+        new.ids, new.classes, new.points = ids[~known], classes[~known], points[~known]
         order = np.argsort(np.concatenate((self.ids, new.ids)))
         for name in _ROWS:
             setattr(self, name, np.concatenate((getattr(self, name), getattr(new, name)))[order])

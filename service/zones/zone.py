@@ -5,16 +5,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from engines.signature import LONGEST_CLASS
 from service.ids import Id
 from service.zones.shape import ShapeError, check_line, check_polygon
 
 MOST_ZONES = 64
 """Of one stream."""
 MOST_CORNERS = 64
+MOST_CLASSES = 100
 
 Coordinate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Point = tuple[Coordinate, Coordinate]
 Anchor = Literal["foot", "centre"]
+ClassName = Annotated[str, Field(min_length=1, max_length=LONGEST_CLASS)]
 
 
 class _Zone(BaseModel):
@@ -28,6 +31,12 @@ class _Zone(BaseModel):
         default="foot",
         description="The point of a box that counts. foot: middle of its lower edge, where the person stands, clipped "
         "to the picture; centre: for cameras that look straight down.",
+    )
+    classes: Annotated[tuple[ClassName, ...], Field(max_length=MOST_CLASSES)] = Field(
+        default=(),
+        exclude_if=lambda classes: not classes,
+        description="Only these count, of the stream's `classes`; all where it is left out.",
+        examples=[["car", "truck"]],
     )
 
 

@@ -71,6 +71,12 @@ class ZoneMap:
         inside: Bool = odd | np.logical_or.reduceat(on_border, self.first_edge, axis=1)
         return inside
 
+    def takes(self, classes: Sequence[str]) -> Bool:
+        """(C, Z + L) which zone counts which of these classes."""
+        zones = (*self.polygons, *self.lines)
+        taken = [[not zone.classes or name in zone.classes for zone in zones] for name in classes]
+        return np.array(taken, np.bool_).reshape(len(classes), len(zones))
+
     def crossings(self, before: F64, now: F64) -> I64:
         """(N, L) how the way from `before` to `now` (N, A, 2) crosses each line: 1 forward, -1 backward, 0 not; exact.
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.service.cluster.test_permissions import make_certificates
-from tests.service.sinks.brokers import program
+from tests.service.sinks.brokers import cluster_server
 from tests.support.dockerfile import ROOT
 
 FOLDER = ROOT / "deploy" / "nats"
@@ -16,7 +16,7 @@ FOLDER = ROOT / "deploy" / "nats"
 
 def accepts(conf: Path, **environment: str) -> str:
     """What is wrong, as the server says; empty where nothing is."""
-    command = [program("nats-server"), "-c", str(conf), "-t"]
+    command = [cluster_server(), "-c", str(conf), "-t"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
     return "" if done.returncode == 0 else done.stderr
 

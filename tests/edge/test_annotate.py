@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,10 @@ def test_a_leap_leaves_no_line_across_the_picture() -> None:
     _draw(annotator, _tracked([(20, 80, 40, 150)], time_s=0.0))
     image = _draw(annotator, _tracked([(320, 80, 340, 150)], time_s=0.5))
     assert (image[140:160, 60:300] == 90).all()
+
+
+def test_the_label_tells_the_class_of_a_pair_that_sees_not_only_people() -> None:
+    person = _tracked([(100, 80, 150, 180)])
+    car = replace(person, classes=("car",))
+    widths = [(_draw(Annotator(), one)[62:76, 122:145] != 90).any(axis=(0, 2)).sum() for one in (person, car)]
+    assert widths[0] == 0 < widths[1]

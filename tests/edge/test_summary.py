@@ -1,5 +1,7 @@
 """The table of people, against what was put in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -92,3 +94,12 @@ def test_frames_and_times_of_everybody_are_those_of_the_film(frames: list[list[i
 )
 def test_a_clock_has_minutes_and_tenths(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_of_several_classes_the_table_tells_which() -> None:
+    made = Summary(0.4, ("person", "forklift"))
+    made.add(replace(tracks([1, 2, 3]), classes=np.array([1, 0, 1], np.int32)), 0.0)
+    rows = [line.split() for line in made.table().splitlines()]
+    assert rows[0][:2] == ["track", "class"]
+    assert [row[:2] for row in rows[1:4]] == [["1", "forklift"], ["2", "person"], ["3", "forklift"]]
+    assert made.table().endswith("person: 1, forklift: 2, of whom 0 are worth a second look")

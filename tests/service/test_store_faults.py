@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from statistics import median
 from threading import Thread
 from typing import Any
 
@@ -91,16 +92,17 @@ def test_service_tracks_and_answers_while_another_program_holds_its_file(
         http.post("/streams", json={"id": "scene", "url": SCENE, "zones": [zone]})
         wait_until(lambda: http.get("/streams/scene").json()["stats"]["frames"], 20, "frames")
         with held(tmp_path / FILE_NAME, lock):
-            before, slowest, began = http.get("/streams/scene").json()["stats"]["frames"], 0.0, time.monotonic()
+            before, took, began = http.get("/streams/scene").json()["stats"]["frames"], [], time.monotonic()
             while time.monotonic() - began < HELD_S - 1.5:
                 asked = time.monotonic()
                 for path in ("/streams", "/streams/scene/counts", "/keys", "/healthz"):
                     assert http.get(path).status_code == 200
-                slowest = max(slowest, time.monotonic() - asked)
+                took.append(time.monotonic() - asked)
                 time.sleep(0.05)
             tracked = http.get("/streams/scene").json()["stats"]["frames"] - before
         assert tracked > 10 * (HELD_S - 1.5) / 2, "of ten frames a second, on a machine that may be busy"
-        assert slowest < 1.0
+        assert max(took) < HELD_S / 2, "nobody waits for the file"
+        assert median(took) < 0.5
         assert http.patch("/streams/scene", json={"k": 3}).status_code == 200
 
 

@@ -6,6 +6,7 @@ is 0.3 of the template's answer plus 0.7 of the prior within one cell, so it exc
 Where there are several classes, the brightest of a rectangle's red, green and blue says which it is.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,20 @@ def write_tiny_pair(folder: Path, size: tuple[int, int] = (320, 192), pair: str 
     onnx.save(tiny_model(signature("teacher", size, pair=pair)), folder / f"{pair}-teacher-{stem}")
     onnx.save(tiny_model(signature("student", size, prior=True, pair=pair)), folder / f"{pair}-student-{stem}")
     onnx.save(tiny_model(signature("student", size, pair=pair)), folder / f"{pair}-student-plain-{stem}")
+
+
+CLASSES = ("person", "car", "dog")
+"""Of red, green and blue rectangles."""
+
+
+def write_pair_of_classes(
+    folder: Path, size: tuple[int, int] = (320, 192), of_student: tuple[str, ...] = (), pair: str = "tiny"
+) -> None:
+    """Write <pair>-teacher of three classes, and -student with a prior; `of_student`: () does not say what it sees."""
+    teacher = replace(signature("teacher", size, pair=pair), classes=CLASSES)
+    student = replace(signature("student", size, prior=True, pair=pair), classes=of_student)
+    for sign in (teacher, student):
+        onnx.save(tiny_model(sign), folder / f"{pair}-{sign.role}-{size[0]}x{size[1]}.onnx")
 
 
 def tiny_model(sign: Signature, fp16_weights: bool = True) -> onnx.ModelProto:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from edge.ops.host import HostOps
@@ -17,24 +16,14 @@ from engines.host import HostDevice
 from tests.support.drawn import Drawn
 from tests.support.scripted_backend import SIZE
 from tests.support.scripted_engine import Arrays, ScriptedEngine
-from tests.support.tiny_pair import signature, tiny_model
+from tests.support.tiny_pair import CLASSES, signature, write_pair_of_classes
 
-CLASSES = ("person", "car", "dog")
-"""Of red, green and blue rectangles."""
 SCENE = Drawn(((60, 66), (320, 192), (580, 318)), ((400, 0), (20, 0), (-350, 0)))
 """A blue one, a green one and a red one."""
 
 
-def write_pair(folder: Path, of_student: tuple[str, ...]) -> None:
-    """A teacher of three classes, and a student with a prior."""
-    teacher = replace(signature("teacher", SIZE), classes=CLASSES)
-    student = replace(signature("student", SIZE, prior=True), classes=of_student)
-    for sign in (teacher, student):
-        onnx.save(tiny_model(sign), folder / f"tiny-{sign.role}-{SIZE[0]}x{SIZE[1]}.onnx")
-
-
 def run(backend: Backend, frames: list[Frame], k: int = 3) -> list[TrackedFrame]:
-    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k), max_lanes=1))
+    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k, student_every=1), max_lanes=1))
     pipeline.add_lane("a")
     return [pipeline.collect(pipeline.submit({"a": frame}))[0] for frame in frames]
 
@@ -42,7 +31,7 @@ def run(backend: Backend, frames: list[Frame], k: int = 3) -> list[TrackedFrame]
 @pytest.mark.parametrize("of_student", [CLASSES, ()])
 def test_tracks_are_of_the_class_that_the_teacher_saw(of_student: tuple[str, ...], tmp_path: Path) -> None:
     """Whether or not the student says what it sees."""
-    write_pair(tmp_path, of_student)
+    write_pair_of_classes(tmp_path, SIZE, of_student)
     backend = open_backend(tmp_path, SIZE, "cpu", pair="tiny", threads=1)
     assert backend.classes == CLASSES
     names = {}
@@ -61,7 +50,7 @@ def test_tracks_are_of_the_class_that_the_teacher_saw(of_student: tuple[str, ...
 
 def test_a_student_of_some_of_the_classes_follows_those_alone(tmp_path: Path) -> None:
     """Its only class is the teacher's first; the rest go on where motion expects them."""
-    write_pair(tmp_path, ("person",))
+    write_pair_of_classes(tmp_path, SIZE, ("person",))
     still = Drawn(SCENE.starts, ((0, 0),) * 3)
     frames = run(open_backend(tmp_path, SIZE, "cpu", pair="tiny", threads=1), [still.frame(i) for i in range(9)])
     for tracked in frames:
@@ -71,7 +60,7 @@ def test_a_student_of_some_of_the_classes_follows_those_alone(tmp_path: Path) ->
 
 
 def test_a_student_of_other_classes_is_refused(tmp_path: Path) -> None:
-    write_pair(tmp_path, ("cow",))
+    write_pair_of_classes(tmp_path, SIZE, ("cow",))
     with pytest.raises(SignatureError, match="the student sees cow, the teacher only person, car, dog"):
         open_backend(tmp_path, SIZE, "cpu", pair="tiny", threads=1)
 
@@ -101,7 +90,7 @@ FRAMES = [Frame(np.zeros((192, 320, 3), np.uint8), index, index / 30, 0.0, "medi
 
 @pytest.mark.parametrize("student", [("car", "person"), ("person", "car")])
 def test_two_that_cross_never_swap_whatever_the_order_in_which_networks_name_them(student: tuple[str, ...]) -> None:
-    settings = PipelineSettings(LaneSettings(4), max_lanes=1)
+    settings = PipelineSettings(LaneSettings(4, student_every=1), max_lanes=1)
     settings = replace(settings, tracker=replace(settings.tracker, widest_aspect=9))
     pipeline = TrackingPipeline(scripted(("person", "car"), student, 30), settings)
     pipeline.add_lane("a")

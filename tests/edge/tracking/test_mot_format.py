@@ -1,5 +1,6 @@
 """MOTChallenge text: what is written is read back, and a bad line is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,28 @@ def test_tracks_are_written_counted_from_one() -> None:
         "1,9,100.500,50.000,10.000,40.000,0.8750,-1,-1,-1",
     ]
     assert result_lines(MotBoxes.from_tracks(5, Tracks.empty())) == ""
+
+
+def test_results_of_several_classes_have_their_numbers_and_are_read_again() -> None:
+    tracks = Tracks(
+        ids=np.array([4, 9]),
+        xyxy=np.array([[0, 0, 10, 20], [99.5, 49, 109.5, 89]], np.float32),
+        scores=np.array([0.5, 0.875], np.float32),
+        states=np.full(2, TrackState.CONFIRMED, np.uint8),
+        velocities=np.zeros((2, 2), np.float32),
+        ages_s=np.zeros(2, np.float32),
+        unseen_s=np.zeros(2, np.float32),
+        detection=np.arange(2, dtype=np.int32),
+    )
+    for classes, of, numbers in (
+        (("forklift", "person"), [0, 1], [14, 1]),
+        (("motorbike", "motorcycle", "cow"), [1, 2], [14, 15]),
+        (("car",), None, [3, 3]),
+    ):
+        seen = replace(tracks, classes=None if of is None else np.array(of, np.int32))
+        text = result_lines(MotBoxes.from_tracks(0, seen, classes), classes)
+        assert text.splitlines()[0] == f"1,4,1.000,1.000,10.000,20.000,0.5000,{numbers[0]},-1"
+        assert parse_mot(text.splitlines()).classes.tolist() == numbers
 
 
 def truth_lines(boxes: MotBoxes) -> list[str]:

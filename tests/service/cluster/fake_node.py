@@ -1,6 +1,6 @@
 """A node without networks, as a program: its streams publish and count by themselves.
 
-python fake_node.py nats://127.0.0.1:4222 NAME
+python fake_node.py nats://127.0.0.1:4222[,MORE] NAME
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class FakeRunner:
 
 
 async def main(url: str, name: str) -> None:
-    address = BusAddress.parse([url], name)
+    address = BusAddress.parse(url.split(","), name)
     counts = LeasedCounts()
     runner = FakeRunner(counts)
     control = Control(address, "main", name, runner, counts)

@@ -24,7 +24,7 @@ from service.cluster.subjects import SiteSubjects, key
 from service.settings import Settings
 from service.streams.spec import StreamSpec
 from service.tracks.hub import HubClosed
-from tests.service.sinks.brokers import Broker, free_port, program
+from tests.service.sinks.brokers import Broker, cluster_server, free_port
 
 Result = TypeVar("Result")
 FAKE_NODE = Path(__file__).with_name("fake_node.py")
@@ -33,7 +33,7 @@ MAIN = SiteSubjects("main")
 
 def jetstream_server(folder: Path, *more: str) -> Broker:
     port = free_port()
-    command = [program("nats-server"), "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
+    command = [cluster_server(), "--addr", "127.0.0.1", "--port", str(port), "--jetstream"]
     return Broker([*command, "--store_dir", str(folder), "--log", str(folder / "nats.log"), *more], port)
 
 
@@ -66,7 +66,7 @@ class Loop:
 
 
 async def connected(url: str, name: str = "test", **options: Any) -> Bus:
-    bus = Bus(BusAddress.parse([url], name, **options))
+    bus = Bus(BusAddress.parse(url.split(","), name, **options))
     bus.running = asyncio.create_task(bus.run())
     assert await bus.wait(10), bus.error
     return bus
@@ -105,9 +105,11 @@ class Watcher:
     """A gateway without HTTP that follows all streams."""
 
     def __init__(self, url: str) -> None:
+        """`url`: of the server, or of several with commas between."""
         self.loop = Loop()
         self.seen: dict[str, list[Seen]] = defaultdict(list)
-        self.gateway = Gateway(Settings(), ClusterOptions(BusAddress.parse([url], "gateway"), "main", "gateway"))
+        address = BusAddress.parse(url.split(","), "gateway")
+        self.gateway = Gateway(Settings(), ClusterOptions(address, "main", "gateway"))
         self.loop.do(self._open())
 
     async def _open(self) -> None:
@@ -125,6 +127,7 @@ class Watcher:
             try:
                 body = json.loads((await subscription.get()).encoded)
             except HubClosed:
+                self.gateway.hub.unsubscribe(subscription)
                 return
             seen = Seen(time.monotonic(), int(body["run"], 16), body["seq"], body["frame_id"], body["gap"])
             self.seen[body["stream_id"]].append(seen)
@@ -161,13 +164,17 @@ class FakeNodes:
     """Fake nodes as processes."""
 
     url: str
+    lines: dict[str, str] = field(default_factory=dict)
+    """Node -> URL, for those that have one of their own."""
     processes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
+        """Start them, those again that have ended."""
         for name in names:
-            self.processes[name] = subprocess.Popen(
-                [sys.executable, str(FAKE_NODE), self.url, name], stdout=subprocess.PIPE, text=True
-            )
+            if name in self.processes:
+                self.processes[name].stdout.close()
+            command = [sys.executable, str(FAKE_NODE), self.lines.get(name, self.url), name]
+            self.processes[name] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         for name in names:
             assert self.processes[name].stdout.readline() == "started\n"
 

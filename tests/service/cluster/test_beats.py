@@ -55,6 +55,16 @@ def test_new_connection_gives_everybody_time_to_be_heard() -> None:
     assert not beats.seasoned(60.0)
 
 
+def test_who_has_not_listened_for_long_misses_nobody() -> None:
+    beats = Beats()
+    assert not beats.misses(100.0)
+    beats.connected(100.0)
+    assert not beats.misses(100.0 + TTL_S - 0.1)
+    assert beats.misses(100.0 + TTL_S)
+    beats.connected(200.0)
+    assert not beats.misses(200.1)
+
+
 def test_settled_is_who_has_been_there_for_a_while() -> None:
     beats = Beats(ME)
     beats.hear(OTHER, {}, 0.0)

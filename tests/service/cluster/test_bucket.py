@@ -7,6 +7,7 @@ import pytest
 
 from service.cluster.bucket import Bucket, Entry, hear_table, read_table
 from service.cluster.bus import Bus, WriteRefused
+from service.cluster.claims import Lease
 from service.cluster.subjects import key
 from service.cluster.table import Table
 from tests.service.cluster.harness import MAIN, Loop, add_streams, drop
@@ -70,6 +71,20 @@ def test_table_of_many_pages_follows_what_is_written(bus: Bus, loop: Loop) -> No
     late = Table()
     loop.do(read_table(Bucket(bus, MAIN.bucket), late))
     assert late.stream_ids() == table.stream_ids()
+
+
+def test_news_that_were_lost_are_found_by_reading_again(bus: Bus, loop: Loop) -> None:
+    bucket, table = Bucket(bus, MAIN.bucket), Table()
+    loop.do(add_streams(bus, ["gone", "stays"]))
+    loop.do(bucket.put(key("lease", "stays"), b'{"owner": "a/1"}', 0))
+    loop.do(read_table(bucket, table))
+    loop.do(bucket.delete(key("spec", "gone")))
+    loop.do(add_streams(bus, ["new"]))
+    run = loop.do(bucket.put(key("lease", "stays"), b'{"owner": "b/1"}', table.row("lease", "stays").revision))
+    assert table.stream_ids() == {"gone", "stays"}, "nobody told it"
+    loop.do(read_table(bucket, table))
+    assert table.stream_ids() == {"new", "stays"}
+    assert table.lease("stays") == Lease("b/1", run)
 
 
 def test_bucket_that_is_made_anew_gives_higher_revisions(bus: Bus, loop: Loop) -> None:

@@ -43,12 +43,12 @@ def make(nats: Broker) -> Iterator[Make]:
         control.leave()
 
 
-def test_ten_nodes_share_a_hundred_streams_and_none_is_run_twice(bus: Bus, loop: Loop, make: Make) -> None:
-    loop.do(add_streams(bus, [f"s{i}" for i in range(100)]))
-    nodes = [make(f"n{i}") for i in range(10)]
+def test_twenty_nodes_share_two_hundred_streams_and_none_is_run_twice(bus: Bus, loop: Loop, make: Make) -> None:
+    loop.do(add_streams(bus, [f"s{i}" for i in range(200)]))
+    nodes = [make(f"n{i}") for i in range(20)]
 
     def placed() -> bool:
-        return sum(len(runner.running) for _, runner in nodes) == 100
+        return sum(len(runner.running) for _, runner in nodes) == 200
 
     wait_until(placed, PATIENCE_S, "all streams to be placed")
     runs = Counter(one for _, runner in nodes for one in runner.adopted)

@@ -24,7 +24,7 @@ from service.cluster.options import ClusterOptions
 from service.settings import Settings
 from tests.service.cluster.fake_node import FakeRunner
 from tests.service.cluster.harness import MAIN, Loop, add_streams
-from tests.service.sinks.brokers import Broker, free_port, program
+from tests.service.sinks.brokers import Broker, cluster_server, free_port
 from tests.service.waiting import wait_until
 
 USERS = Path(__file__).resolve().parents[3] / "deploy" / "nats" / "users.conf"
@@ -58,8 +58,9 @@ class Secured:
             await client.publish(publish, b"{}")
         else:
             await client.subscribe(subscribe)
-        await client.flush()
-        await asyncio.sleep(0.05)
+        echo = await client.subscribe(inbox := client.new_inbox())
+        await client.publish(inbox, b"")
+        await echo.next_msg(10)  # what the server has to say of the words before, it has said
         await client.close()
         return not errors
 
@@ -76,7 +77,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         f"tls {{ {files}, verify_and_map: true }}\ninclude {USERS.name}\n"
     )
     (folder / USERS.name).write_text(USERS.read_text())
-    server = Broker([program("nats-server"), "-c", str(conf), "--log", str(folder / "nats.log")], port)
+    server = Broker([cluster_server(), "-c", str(conf), "--log", str(folder / "nats.log")], port)
     server.start()
     found, loop = Secured(server, folder), Loop()
 

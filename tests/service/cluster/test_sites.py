@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.streams.schema import NewStream
 from tests.service.cluster.fake_node import FakeRunner
 from tests.service.cluster.harness import Loop, connected, url_of
-from tests.service.sinks.brokers import Broker, free_port, program
+from tests.service.sinks.brokers import Broker, cluster_server, free_port
 from tests.service.waiting import wait_until
 
 SITE_CONF = Path(__file__).resolve().parents[3] / "deploy" / "nats" / "site.conf"
@@ -46,8 +46,8 @@ def servers(tmp_path: Path) -> Iterator[Hub]:
     )
     before, _, after = text.partition("    tls {")
     site_conf.write_text(before + after.partition("}\n")[2])
-    hub = Broker([program("nats-server"), "-c", str(hub_conf), "--log", str(tmp_path / "hub.log")], hub_port)
-    site = Broker([program("nats-server"), "-c", str(site_conf), "--log", str(tmp_path / "site.log")], site_port)
+    hub = Broker([cluster_server(), "-c", str(hub_conf), "--log", str(tmp_path / "hub.log")], hub_port)
+    site = Broker([cluster_server(), "-c", str(site_conf), "--log", str(tmp_path / "site.log")], site_port)
     hub.start()
     site.start()
     yield Hub(hub, site)

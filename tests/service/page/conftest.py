@@ -90,8 +90,9 @@ def page(browser: Chromium, service: RunningService, client: httpx.Client) -> Pa
 
 @pytest.fixture
 def watched(page: Page, client: httpx.Client, camera: RtspServer) -> Page:
-    """The page, open at a camera with three walkers."""
+    """The page, open at a camera with three walkers; its picture has the size that it keeps."""
     client.post("/streams", json={"id": "door", "name": "Front door", "url": camera.url()})
     page.open("#/door")
     page.wait_text("people", "3")
+    page.wait("document.getElementById('watch').style.getPropertyValue('--ratio')")
     return page

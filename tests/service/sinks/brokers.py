@@ -6,11 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from random import SystemRandom
 
 import pytest
+
+from service.cluster.server_program import NoServer, find_server
 
 USER, PASSWORD = "camera-room", "sesame%2F?open"
 """The password needs quoting in a URL, and must never show anywhere."""
@@ -33,7 +37,7 @@ class Broker:
     def start(self) -> None:
         """Return when it accepts connections."""
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -52,9 +56,12 @@ class Broker:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port below those that the system hands out by itself, so that nobody takes it before its broker listens there,
+    or while it is down. By chance, since other processes run tests, too."""
+    while True:
+        port = SystemRandom().randrange(10_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def program(name: str) -> str:
@@ -65,6 +72,17 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"needs {name}: apt-get install {PACKAGES[name]}")
     return found
+
+
+def cluster_server() -> str:
+    """Path of a nats-server that a cluster can stand on. It comes with what `make test` installs, so on a build machine
+    it must be there; elsewhere the test is skipped."""
+    try:
+        return find_server()
+    except NoServer as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
 
 
 def mosquitto(folder: Path, password: bool = False) -> Broker:

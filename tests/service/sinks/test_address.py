@@ -26,11 +26,11 @@ def test_host_alone_is_enough(scheme: str) -> None:
 
 
 def test_options_are_read() -> None:
-    url = "mqtt://u%40b:p%3A%2F@[::1]:99?prefix=site/1&zones=a,b&fields=id,events&max_rate=2.5&qos=1"
+    url = "mqtt://u%40b:p%3A%2F@[::1]:99?prefix=site/1&zones=a,b&fields=id,events&max_rate=2.5&qos=1&classes=car"
     address = SinkAddress.parse(url)
     assert (address.host, address.port, address.username, address.password) == ("::1", 99, "u@b", "p:/")
     assert address.prefix == "site/1"
-    assert address.view == View(frozenset("ab"), frozenset({"id", "events"}), 2.5)
+    assert address.view == View(frozenset("ab"), frozenset({"id", "events"}), 2.5, frozenset({"car"}))
     assert address.number("qos", 0, 1) == 1
 
 
@@ -45,7 +45,7 @@ def test_options_are_read() -> None:
         ("mqtt://broker/topic", "no path"),
         ("mqtt://broker:port", "not a URL"),
         ("mqtt://broker:99999", "not a URL"),
-        ("mqtt://broker?quos=1", "'quos'; known: fields, max_rate, prefix, qos, zones"),
+        ("mqtt://broker?quos=1", "'quos'; known: classes, fields, max_rate, prefix, qos, zones"),
         ("mqtt://broker?qos=2", "from 0 to 1"),
         ("mqtt://broker?prefix=a%23", "prefix"),
         ("mqtt://broker?prefix=", "prefix"),

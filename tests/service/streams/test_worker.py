@@ -28,6 +28,7 @@ class ScriptedPipeline:
     """Tracks nothing; breaks on the streams named in `broken`, the whole tick with them."""
 
     modes = ("atttrack", "teacher")
+    classes = ("person", "car")
 
     def __init__(self, depth: int = 1) -> None:
         self.depth = depth
@@ -217,6 +218,7 @@ def test_nothing_is_published_after_removal(worker: Worker, pipeline: ScriptedPi
 
 def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipeline) -> None:
     assert worker.modes == ("atttrack", "teacher")
+    assert worker.classes == ("person", "car")
     stream = FakeStream("a", worker)
     worker.add(stream).result(5)
     assert pipeline.set == {"a": LaneSettings()}

@@ -5,6 +5,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -264,3 +265,16 @@ def test_removal_that_fails_is_tried_again_once_a_second_until_it_is_done(
     assert timeline.forget("door")
     assert timeline.read(events_of) == []
     assert len(tried) == 3 and tried[2] - tried[1] > 0.8
+
+
+def test_events_keep_their_class_also_in_a_file_that_has_no_place_for_it_yet(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.sqlite3"
+    old = Archive(path)
+    old.add("door", [], [Event(T0, "enter", "hall", person=3)])
+    old.close()
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE events DROP COLUMN class")
+    archive = Archive(path)
+    archive.add("door", [], [Event(T0 + 1, "enter", "hall", person=4, class_name="car")])
+    assert [(event.person, event.class_name) for event in events_of(archive)] == [(4, "car"), (3, None)]
+    archive.close()

@@ -1,6 +1,8 @@
 """TrackEvents: who is new, who has gone, and in which order it is told."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -127,3 +129,22 @@ def test_here_is_who_was_seen_or_was_here_and_is_remembered(
             elif event["type"] == "end":
                 here.remove(str(event["uid"]))
         assert here == expected
+
+
+def test_of_several_classes_every_event_of_somebody_tells_theirs() -> None:
+    def with_classes(time_s: float, ids: list[int], classes: list[int], **more: Any) -> TrackedFrame:
+        seen = frame(time_s, ids, **more)
+        of = np.array(classes, np.int32)
+        return replace(seen, classes=("person", "car"), tracks=replace(seen.tracks, classes=of))
+
+    watch = TrackEvents("ab")
+    enter = ZoneEvent("enter", "hall", 2, 1, class_name="car")
+    first = watch.observe(with_classes(0, [1, 2], [0, 1]), [enter])
+    last = watch.observe(with_classes(1, [1], [0]))
+    assert [(event["type"], event["id"], event["class"]) for event in first + last] == [
+        ("new", 1, "person"),
+        ("new", 2, "car"),
+        ("enter", 2, "car"),
+        ("end", 2, "car"),
+    ]
+    told(first + last)

@@ -18,8 +18,10 @@ def message(frame_id: int, tracks: list[dict[str, Any]], epoch: int = 1, ts: flo
     return Published("door", frame_id + 1, ts, json.dumps(body).encode())
 
 
-def track(identity: int, bbox: list[float], origin: str = "student", score: float = 0.5) -> dict[str, Any]:
-    return {"id": identity, "bbox": bbox, "score": score, "origin": origin}
+def track(
+    identity: int, bbox: list[float], origin: str = "student", score: float = 0.5, name: str = "person"
+) -> dict[str, Any]:
+    return {"id": identity, "bbox": bbox, "score": score, "class": name, "origin": origin}
 
 
 def test_nothing_recorded_is_an_empty_file() -> None:
@@ -44,6 +46,23 @@ def test_boxes_come_back_from_the_text_where_they_were() -> None:
     np.testing.assert_allclose(boxes.xyxy, [[-2.5, 0, 7.5, 20.1], [10, 10, 20, 40], [1, 2, 3, 4]], atol=1e-3)
     np.testing.assert_allclose(boxes.flags, 0.5)
     assert mot_text(messages).splitlines()[1] == "1,2,11.000,11.000,10.000,30.000,0.5000,-1,-1,-1"
+
+
+def test_of_several_classes_the_text_has_a_column_and_coco_categories() -> None:
+    classes = ("forklift", "person", "car", "cow")
+    seen = [track(number + 1, [0, 0, 9, 9], name=name) for number, name in enumerate(classes)]
+    text = mot_text([message(0, seen[:3])], classes)
+    assert [line.split(",")[6:] for line in text.splitlines()] == [
+        ["0.5000", "14", "-1"],
+        ["0.5000", "1", "-1"],
+        ["0.5000", "3", "-1"],
+    ]
+    assert parse_mot(text.splitlines()).classes.tolist() == [14, 1, 3]
+    document = coco([message(0, seen)], "door", classes)
+    names = {one["id"]: one["name"] for one in document["categories"]}  # type: ignore[attr-defined]
+    assert names == {14: "forklift", 1: "person", 3: "car", 15: "cow"}
+    assert [names[one["category_id"]] for one in document["annotations"]] == [*classes]  # type: ignore[attr-defined]
+    assert mot_text([message(0, seen[1:2])], ("cow",)).endswith(",1,-1\n"), "seen before the pair was another"
 
 
 def test_predicted_and_empty_boxes_are_left_out() -> None:

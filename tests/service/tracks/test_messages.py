@@ -58,7 +58,7 @@ def test_frame_without_people_is_a_message_without_tracks() -> None:
         "quality": 0.6,
         "longest_s": 1.0,
         "shortest_s": 0.0,
-        "student_every": 1,
+        "student_every": 2,
         "kind": "student",
         "tracks": [],
         "events": [],
@@ -101,12 +101,22 @@ def test_tracks_are_told_with_their_origin() -> None:
     ]
 
 
+def test_another_class_than_person_is_told_by_its_name() -> None:
+    tracked = replace(tracked_frame(two_tracks()), classes=("car", "person"))
+    for classes, told in ((None, ["car", "car"]), ([1, 0], ["person", "car"])):
+        tracks = replace(two_tracks(), classes=None if classes is None else np.array(classes, np.int32))
+        encoded = encode(replace(tracked, tracks=tracks), "door", "ab12", 5, 1000.5).encoded
+        assert [track["class"] for track in json.loads(encoded)["tracks"]] == told
+        TrackMessage.model_validate_json(encoded, strict=True)
+
+
 EVENTS: list[Event] = [
     {"type": "discontinuity", "epoch": 2},
     {"type": "leave", "id": 4, "uid": "ab12-1-4", "zone": "hall", "dwell": 2.5},
     {"type": "end", "id": 4, "uid": "ab12-1-4", "last_seen": 999.5, "why": "unseen"},
     {"type": "new", "id": 9, "uid": "ab12-1-9"},
     {"type": "enter", "id": 9, "uid": "ab12-1-9", "zone": "hall"},
+    {"type": "enter", "id": 9, "uid": "ab12-1-9", "class": "car", "zone": "hall"},
     {"type": "cross", "id": 9, "uid": "ab12-1-9", "zone": "line", "direction": "backward"},
 ]
 

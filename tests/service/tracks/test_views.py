@@ -46,6 +46,18 @@ def test_zones_keep_who_is_inside_and_what_happened_there() -> None:
     assert shown(View.parse("", None, None), message(tracks=TRACKS))["tracks"] == []
 
 
+def test_classes_keep_their_tracks_and_events() -> None:
+    tracks = [{"id": 1, "class": "person", "zones": []}, {"id": 2, "class": "car", "zones": ["hall"]}]
+    events = [EVENTS[0], {"type": "new", "id": 2, "class": "car"}, {"type": "new", "id": 1, "class": "person"}]
+    for classes, ids in (("car", [2]), ("person,car", [1, 2]), ("cow", [])):
+        body = shown(View.parse(None, None, None, classes), message(tracks=tracks, events=events))
+        assert [track["id"] for track in body["tracks"]] == ids
+        assert {event["id"] for event in body["events"] if event["type"] == "new"} == {*ids}
+        assert body["events"][0]["type"] == "discontinuity"
+    of_people = [EVENTS[0], {"type": "new", "id": 1}]  # where people alone are seen, events do not say so
+    assert shown(View.parse(None, None, None, "person"), message(events=of_people))["events"] == of_people
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import NotReady
 from service.store import StoreError
-from service.zones.zone import Polygon
+from service.zones.zone import Line, Polygon
 from tests.service.zones.walks import (
     DOWN,
     FRAME_S,
@@ -304,3 +304,54 @@ def test_counts_that_make_no_sense_are_set_aside(stored: dict[str, object]) -> N
     assert store.lost[0] == stored
     watch.walk(OUTSIDE, INSIDE)
     assert watch.counts().enters == 1
+
+
+def of(zone: Polygon | Line, *classes: str) -> Polygon | Line:
+    """The same for these classes alone, with an id of its own."""
+    return zone.model_copy(update={"id": "-".join((zone.id, *classes)), "classes": classes})
+
+
+def traffic(*zones: Polygon | Line) -> Watch:
+    """Person 1 and car 2 come in from the right and cross the line; car 3 stays outside."""
+    watch = Watch(*zones)
+    watch.classes, watch.class_of = ("person", "car"), {2: "car", 3: "car"}
+    for x in (700.0, 550.0, 450.0):
+        watch.see({1: (x, 300.0), 2: (x, 290.0), 3: OUTSIDE})
+    return watch
+
+
+def test_a_line_counts_each_class_that_it_is_limited_to() -> None:
+    zones = [DOWN, of(DOWN, "person"), of(DOWN, "car"), of(DOWN, "person", "car"), of(DOWN, "cow")]
+    watch = traffic(*zones)
+    assert [watch.counts(zone.id).forward for zone in zones] == [2, 1, 1, 2, 0]
+    assert {(event.zone, event.class_name) for event in watch.events} == {
+        ("down", "person"),
+        ("down", "car"),
+        ("down-person", "person"),
+        ("down-car", "car"),
+        ("down-person-car", "person"),
+        ("down-person-car", "car"),
+    }
+
+
+def test_only_the_classes_of_an_area_are_ever_inside() -> None:
+    watch = traffic(of(SQUARE, "car"))
+    assert watch.see({1: LEFT, 2: LEFT, 3: INSIDE}) == [[], ["square-car"], ["square-car"]]
+    assert (watch.counts("square-car").enters, watch.counts("square-car").occupancy) == (2, 2)
+    watch.pass_time(2)
+    assert [event.class_name for event in watch.events if event.type == "leave"] == ["car", "car"]
+
+
+def test_who_is_inside_an_area_that_takes_their_class_no_more_leaves() -> None:
+    watch = traffic(SQUARE)
+    watch.counter.set_zones([SQUARE.model_copy(update={"classes": ("car",)})])
+    watch.see({1: LEFT, 2: LEFT})
+    counts = watch.counts()
+    assert (counts.enters, counts.leaves, counts.occupancy) == (2, 1, 1)
+    assert watch.story[-1] == ("leave", "square", 1)
+
+
+def test_where_people_alone_are_seen_no_event_tells_a_class() -> None:
+    watch = Watch(of(DOWN, "person"), of(DOWN, "car"))
+    watch.walk(RIGHT, LEFT)
+    assert [(event.zone, event.class_name) for event in watch.events] == [("down-person", None)]

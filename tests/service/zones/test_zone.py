@@ -21,6 +21,14 @@ def test_zones_survive_json_and_equal_ones_are_equal() -> None:
     assert (zones[0].anchor, zones[0].name) == ("foot", "")
 
 
+def test_what_takes_all_classes_says_nothing_of_them() -> None:
+    zones = ADAPTER.validate_python([SQUARE, {**LINE, "classes": ["car", "truck"]}, {**LINE, "id": "b", "classes": []}])
+    assert [zone.classes for zone in zones] == [(), ("car", "truck"), ()]
+    assert ["classes" in zone for zone in ADAPTER.dump_python(zones, mode="json")] == [False, True, False]
+    assert ADAPTER.validate_json(ADAPTER.dump_json(zones)) == zones
+    assert hash(zones) == hash(ADAPTER.validate_json(ADAPTER.dump_json(zones)))
+
+
 @pytest.mark.parametrize(
     ("zones", "message"),
     [
@@ -37,6 +45,9 @@ def test_zones_survive_json_and_equal_ones_are_equal() -> None:
         ([{**SQUARE, "type": "circle"}], "'polygon' or 'line', got another one"),
         ([{"id": "door", "points": [[0, 0], [1, 0], [1, 1]]}], "'polygon' or 'line', got none"),
         ([{**SQUARE, "colour": "red"}], "Extra inputs"),
+        ([{**SQUARE, "classes": [""]}], "at least 1 character"),
+        ([{**SQUARE, "classes": ["x" * 101]}], "at most 100 characters"),
+        ([{**SQUARE, "classes": ["car"] * 101}], "at most 100 items"),
         ([{**LINE, "id": f"{i}"} for i in range(MOST_ZONES + 1)], "at most 64 items"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from edge.pipeline.pipeline import TrackedFrame
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks, TrackState
+from engines.signature import PEOPLE
 from service.zones.counter import MARGIN, ZoneCounter, ZoneEvent
 from service.zones.zone import Line, Polygon
 
@@ -116,6 +118,9 @@ class Watch:
         self.store = store or DictStore()
         self.counter = ZoneCounter("hall", zones, self.store)
         self.memory = Memory()
+        self.classes: tuple[str, ...] = PEOPLE
+        self.class_of: dict[int, str] = {}
+        """Of those who are not of the first class."""
         self.events: list[ZoneEvent] = []
 
     def see(
@@ -131,9 +136,14 @@ class Watch:
         lost = self.memory.forgotten & {*predicted}  # no tracker guesses where somebody is whom it has forgotten
         people = {name: foot for name, foot in people.items() if name not in lost}
         seen = tracks(people, predicted, box_height, {*remembered} - people.keys(), self.memory.clock_s)
-        zones = self.counter.observe(frame(seen, **changes))
+        zones = self.counter.observe(self._frame(seen, **changes))
         self.events += self.counter.events
         return zones
+
+    def _frame(self, seen: Tracks, **changes: Any) -> TrackedFrame:
+        places = [self.classes.index(self.class_of.get(name, self.classes[0])) for name in seen.ids.tolist()]
+        classes = np.array(places, np.int32) if len(self.classes) > 1 else None
+        return frame(replace(seen, classes=classes), classes=self.classes, **changes)
 
     def predict(self, people: People, after_s: float) -> None:
         """A frame that nobody saw, `after_s` after the last one: the tracker forgets nobody meanwhile."""
