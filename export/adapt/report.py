@@ -1,5 +1,6 @@
 """Before and after, on frames that nothing was learnt from: numbers, a verdict, and pictures of where they differ."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +38,8 @@ class Trial:
     """AttTrack with one student over the kept stretches."""
 
     by_recording: dict[str, list[Agreement]] = field(default_factory=dict)
-    times_s: dict[str, list[float]] = field(default_factory=lambda: {"teacher": [], "student": []})
-    """From a decoded picture to its tracks, by who saw it."""
+    times_s: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """From a decoded picture to its tracks, by who saw it, if anybody."""
 
     @property
     def all(self) -> Agreement:
