@@ -49,7 +49,7 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
     options.add_argument("--all", action="store_true", help="learn from all that DATA has, whatever the recipe names")
     options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default 1)")
-    options.add_argument("--steps", type=int, help="stop after so many steps in all (the schedule stays the recipe's)")
+    options.add_argument("--steps", type=int, help="stop after so many steps in all (rates stay the recipe's)")
     options.add_argument("--save-every", type=float, default=SAVE_EVERY_S, metavar="S", help="default %(default)s")
     return options
 

@@ -1,6 +1,7 @@
 """The CUDA engine's discipline, with ONNX Runtime's CPU provider under a GPU made of host memory: no GPU is needed."""
 
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engines.onnx_cuda_engine import PROVIDER, OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
 from tests.support.cuda_runtime import REAL_SESSION, CpuSession, with_onnx_runtime_for_cuda
 from tests.support.host_gpu import HostGpu
-from tests.support.tiny_pair import signature, tiny_model
+from tests.support.tiny_pair import CLASSES, signature, tiny_model
 
 SIZE = (128, 96)
 
@@ -22,7 +23,7 @@ SIZE = (128, 96)
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny-student-128x96.onnx"
-    onnx.save(tiny_model(signature("student", SIZE, prior=True)), path)
+    onnx.save(tiny_model(replace(signature("student", SIZE, prior=True), classes=CLASSES)), path)
     return path
 
 

@@ -21,19 +21,19 @@ from engines.host import HostDevice
 from engines.load import load_engine, open_device
 from engines.onnx_engine import OnnxEngine
 from engines.plan import PlanStore
-from engines.signature import BOXES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES
+from engines.signature import BOXES, CLASSES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, PRIOR, SCORES
 from engines.tensorrt_engine import TensorRtEngine
 from tests.support.cuda_runtime import with_gpu
 from tests.support.plans import write_plan
-from tests.support.tiny_pair import write_tiny_pair
+from tests.support.tiny_pair import write_pair_of_classes, write_tiny_pair
 
 Values = np.ndarray[Any, Any]
 Way = tuple[str, str, Callable[[], Engine]]
 """Name, precision, and what opens it."""
 
 TOLERANCE: Mapping[str, Mapping[str, float]] = {
-    "fp32": {HEATMAP: 1e-3, SCORES: 2e-3, POINTS: 0.02, BOXES: 0.25, EMBEDDINGS: 5e-3},
-    "fp16": {HEATMAP: 5e-3, SCORES: 1e-2, POINTS: 0.05, BOXES: 1.0, EMBEDDINGS: 2e-2},
+    "fp32": {HEATMAP: 1e-3, SCORES: 2e-3, POINTS: 0.02, BOXES: 0.25, EMBEDDINGS: 5e-3, CLASSES: 0},
+    "fp16": {HEATMAP: 5e-3, SCORES: 1e-2, POINTS: 0.05, BOXES: 1.0, EMBEDDINGS: 2e-2, CLASSES: 0},
 }
 """Largest difference to ONNX Runtime on the CPU where the score is 0.3 or more."""
 
@@ -105,7 +105,7 @@ def _differences(expected: Mapping[str, Values], got: Mapping[str, Values]) -> d
     for image in range(len(expected[SCORES])):
         for row in np.flatnonzero(expected[SCORES][image] > 0.3):
             match = int(np.abs(got[POINTS][image] - expected[POINTS][image, row]).max(1).argmin())
-            for name in (POINTS, BOXES, SCORES, EMBEDDINGS):
+            for name in expected.keys() - {HEATMAP}:
                 difference = np.abs(expected[name][image, row] - got[name][image, match]).max()
                 worst[name] = max(worst[name], float(difference))
     return worst
@@ -141,6 +141,15 @@ def test_engines_agree_on_a_gpu_made_of_host_memory(tmp_path: Path, monkeypatch:
     for role in ROLES:
         write_plan(PlanStore(check.plans), check.model(role), gpu, check.largest_batch)
         assert disagreements(check, role) == (2, [])
+
+
+def test_classes_agree_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpu(monkeypatch)
+    write_pair_of_classes(tmp_path)
+    check = Check("cuda", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
+    gpu: Any = open_device("cuda")
+    write_plan(PlanStore(check.plans), check.model("teacher"), gpu, check.largest_batch)
+    assert disagreements(check, "teacher") == (2, [])
 
 
 def test_an_engine_that_cannot_be_run_says_why_and_hides_no_other(tiny: Check, monkeypatch: pytest.MonkeyPatch) -> None:

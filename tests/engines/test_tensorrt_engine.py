@@ -18,7 +18,7 @@ from engines.tensorrt_engine import TensorRtEngine, TensorRtExecution, load_libr
 from tests.support import fake_tensorrt
 from tests.support.host_gpu import HostGpu
 from tests.support.plans import write_plan
-from tests.support.tiny_pair import signature, tiny_model
+from tests.support.tiny_pair import CLASSES, signature, tiny_model
 
 SIZE = (128, 96)
 
@@ -26,7 +26,7 @@ SIZE = (128, 96)
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny-student-128x96.onnx"
-    onnx.save(tiny_model(signature("student", SIZE, prior=True)), path)
+    onnx.save(tiny_model(replace(signature("student", SIZE, prior=True), classes=CLASSES)), path)
     return path
 
 
@@ -194,7 +194,7 @@ def test_bytes_that_the_runtime_cannot_load_are_refused_with_its_words(tmp_path:
 
 def test_a_plan_whose_tensors_are_not_those_of_its_manifest_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
-    made = tiny_model(signature("student", SIZE, prior=True))
+    made = tiny_model(replace(signature("student", SIZE, prior=True), classes=CLASSES))
     made.graph.output[0].name = "others"
     made.graph.node.append(onnx.helper.make_node("Identity", ["points"], ["others"]))
     onnx.save(made, path)
@@ -204,7 +204,7 @@ def test_a_plan_whose_tensors_are_not_those_of_its_manifest_is_refused(tmp_path:
 
 def test_a_plan_of_another_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.onnx"
-    made = tiny_model(signature("student", SIZE, prior=True))
+    made = tiny_model(replace(signature("student", SIZE, prior=True), classes=CLASSES))
     next(entry for entry in made.metadata_props if entry.key == "height").value = "320"
     onnx.save(made, path)
     with pytest.raises(SignatureError, match=r"'image' must be uint8 \(batch, \(3, 320, 128\)\)"):

@@ -1,5 +1,7 @@
 """The body computes in fp16, the decoding in fp32, and the numbers stay within what fp16 can do."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.half_arithmetic import halve_arithmetic, restore_weights
-from tests.support.tiny_pair import signature, tiny_model
+from tests.support.tiny_pair import CLASSES, signature, tiny_model
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
@@ -116,3 +118,15 @@ def test_restoring_weights_changes_no_number() -> None:
     assert not any(tensor.data_type == HALF for tensor in made.graph.initializer)
     after = run(made, {"image": image})
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_whole_numbers_stay_whole() -> None:
+    made = tiny_model(replace(signature("teacher", (64, 64)), classes=CLASSES))
+    restore_weights(made)
+    image = np.full((1, 3, 64, 64), 20, np.uint8)
+    image[0, 1, 2:62, 18:46] = 255
+    expected = run(made, {"image": image})
+    halve_arithmetic(made)
+    assert types(made)["classes"] == TensorProto.INT32
+    found = dict(zip([output.name for output in made.graph.output], run(made, {"image": image}), strict=True))
+    assert found["scores"][0, 0] > 0.5 and found["classes"][0, 0] == 1 == expected[-1][0, 0]

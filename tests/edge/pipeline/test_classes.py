@@ -23,7 +23,7 @@ SCENE = Drawn(((60, 66), (320, 192), (580, 318)), ((400, 0), (20, 0), (-350, 0))
 
 
 def run(backend: Backend, frames: list[Frame], k: int = 3) -> list[TrackedFrame]:
-    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k), max_lanes=1))
+    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k, student_every=1), max_lanes=1))
     pipeline.add_lane("a")
     return [pipeline.collect(pipeline.submit({"a": frame}))[0] for frame in frames]
 
@@ -90,7 +90,7 @@ FRAMES = [Frame(np.zeros((192, 320, 3), np.uint8), index, index / 30, 0.0, "medi
 
 @pytest.mark.parametrize("student", [("car", "person"), ("person", "car")])
 def test_two_that_cross_never_swap_whatever_the_order_in_which_networks_name_them(student: tuple[str, ...]) -> None:
-    settings = PipelineSettings(LaneSettings(4), max_lanes=1)
+    settings = PipelineSettings(LaneSettings(4, student_every=1), max_lanes=1)
     settings = replace(settings, tracker=replace(settings.tracker, widest_aspect=9))
     pipeline = TrackingPipeline(scripted(("person", "car"), student, 30), settings)
     pipeline.add_lane("a")

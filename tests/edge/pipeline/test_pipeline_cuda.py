@@ -1,6 +1,7 @@
 """The whole pipeline on the CUDA device, whose driver and kernels run on the host: staging, kernels, results."""
 
 import ctypes
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from edge.ops.cuda_ops import CudaOps
 from edge.pipeline.backend import Backend
 from engines.cuda_device import CudaArray, CudaDevice, CudaQueue
 from engines.signature import Signature
-from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
+from tests.support.day import OF_CLASSES, SIGNATURES, Day, assert_same, on_host, see
 from tests.support.host_driver import stand_in_gpu, statistic
 from tests.support.scripted_engine import Script
 
@@ -43,16 +44,19 @@ def _look(array: CudaArray) -> np.ndarray:
     return np.ndarray(array.shape, array.dtype, (ctypes.c_uint8 * array.nbytes).from_address(array.pointer))
 
 
-def _on_cuda() -> Backend:
+def _on_cuda(signatures: Mapping[str, Signature] = SIGNATURES) -> Backend:
     device = stand_in_gpu()
-    engines = {name: AddressedEngine(s, see, device) for name, s in SIGNATURES.items()}
+    engines = {name: AddressedEngine(s, see, device) for name, s in signatures.items()}
     return Backend(device, CudaOps(device, b"\x7fELF built in"), **engines)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_day_on_the_cuda_device_is_a_day_on_the_host_bit_for_bit(seed: int) -> None:
+@pytest.mark.parametrize("signatures", [SIGNATURES, OF_CLASSES])
+def test_a_day_on_the_cuda_device_is_a_day_on_the_host_bit_for_bit(
+    seed: int, signatures: Mapping[str, Signature]
+) -> None:
     day = Day(seed)
-    assert_same(day.through(_on_cuda()), day.through(on_host()))
+    assert_same(day.through(_on_cuda(signatures)), day.through(on_host(signatures)))
 
 
 def test_a_tick_allocates_nothing() -> None:
