@@ -154,10 +154,7 @@ def check_program(module: str, arguments: list[str]) -> None:
         return
     else:
         return
-    if others and module == "training.chain":
-        known = import_module("training.command").training_parser(None)._option_string_actions
-        assert {word for word in others if word.startswith("--")} <= set(known), others
-    elif others and module.startswith("service."):
+    if others and module.startswith("service."):
         try:
             gather(others)
         except Parsed as parsed:
