@@ -14,8 +14,9 @@ from engines.host import HostDevice
 from engines.load import load_engine, open_device
 from engines.onnx_engine import OnnxEngine
 from engines.plan import PlanStore
-from engines.plan_builds import PlanBuilds, Progress, Size
+from engines.plan_builds import PlanBuilds, Size
 from engines.switching import SwitchingEngine, SwitchingExecution
+from engines.tensorrt_builder import Progress
 from engines.tensorrt_engine import TensorRtEngine
 from tests.support import fake_tensorrt
 from tests.support.host_gpu import HostGpu
