@@ -48,7 +48,7 @@ serve: $(RUN_READY) ## start the service; settings: ATTTRACK_* or ARGS="--port 8
 	$(BIN)/atttrack serve $(ARGS)
 
 test: $(DEV_READY) ## run the tests, three processes side by side (JOBS=0: in one); ARGS="tests/edge -k lane" for some
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(DEV_READY) ## lint, formatting, types and the walls between the packages
 	$(BIN)/ruff check .

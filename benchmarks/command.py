@@ -14,6 +14,7 @@ from edge.pipeline.modes import Mode
 from edge.pipeline.pipeline import PipelineError
 from edge.sources.base import SourceError
 from engines.errors import EngineError
+from engines.signature import size_name
 
 FLAGS_WITHOUT_DEFAULT = (None, False, argparse.SUPPRESS)
 Main = Callable[[Sequence[str] | None], int]
@@ -59,8 +60,8 @@ def add_networks(parser: argparse.ArgumentParser, device: str = "auto", sizes: s
     """Which networks run, and on what; sizes: `nargs` of --size."""
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="folder of the model files")
     parser.add_argument("--pair", default=SHIPPED_PAIR, help="name of the model pair")
-    size = "network input (default 576x320)"
-    parser.add_argument("--size", type=parse_size, nargs=sizes, default=INPUT_SIZE, metavar="WxH", help=size)
+    size = size_name(INPUT_SIZE)
+    parser.add_argument("--size", type=parse_size, nargs=sizes, default=size, metavar="WxH", help="network input")
     add_device(parser, device)
 
 
@@ -77,12 +78,7 @@ def open_networks(options: argparse.Namespace, mode: Mode = "atttrack", threads:
 def about(options: argparse.Namespace, backend: Backend | None = None) -> dict[str, Any]:
     """What a result says of its networks: conditions, and the input's size."""
     files = model_files(options.models, options.pair, options.size)
-    return {"conditions": conditions(files, backend), "input": named(options.size)}
-
-
-def named(size: tuple[int, int]) -> str:
-    """576x320 and the like."""
-    return f"{size[0]}x{size[1]}"
+    return {"conditions": conditions(files, backend), "input": size_name(options.size)}
 
 
 def networks(backend: Backend) -> Mapping[str, Mapping[str, str]]:

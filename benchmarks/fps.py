@@ -21,12 +21,13 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.arms import ARMS, Arm
-from benchmarks.command import about, add_networks, command, named, one_line, open_networks
+from benchmarks.command import about, add_networks, command, one_line, open_networks
 from benchmarks.conditions import RESULTS, save
 from benchmarks.speed.blocks import MOST_ROUNDS, Bench, measure
 from benchmarks.speed.report import AGREE_WITHIN, differences, report, table, worst_law
 from edge.sources import open_source
 from edge.sources.base import Frame
+from engines.signature import size_name
 
 SOURCE = "synthetic://?seed=1&people=20&width=1280&height=720"
 PERIODS = tuple(range(1, 13))
@@ -60,10 +61,10 @@ def run(options: argparse.Namespace) -> float:
     bench = Bench(backend, read_frames(options.source, options.frames))
     result = report(*measure(bench, arms, options.k, options.turns, options.repeats, options.error))
     result |= {name: getattr(options, name) for name in ("source", "pair", "device", "frames", "repeats", "threads")}
-    result |= {"size": named(options.size), "turns_per_block": options.turns}
+    result |= {"size": size_name(options.size), "turns_per_block": options.turns}
     result["largest_error_wanted"] = options.error if math.isfinite(options.error) else None
     result["conditions"] = about(options, backend)["conditions"]
-    path = save(options.name or f"fps-{named(options.size)}", result, options.output)
+    path = save(options.name or f"fps-{size_name(options.size)}", result, options.output)
     print(f"\n{table(result)}\nsaved {path}")
     return worst_law(result)
 

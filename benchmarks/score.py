@@ -17,13 +17,14 @@ from pathlib import Path
 
 from benchmarks.accuracy import add_options, score
 from benchmarks.arms import ARMS
-from benchmarks.command import add_device, command, named, one_line
+from benchmarks.command import add_device, command, one_line
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import parse_size
 from edge.pipeline.modes import Mode, NetworkName
 from edge.tracking.mot_folders import sequence_folder
+from engines.signature import file_name, size_name
 
 MAPPINGS = ("none", "ifm", "efm")
 SEQUENCES = {
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     exported = folder / "subject.onnx"
     signature = export(subject, "student", size, pivot, exported)
     networks = networks_of(subject, signature.prior, teacher, plain)
-    files = {name: folder / f"{signature.pair}-{FILE_ROLES[name]}-{named(size)}.onnx" for name in networks}
+    files = {name: folder / file_name(signature.pair, FILE_ROLES[name], size_name(size)) for name in networks}
     for name, trained in networks.items():
         if trained is subject:
             exported.rename(files[name])
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     backend = Backend(found.device, found.ops, **ours)  # a kept folder may hold an earlier subject's files, too
     about = {
         "conditions": conditions(files.values(), backend),
-        "input": named(size),
+        "input": size_name(size),
         "trained": {name: trained.as_record() for name, trained in networks.items()},
     }
     options.name = options.name or default_name(subject, options.mapping)

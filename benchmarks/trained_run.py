@@ -14,7 +14,7 @@ from typing import Any, Self
 from benchmarks.conditions import ROOT
 from engines.host import HostDevice
 from engines.load import load_engine
-from engines.signature import Role, Signature
+from engines.signature import Role, Signature, size_name
 
 
 class ScoreError(ValueError):
@@ -79,8 +79,11 @@ def train(recipe: Path, data: Path, runs: Path) -> Path:
 
 
 def export(run: TrainedRun, role: Role, size: tuple[int, int], pivot: bool, path: Path) -> Signature:
-    """Write the model file and return what it says of itself. pivot: embeddings leave as EFM's pivot features."""
-    where = ("--size", f"{size[0]}x{size[1]}", "--output", path.resolve(), *(("--pivot",) if pivot else ()))
+    """Write the model file, for that size alone, and return what it says of itself.
+
+    pivot: embeddings leave as EFM's pivot features.
+    """
+    where = ("--size", size_name(size), "--fixed", "--output", path.resolve(), *(("--pivot",) if pivot else ()))
     _python("export.to_onnx", run.weights.resolve(), "--role", role, *where)
     return load_engine(path, HostDevice()).signature
 

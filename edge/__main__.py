@@ -34,7 +34,7 @@ from edge.summary import Summary
 from edge.tracking.mot_format import MotBoxes, class_numbers, result_lines
 from edge.video_writer import VideoWriter
 from engines.errors import EngineError
-from engines.signature import PEOPLE
+from engines.signature import PEOPLE, size_name
 
 PROGRAM = "atttrack track"
 EXAMPLES = f"""examples:
@@ -237,7 +237,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=lane.student_every,
         metavar="S",
-        help="of the frames between, the student sees every S-th, nobody the rest (default 1; K or more: no student)",
+        help="of the frames between, the student sees every S-th, nobody the rest; K or more: no student "
+        "(default %(default)s)",
     )
     parser.add_argument(
         "--schedule",
@@ -252,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
         default=lane.quality,
         help="adaptive: 0 to 1, the more the dearer (default %(default)s)",
     )
-    parser.add_argument("--mode", choices=tuple(MODES), default="atttrack", help="see below (default atttrack)")
+    parser.add_argument("--mode", choices=tuple(MODES), default=lane.mode, help="see below (default %(default)s)")
     parser.add_argument(
         "--frames",
         type=_range,
@@ -266,8 +267,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="score to exceed (default %(default)s)",
     )
-    parser.add_argument("--size", type=_size, default=INPUT_SIZE, metavar="WxH", help="network input (default 576x320)")
-    parser.add_argument("--teacher-size", type=_size, metavar="WxH", help="the teacher's (default that of --size)")
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        default=size_name(INPUT_SIZE),
+        metavar="WxH",
+        help="network input (default %(default)s)",
+    )
+    parser.add_argument("--teacher-size", type=parse_size, metavar="WxH", help="the teacher's (default that of --size)")
     parser.add_argument(
         "--models", type=Path, metavar="DIR", help="folder of the model files (default the shipped one)"
     )
@@ -281,13 +288,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per network (default one per core)")
     parser.add_argument("--stages", action="store_true", help="print how long each stage took, too")
     return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    try:
-        return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -14,8 +14,9 @@ from engines.errors import MAKE_PLAN, DeviceError, EngineError, ModelFileError, 
 from engines.host import HostDevice
 from engines.onnx_cuda_engine import OnnxCudaEngine
 from engines.onnx_engine import OnnxEngine
-from engines.plan import PlanStore, RuntimeName, file_sha256, plans_folder, size_name
+from engines.plan import PlanStore, RuntimeName, file_sha256, plans_folder
 from engines.plan_builds import PlanBuilds
+from engines.signature import size_name
 from engines.switching import SwitchingEngine
 from engines.tensorrt_engine import TensorRtEngine
 

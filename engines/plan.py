@@ -108,11 +108,6 @@ class Manifest:
         return shlex.join([*words, "--output", str(output)])
 
 
-def size_name(size: tuple[int, int] | None) -> str:
-    """Width and height as in `PlanKey.size`; None: empty."""
-    return f"{size[0]}x{size[1]}" if size else ""
-
-
 def plans_folder() -> Path:
     """Where plans are kept unless a folder is named: ATTTRACK_PLANS_DIR, else the user's cache."""
     if named := os.environ.get("ATTTRACK_PLANS_DIR"):

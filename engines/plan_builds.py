@@ -18,7 +18,7 @@ from threading import Event, Lock, Thread
 from typing import Literal, TypeAlias
 
 from engines.errors import EngineError, PlanError
-from engines.plan import size_name
+from engines.signature import size_name
 
 log = logging.getLogger(__name__)
 

@@ -197,10 +197,20 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def size_name(size: tuple[int, int] | None) -> str:
+    """(576, 320) -> '576x320', as names of files and command lines have it; None: empty."""
+    return f"{size[0]}x{size[1]}" if size else ""
+
+
+def file_name(pair: str, role: str, size: str = "") -> str:
+    """Of a network's model file; role: teacher, student or student-plain; size: of a file that has that one alone."""
+    return "-".join(part for part in (pair, role, size) if part) + ".onnx"
+
+
 def check_size(size: tuple[int, int]) -> None:
     """Raise SignatureError unless networks can have an input of `size`, width and height."""
     if size[0] % 32 or size[1] % 32 or min(size) < 32:
-        raise SignatureError(f"input size must be multiples of 32, got {size[0]}x{size[1]}")
+        raise SignatureError(f"input size must be multiples of 32, got {size_name(size)}")
 
 
 def open_axes(size: tuple[int, int]) -> dict[str, int]:

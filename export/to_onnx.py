@@ -22,8 +22,8 @@ import onnx
 import torch
 from torch import Tensor
 
-from edge.pipeline.config import parse_size
-from engines.signature import IMAGE, PRIOR, STRIDE, FeatureMapping, Role, Signature, Sizes
+from edge.pipeline.config import INPUT_SIZE, parse_size
+from engines.signature import IMAGE, PRIOR, STRIDE, FeatureMapping, Role, Signature, Sizes, size_name
 from export.deployed import Deployed
 from export.half_weights import halve_weights
 from export.sizes import name_axes
@@ -46,7 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, help="weights.pt of a training run")
     parser.add_argument("--role", choices=("teacher", "student"), required=True, help="what the network is")
     parser.add_argument(
-        "--size", type=parse_size, default="576x320", metavar="WxH", help="multiples of 32 (default %(default)s)"
+        "--size",
+        type=parse_size,
+        default=size_name(INPUT_SIZE),
+        metavar="WxH",
+        help="multiples of 32 (default %(default)s)",
     )
     parser.add_argument("--fixed", action="store_true", help="for that size alone")
     parser.add_argument(

@@ -40,9 +40,8 @@ from engines.plan import (
     plans_folder,
     read_manifest,
     read_plan,
-    size_name,
 )
-from engines.signature import Signature
+from engines.signature import Signature, size_name
 from engines.tensorrt_builder import Library, Progress, build_plan
 from engines.tensorrt_engine import load_library
 from export.calibration import DRAWN_SCENE

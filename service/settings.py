@@ -22,6 +22,7 @@ from pydantic_settings import (
 
 from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, LaneSettings, parse_size
 from edge.sources.decoding import Wanted
+from engines.signature import size_name
 from service.cameras.addresses import AddressPolicy
 from service.cameras.url_policy import UrlPolicy
 from service.lane_fields import lane_settings, with_lane_fields
@@ -50,9 +51,7 @@ class Settings(BaseSettings):
 
     models: Path = Field(default=_PROJECT / "models", description="directory with the model files")
     pair: str = Field(default=SHIPPED_PAIR, description="name of the teacher and student pair")
-    size: str = Field(
-        default="{}x{}".format(*INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT"
-    )
+    size: str = Field(default=size_name(INPUT_SIZE), pattern=r"^\d+x\d+$", description="network input, WIDTHxHEIGHT")
     teacher_size: str | None = Field(
         default=None, pattern=r"^\d+x\d+$", description="the teacher's input, where it is not that of `size`"
     )

@@ -15,6 +15,23 @@ from testbed.rtsp_server import RtspServer
 ROOT = Path(__file__).resolve().parent.parent
 CLIP_FRAMES = 100
 """Pictures in `numbered_clip`; picture i carries the number i."""
+SLOWEST = (
+    "export/test_to_onnx.py",
+    "export/test_to_plan.py",
+    "export/test_pyramid.py",
+    "export/test_sizes.py",
+    "training/test_train.py",
+    "test_documents.py",
+    "benchmarks/gpu/test_check.py",
+    "benchmarks/gpu/test_train.py",
+    "edge/sources/test_lying_clocks.py",
+    "edge/sources/test_whole_pictures.py",
+    "training/test_recipes.py",
+    "training/test_run.py",
+    "service/page/test_page_timeline.py",
+    "benchmarks/test_score.py",
+)
+"""Files that take a minute or so each. They begin first, so that none is left for one process at the end."""
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # time is for benchmarks: a test machine may be busy
 hypothesis.settings.load_profile("untimed")
@@ -27,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="atttrack-state-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_STATE_HOME"] = folder.name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first, the others in the order of their names."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path, len(SLOWEST)))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.conftest import SLOWEST
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("atttrack", "benchmarks", "edge", "engines", "export", "service", "testbed", "training")
@@ -176,6 +179,28 @@ def test_a_program_that_is_started_by_its_name_lies_where_the_walls_allow(path: 
         assert allowed, f"{module_name(path)} names {name}, which {package} must not know"
 
 
+def knows(paths: Iterable[Path]) -> dict[str, set[str]]:
+    """Which of the modules import which others of them, wherever in the file: `from package import module`, too."""
+    modules = {module_name(path): path for path in paths}
+    found: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        found[name] = {other for other in imports(path) if other in modules}
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                inside = {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys()
+                if len(inside) == len(node.names):  # of the package itself nothing is wanted
+                    found[name].discard(f"{node.module}")
+                found[name] |= inside
+    return found
+
+
+def test_no_modules_know_each_other_in_a_circle() -> None:
+    try:
+        TopologicalSorter(knows(python_files(*PACKAGES))).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
 def test_a_hidden_arrow_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text("run([sys.executable, '-m', 'training.chain'])\nrun(['python', '-m', 'service'])\nx = 'training'\n")
@@ -264,3 +289,7 @@ def test_links_in_the_documents_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("name", ["docker-compose.yml", ".pre-commit-config.yaml"])
 def test_yaml_files_are_yaml(name: str) -> None:
     assert isinstance(yaml.safe_load((ROOT / name).read_text()), dict)
+
+
+def test_the_slowest_files_are_there() -> None:
+    assert not [name for name in SLOWEST if not (ROOT / "tests" / name).is_file()]

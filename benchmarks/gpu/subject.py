@@ -16,6 +16,7 @@ from edge.pipeline.backend import FILE_ROLES, SHIPPED_MODELS, Backend, model_fil
 from edge.pipeline.config import SHIPPED_PAIR
 from edge.sources import open_source
 from edge.sources.base import Frame
+from engines.signature import file_name, size_name
 
 RESULT = "gpu_check"
 """Name of the result's file."""
@@ -63,7 +64,7 @@ class Check:
     def model(self, role: str, files: ModelFiles = "served") -> Path:
         """Path of a model file; role: teacher, student or student-plain."""
         if files == "halved":
-            return self.halves / f"{self.pair}-{role}-{self.size[0]}x{self.size[1]}.onnx"
+            return self.halves / file_name(self.pair, role, size_name(self.size))
         return model_file(self.models, self.pair, role, self.size)
 
     @property

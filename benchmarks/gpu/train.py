@@ -5,7 +5,7 @@
     atttrack bench gpu-train --data ../shared/data --list
 
 Each stage is a command of its own. One that is done is not run again; one that was killed goes on
-where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
+where it was. A stage that fails costs those that need it and no other. OUT/stages.json says how far it is.
 """
 
 import sys
@@ -13,16 +13,16 @@ from collections.abc import Sequence
 
 from benchmarks import accuracy
 from benchmarks.command import command
-from training import schedule
+from training import stages
 
-PROGRAMS = schedule.Programs(export="export.to_onnx", score=accuracy.__name__)
+PROGRAMS = stages.Programs(export="export.to_onnx", score=accuracy.__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is still to be done; 1 where a stage failed."""
     parser = command("gpu-train", __doc__)
-    schedule.add_options(parser)
-    return schedule.run(PROGRAMS, parser.parse_args(arguments))
+    stages.add_options(parser)
+    return stages.run(PROGRAMS, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import about, add_networks, command, named
+from benchmarks.command import about, add_networks, command
 from benchmarks.conditions import RESULTS, save
 from benchmarks.load.follower import Arrival, Follower
+from engines.signature import size_name
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
@@ -119,7 +120,7 @@ def measure(options: argparse.Namespace) -> tuple[int, list[Probe]]:
     probes: list[Probe] = []
     with tempfile.TemporaryDirectory() as folder:
         clip = record(options.video, Path(folder) / "clip.mp4")
-        flags = ["--size", named(options.size), "--k", str(options.k), "--max-streams", str(options.most)]
+        flags = ["--size", size_name(options.size), "--k", str(options.k), "--max-streams", str(options.most)]
         flags += ["--models", str(options.models), "--pair", options.pair, "--device", options.device]
         flags += ["--allow-loopback", "--state-dir", f"{folder}/state"]
         log = Path(folder) / "service.log"
@@ -166,13 +167,13 @@ def film(clip: Path, count: int, pipe: Connection) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Search, print, save."""
     options = _options(arguments)
-    result: dict[str, Any] = {"conditions": about(options)["conditions"], "size": named(options.size)}
+    result: dict[str, Any] = {"conditions": about(options)["conditions"], "size": size_name(options.size)}
     result |= {name: getattr(options, name) for name in ("video", "fps", "k", "device", "warm_up", "seconds", "most")}
     carried, probes = measure(options)
     limit = ", the most that was asked for" if carried == options.most else ""
     print(f"{carried} streams at {options.fps:g} frames/s are carried{limit}")
     result |= {"carried": carried, "probes": [asdict(probe) for probe in probes]}
-    print(f"saved {save(options.name or f'streams-{named(options.size)}', result, options.output)}")
+    print(f"saved {save(options.name or f'streams-{size_name(options.size)}', result, options.output)}")
     return 0
 
 

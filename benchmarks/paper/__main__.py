@@ -173,10 +173,10 @@ def _conditions(ours: Ours) -> Iterator[str]:
     )
     for name, result in ours.results.items():
         trained = result.get("trained", {}).items()
-        runs = ", ".join(f"{role} {run['run']} ({run['network']}, {_steps(run)})" for role, run in trained)
+        runs = ". ".join(f"{role.title()} {run['run']} ({run['network']}, {_steps(run)})" for role, run in trained)
         when = f"{result['conditions']['measured_at'][:10]} at commit {result['conditions']['commit']}"
-        what = runs or "the shipped pair ([models](../models/README.md)), trained from scratch on a CPU"
-        yield f"- **`{name}`.** {what}; input {result['input']}, threshold {result['threshold']}, {when}."
+        what = runs or "The pair `yolo` ([models](../models/YOLO.md)), trained from scratch on a CPU"
+        yield f"- **`{name}`.** {what}. Input {result['input']}, threshold {result['threshold']}, {when}."
     for size, speed in ours.speeds.items():
         machine = speed["conditions"]
         yield (

@@ -1,5 +1,6 @@
 """The one place that chooses: which device, which model files, which implementation of the pixel work."""
 
+import glob
 import logging
 import re
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from engines.engine import Engine
 from engines.errors import DeviceError, ModelFileError, SignatureError
 from engines.load import load_engine, open_device
 from engines.plan_builds import PlanBuilds
-from engines.signature import Signature, check_pair
+from engines.signature import Signature, check_pair, file_name, size_name
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def model_files(
 
 def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:
     """Where a network's file is: of one size, or of all."""
-    return folder / f"{pair}-{role}-{size[0]}x{size[1]}.onnx", folder / f"{pair}-{role}.onnx"
+    return folder / file_name(pair, role, size_name(size)), folder / file_name(pair, role)
 
 
 def _teachers_size(folder: Path, pair: str, size: tuple[int, int], wanted: tuple[int, int] | None) -> tuple[int, int]:
@@ -157,9 +158,9 @@ def _teachers_size(folder: Path, pair: str, size: tuple[int, int], wanted: tuple
 
 def _sizes(folder: Path, pair: str, role: str) -> list[str]:
     """Of a network's files that have one size each: '576x320'."""
-    same_role = re.compile(rf"{re.escape(pair)}-{role}-(\d+x\d+)")
-    stems = sorted(file.stem for file in folder.glob("*.onnx"))
-    return [match[1] for stem in stems if (match := same_role.fullmatch(stem))]
+    found = folder.glob(file_name(glob.escape(pair), role, "*x*"))
+    sizes = (file.stem.removeprefix(f"{pair}-{role}-") for file in sorted(found))
+    return [size for size in sizes if re.fullmatch(r"\d+x\d+", size)]
 
 
 def _exists(folder: Path, pair: str, role: str, size: tuple[int, int]) -> bool:

@@ -1,5 +1,6 @@
 """Settings of one lane and of the pipeline, checked when they are made."""
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -95,9 +96,13 @@ class PipelineSettings:
             raise ValueError(f"max_lanes must be 1 to 256, got {self.max_lanes}")
 
 
+class SizeError(ValueError, ArgumentTypeError):
+    """The text is no size. A command line that reads one shows the message as it is."""
+
+
 def parse_size(text: str) -> tuple[int, int]:
-    """'576x320' -> (576, 320): width and height in pixels. Raises ValueError."""
+    """'576x320' -> (576, 320): width and height in pixels; `size_name` is the way back. Raises SizeError."""
     width, times, height = text.lower().partition("x")
     if not (times and width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"a size looks like 576x320, got {text!r}")
+        raise SizeError(f"a size looks like 576x320, got {text!r}")
     return int(width), int(height)

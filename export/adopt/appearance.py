@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.arrays import U8
-from export.adopt.detector import AdoptError, Array, Network, Pixels
+from export.adopt.detector import Array, Network, Pixels
+from export.adopt.errors import AdoptError
 from export.adopt.heatmap import LEAST_SCORE
 from export.adopt.nodes import Nodes, tensor
 

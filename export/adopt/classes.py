@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engines.signature import PERSON, check_classes
-from export.adopt.detector import AdoptError, Network
+from export.adopt.detector import Network
+from export.adopt.errors import AdoptError
 from export.adopt.layout import Layout
 
 COCO = (

@@ -42,11 +42,10 @@ from export.adopt.detector import (
     RGB_AS_IMAGENET,
     RGB_AS_THEY_ARE,
     RGB_TO_ONE,
-    AdoptError,
     Pixels,
-    first_line,
     read_network,
 )
+from export.adopt.errors import AdoptError, first_line
 from export.adopt.layout import recognise
 from export.adopt.student import make_student
 from export.adopt.teacher import Adoption, make_teacher

@@ -13,7 +13,7 @@ import onnx.inliner
 import onnxruntime
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from engines.errors import EngineError
+from export.adopt.errors import AdoptError, first_line
 from export.adopt.nodes import OPSET, Nodes
 from export.precision import read_model
 
@@ -27,10 +27,6 @@ Array = npt.NDArray[Any]
 
 
 Answer = Callable[[npt.NDArray[np.uint8], "Pixels"], dict[str, Array]]
-
-
-class AdoptError(EngineError, ValueError):
-    """A network that cannot be adopted: what was expected, what came, what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +244,3 @@ def _told(values: list[ValueInfoProto]) -> str:
         axes = ", ".join(axis.dim_param or str(axis.dim_value or "?") for axis in of.shape.dim)
         told.append(f"{value.name!r} {TensorProto.DataType.Name(of.elem_type).lower()} ({axes})")
     return ", ".join(told) or "none"
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a library says, in one line."""
-    return (str(error).strip() or "no reason given").splitlines()[0]

@@ -26,11 +26,11 @@ from export.adopt.detector import (
     RGB_AS_IMAGENET,
     RGB_AS_THEY_ARE,
     RGB_TO_ONE,
-    AdoptError,
     Array,
     Network,
     Pixels,
 )
+from export.adopt.errors import AdoptError
 
 Form = Literal["centre and sides", "corners", "corners, y first"]
 Unit = Literal["pixels", "shares", "cells"]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from onnx import ModelProto
 
 from engines.errors import ModelFileError
-from export.adopt.detector import AdoptError, first_line
+from export.adopt.errors import AdoptError, first_line
 from export.adopt.nodes import Nodes, model_of, tensor
 
 Array = npt.NDArray[Any]

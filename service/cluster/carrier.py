@@ -16,7 +16,7 @@ class Carrier:
     """Belongs to the event loop of the hub."""
 
     def __init__(self, bus: Bus, hub: TrackHub, subjects: SiteSubjects, node: str) -> None:
-        self._bus, self._subjects, self._node = bus, subjects, node
+        self._bus, self._hub, self._subjects, self._node = bus, hub, subjects, node
         self._subscription = hub.follow(lambda stream_id: True, queue=QUEUE, counted=False)
         self._task = asyncio.create_task(self._carry(), name="carrier")
 
@@ -33,3 +33,4 @@ class Carrier:
                     with contextlib.suppress(BusAway):
                         subject = self._subjects.tracks(self._node, message.stream_id)
                         await self._bus.publish(subject, message.encoded)
+        self._hub.unsubscribe(self._subscription)  # all is sent: nobody has to wait for it

@@ -17,11 +17,10 @@ from export.precision import to_precision
 from export.sizes import close_axes, name_axes
 from export.to_onnx import export, sign
 from export.verify import verify
-from tests.support.trained_network import as_if_trained
-from training.models.yolo import YoloFairMot
+from tests.support.trained_network import Shallow, as_if_trained
 
 SIZE, OTHER = (96, 64), (160, 96)
-NETWORK = {"teacher": as_if_trained(YoloFairMot(0.125)), "student": as_if_trained(YoloFairMot(0.125, prior=True))}
+NETWORK = {"teacher": as_if_trained(Shallow()), "student": as_if_trained(Shallow(prior=True))}
 
 
 def write(folder: Path, role: Role, sizes: str, size: tuple[int, int] = SIZE) -> Path:

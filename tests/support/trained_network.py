@@ -7,11 +7,33 @@ from torch import nn
 
 from training.models.deform import DeformConv
 from training.models.heads import TrackingNetwork
+from training.models.yolo import YoloBody, YoloFairMot
 
 LAST = {"PyramidTeacher": "refine_score.last", "PyramidStudent": "refine_score.last"}
 """The layer whose output is the centre logit, of networks where it is not `hm.2`."""
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+class ShallowBody(YoloBody):
+    """A YOLO of width 1/8 that goes down to stride 8 and up again, with few layers on its way."""
+
+    def __init__(self) -> None:
+        super().__init__(0.125)
+        self.model = nn.ModuleList(self.model[number] for number in (0, 1, 2, 3, 18, 19, 21))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        focus, down, at4, down_again, narrow, up, last = self.model
+        fine = at4(down(focus(x)))
+        return last(torch.cat((up(narrow(down_again(fine))), fine), 1))
+
+
+class Shallow(YoloFairMot):
+    """FairMOT's heads on little: an exporter, whose time is that of its operators, is done with it at once."""
+
+    def __init__(self, prior: bool = False) -> None:
+        super().__init__(0.125, prior)
+        self.backbone = ShallowBody()
 
 
 def as_if_trained(network: Network, seed: int = 1) -> Network:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines.errors import DeviceError
+from engines.files import whole
 from engines.nvrtc import compile_program
 
 TARGETS = ("75", "80", "86", "87", "89", "90", "110", "120")
@@ -43,10 +44,8 @@ def build(capability: str, path: Path) -> Path:
     """Compile for one kind of GPU into `path`. Raises DeviceError."""
     code, _ = compile_program(source(), "kernels.cu", capability)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        part.write_bytes(code)
-        part.replace(path)  # at once, so that nobody reads half a file
+        with whole(path) as partial:
+            partial.write_bytes(code)
     except OSError as error:
         raise DeviceError(f"the compiled kernels cannot be kept in {path.parent}: {error.strerror}") from None
     return path

@@ -19,7 +19,7 @@ from training.checkpoint import save_checkpoint
 from training.losses import IdentityClassifier
 from training.models.networks import build_network
 from training.recipe import Recipe
-from training.schedule import COMPARISONS, RECIPES, Schedule, Stage, add_options, stages
+from training.stages import COMPARISONS, RECIPES, Stage, Work, add_options, all_stages
 from training.weights import halved
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +49,7 @@ def give(out: Path) -> None:
         "step": 1,
     }
     save_checkpoint(out / "given" / "weights.pt", weights)
-    (out / "schedule.json").write_text(json.dumps({"given": {"status": "done"}}))
+    (out / "stages.json").write_text(json.dumps({"given": {"status": "done"}}))
 
 
 def options(tmp_path: Path, recipes: Path, *more: str) -> list[str]:
@@ -58,7 +58,7 @@ def options(tmp_path: Path, recipes: Path, *more: str) -> list[str]:
 
 
 def record(tmp_path: Path) -> dict[str, Any]:
-    path = tmp_path / "out" / "schedule.json"
+    path = tmp_path / "out" / "stages.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
@@ -77,7 +77,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def here(schedule: Schedule, words: list[str], training: bool) -> int:
+def here(work: Work, words: list[str], training: bool) -> int:
     """A stage in this process, which knows torch already; the one that is killed is a process, as all are for users."""
     code: int | None = import_module(words[0]).main(words[1:])
     return code or 0
@@ -100,7 +100,7 @@ def test_killed_in_the_middle_it_goes_on_to_scored_networks(
     first.wait()
     while any(alive(pid) for pid in left):
         time.sleep(0.02)
-    monkeypatch.setattr(Schedule, "_command", here)
+    monkeypatch.setattr(Work, "_command", here)
     assert main(options(tmp_path, recipes)) == 0
     second = capsys.readouterr().out
     assert "yolo-teacher                 done before" in second
@@ -113,19 +113,19 @@ def test_killed_in_the_middle_it_goes_on_to_scored_networks(
 
 
 @pytest.fixture
-def schedule(tmp_path: Path, recipes: Path) -> Schedule:
+def work(tmp_path: Path, recipes: Path) -> Work:
     write_data(tmp_path)
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return Schedule(parser.parse_args(options(tmp_path, recipes, "--minutes", "0.5")))
+    return Work(parser.parse_args(options(tmp_path, recipes, "--minutes", "0.5")))
 
 
-def test_a_stage_that_fails_costs_those_that_need_it_and_no_other(schedule: Schedule) -> None:
-    schedule.run(Stage("broken", ("training.nowhere",), "x"))
-    schedule.run(Stage("empty", ("compileall", "-q", "{out}"), "never made"))
-    schedule.run(Stage("after", ("compileall", "-q", "{out}"), "schedule.json", ("broken",)))
-    schedule.run(Stage("beside", ("compileall", "-q", "{out}"), "schedule.json"))
-    found = {name: entry["status"] for name, entry in schedule.record.items()}
+def test_a_stage_that_fails_costs_those_that_need_it_and_no_other(work: Work) -> None:
+    work.run(Stage("broken", ("training.nowhere",), "x"))
+    work.run(Stage("empty", ("compileall", "-q", "{out}"), "never made"))
+    work.run(Stage("after", ("compileall", "-q", "{out}"), "stages.json", ("broken",)))
+    work.run(Stage("beside", ("compileall", "-q", "{out}"), "stages.json"))
+    found = {name: entry["status"] for name, entry in work.record.items()}
     assert found == {
         "broken": "failed with exit code 1",
         "empty": "failed with exit code 0",
@@ -135,7 +135,7 @@ def test_a_stage_that_fails_costs_those_that_need_it_and_no_other(schedule: Sche
 
 
 def test_a_slow_network_gets_the_share_of_its_steps_that_its_minutes_allow(
-    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+    work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
 
@@ -148,18 +148,18 @@ def test_a_slow_network_gets_the_share_of_its_steps_that_its_minutes_allow(
         (folder / "facts.json").write_text(json.dumps({"step": steps, "seconds": 2.0 * steps}))
         return 0
 
-    monkeypatch.setattr(schedule, "_command", run)
+    monkeypatch.setattr(work, "_command", run)
     stage = Stage("net", ("training.train_plain", "--out", "{out}/net"), "net/facts.json", (), 100)
-    schedule.run(stage)
-    assert schedule.record["net"]["share"] == 0.15  # 30 s of 200 s
+    work.run(stage)
+    assert work.record["net"]["share"] == 0.15  # 30 s of 200 s
     assert commands[1][-2:] == ["--share", "0.15"]
-    (schedule.out / "net" / "facts.json").unlink()
-    schedule.run(stage)
+    (work.out / "net" / "facts.json").unlink()
+    work.run(stage)
     assert len(commands) == 3, "measured once"
 
 
 def test_a_measurement_that_fails_says_nothing_about_the_share_and_is_made_again(
-    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+    work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
 
@@ -167,18 +167,18 @@ def test_a_measurement_that_fails_says_nothing_about_the_share_and_is_made_again
         commands.append(words)
         return 3
 
-    monkeypatch.setattr(schedule, "_command", fail)
+    monkeypatch.setattr(work, "_command", fail)
     stage = Stage("net", ("training.train_plain", "--out", "{out}/net"), "net/facts.json", (), 100)
     for _ in range(2):
-        schedule.run(stage)
-        assert schedule.record["net"] == {"status": "failed with exit code 3"}
+        work.run(stage)
+        assert work.record["net"] == {"status": "failed with exit code 3"}
     assert ["--steps" in words for words in commands] == [True, True]
 
 
 def test_every_comparison_is_trained_from_shipped_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", "anywhere", "--list"]) == 0
     listed = capsys.readouterr().out
-    plan = stages(PROGRAMS, RECIPES, "1088x608", ["2"])
+    plan = all_stages(PROGRAMS, RECIPES, "1088x608", ["2"])
     assert [line.split()[0] for line in listed.splitlines()] == [stage.name for stage in plan]
     names = [stage.name for stage in plan]
     for stage in plan:
@@ -191,10 +191,9 @@ def test_every_comparison_is_trained_from_shipped_recipes(capsys: pytest.Capture
 
 
 def test_the_papers_recipes_fit_the_same_stages() -> None:
-    names = [
-        stage.name for stage in stages(PROGRAMS, ROOT / "training" / "recipes" / "paper" / "mot17", "1088x608", ["2"])
-    ]
-    assert names == [stage.name for stage in stages(PROGRAMS, RECIPES, "1088x608", ["2"])]
+    papers = ROOT / "training" / "recipes" / "paper" / "mot17"
+    names = [stage.name for stage in all_stages(PROGRAMS, papers, "1088x608", ["2"])]
+    assert names == [stage.name for stage in all_stages(PROGRAMS, RECIPES, "1088x608", ["2"])]
 
 
 def test_without_data_it_says_what_to_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,11 @@
+from argparse import ArgumentParser
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edge.pipeline.config import LaneSettings, PipelineSettings, parse_size
+from engines.signature import size_name
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -47,3 +49,13 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 def test_a_size_is_width_times_height() -> None:
     assert parse_size("576x320") == parse_size("576X320") == (576, 320)
+    assert size_name(parse_size("0576x320")) == "576x320"
+    assert size_name(None) == ""
+
+
+def test_a_command_line_says_what_a_size_looks_like(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--size", type=parse_size)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--size", "big"])
+    assert "argument --size: a size looks like 576x320, got 'big'" in capsys.readouterr().err

@@ -7,7 +7,8 @@ from onnx import ModelProto
 
 from engines.signature import SignatureError
 from export.adopt.classes import choose
-from export.adopt.detector import RGB_TO_ONE, AdoptError, Network
+from export.adopt.detector import RGB_TO_ONE, Network
+from export.adopt.errors import AdoptError
 from export.adopt.layout import Layout, Part
 
 

@@ -20,7 +20,7 @@ from engines.errors import ModelFileError  # noqa: E402
 from engines.host import HostDevice  # noqa: E402
 from engines.onnx_engine import OnnxEngine  # noqa: E402
 from export.adopt.command import main  # noqa: E402
-from export.adopt.detector import AdoptError  # noqa: E402
+from export.adopt.errors import AdoptError  # noqa: E402
 from export.adopt.openvino_model import read_openvino  # noqa: E402
 
 ROOT = Path(__file__).parents[3]

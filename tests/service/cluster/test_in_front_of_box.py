@@ -3,10 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
 
 from tests.service import test_streams_route as streams
 from tests.service import test_timeline_route as timeline
@@ -106,6 +109,7 @@ def test_list_is_in_the_order_of_creation_and_may_be_by_state_in_front_of_a_box(
 
 def test_drain_that_a_frozen_node_does_not_hear_is_not_taken_for_done(client: httpx.Client, service: Box) -> None:
     frozen = service.pid_of("node-1")
+    assert frozen is not None
     os.kill(frozen, signal.SIGSTOP)
     try:
         answer = client.post("/cluster/nodes/node-1/drain")
@@ -115,6 +119,28 @@ def test_drain_that_a_frozen_node_does_not_hear_is_not_taken_for_done(client: ht
     assert "node-1" in answer.json()["detail"]
     wait_until(lambda: len(service.nodes()) == 2, 30, "the node to be back")
     assert client.delete("/cluster/nodes/node-1/drain").status_code == 204, "it may have heard after all"
+
+
+@pytest.mark.parametrize("name", ["nats-server", "node-0", "gateway"])
+def test_box_starts_again_what_is_killed_and_streams_go_on(client: httpx.Client, service: Box, name: str) -> None:
+    for stream in "ab":
+        assert client.post("/streams", json={"url": streams.SCENE, "id": stream}).status_code == 201
+    wait_until(lambda: sorted(map(len, service.nodes().values())) == [1, 1], 30, "one stream for each")
+    before, killed = service.nodes(), service.pid_of(name)
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: service.pid_of(name) not in (None, killed), 30, f"{name} to be started again")
+    wait_until(lambda: service.nodes().keys() == before.keys(), 60, "both nodes")
+    for stream in "ab":
+        wait_until(lambda stream=stream: new_messages(service, stream), 60, "messages")
+    if name != "node-0":
+        assert service.nodes() == before, "no stream has moved"
+
+
+def new_messages(service: Box, stream_id: str) -> bool:
+    """Whether messages of a stream come from now on."""
+    with suppress(OSError, WebSocketException), connect(service.ws_url(stream_id)) as socket:
+        return all(socket.recv(2) for _ in range(3))
+    return False
 
 
 def test_gateway_shows_a_page_for_admins(client: httpx.Client) -> None:

@@ -3,7 +3,7 @@
 Started by `python -m benchmarks.gpu.train`, which knows the programs that export and score.
 
 Each stage is a command of its own. One that is done is not run again; one that was killed goes
-on where it was. A stage that fails costs those that need it and no other. OUT/schedule.json says how far it is.
+on where it was. A stage that fails costs those that need it and no other. OUT/stages.json says how far it is.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 from edge.tracking.mot_folders import sequence_folder
 from engines.files import whole
+from engines.signature import file_name
 from training.recipe import Recipe, chain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Modules that are run after a training. Training knows none of them: whoever starts the schedule does."""
+    """Modules that are run after a training. Training knows none of them: whoever starts the stages does."""
 
     export: str
     """Weights to a model file; the command line of `export.to_onnx`."""
@@ -69,7 +70,8 @@ class Programs:
     """Model files to scores; the command line of `benchmarks.accuracy`."""
 
 
-TEACHER = "yolo-teacher"
+PAIR = "yolo"
+TEACHER = f"{PAIR}-teacher"
 COMPARISONS = (
     Comparison("baselines", "yolo-student-only", "student-plain", ("teacher", "student", "naive")),
     Comparison("ifm", "yolo-atttrack-ifm", "student", ("atttrack", "no-update")),
@@ -79,32 +81,32 @@ COMPARISONS = (
 """In order of worth: whichever is the last that time allows, those before it are whole."""
 
 
-def stages(
+def all_stages(
     programs: Programs, recipes: Path, size: str, periods: Sequence[str], only: Sequence[str] = ()
 ) -> list[Stage]:
     """Train, export and score the comparisons, or those named in `only`; periods: keyframe periods K.
 
     A recipe's `teacher` and `start` are trained before it. Raises ValueError, FileNotFoundError for broken recipes.
     """
-    plan: dict[str, Stage] = {}
+    found: dict[str, Stage] = {}
     for comparison in COMPARISONS:
         if only and comparison.name not in only:
             continue
         for name in (TEACHER, comparison.student):
-            _train(recipes, name, plan)
-        teacher = f"models/{COMPARISONS[0].name}/yolo-teacher-{size}.onnx"
-        _add(plan, _export(programs, TEACHER, "teacher", teacher, size))  # the same each time
-        student = f"models/{comparison.name}/yolo-{comparison.role}-{size}.onnx"
-        _add(plan, _export(programs, comparison.student, comparison.role.removesuffix("-plain"), student, size))
-        _add(plan, _score(programs, comparison, teacher, size, periods))
-    return list(plan.values())
+            _train(recipes, name, found)
+        teacher = f"models/{COMPARISONS[0].name}/{file_name(PAIR, 'teacher', size)}"
+        _add(found, _export(programs, TEACHER, "teacher", teacher, size))  # the same each time
+        student = f"models/{comparison.name}/{file_name(PAIR, comparison.role, size)}"
+        _add(found, _export(programs, comparison.student, comparison.role.removesuffix("-plain"), student, size))
+        _add(found, _score(programs, comparison, teacher, size, periods))
+    return list(found.values())
 
 
-def _add(plan: dict[str, Stage], stage: Stage) -> None:
-    plan.setdefault(stage.name, stage)
+def _add(found: dict[str, Stage], stage: Stage) -> None:
+    found.setdefault(stage.name, stage)
 
 
-def _train(recipes: Path, name: str, plan: dict[str, Stage]) -> None:
+def _train(recipes: Path, name: str, found: dict[str, Stage]) -> None:
     """The stages of a recipe and of those that it needs, in order."""
     for path in chain(recipes / f"{name}.toml"):
         recipe = Recipe.read(path)
@@ -114,17 +116,17 @@ def _train(recipes: Path, name: str, plan: dict[str, Stage]) -> None:
         for option, other in before.items():
             command += [option, f"{{out}}/{other}/weights.pt"] if other else []
         needs = tuple(other for other in before.values() if other)
-        _add(plan, Stage(path.stem, tuple(command), f"{path.stem}/weights.pt", needs, recipe.steps))
+        _add(found, Stage(path.stem, tuple(command), f"{path.stem}/weights.pt", needs, recipe.steps))
 
 
 def _export(programs: Programs, name: str, role: str, product: str, size: str) -> Stage:
-    words = [programs.export, f"{{out}}/{name}/weights.pt", "--role", role, "--size", size]
+    words = [programs.export, f"{{out}}/{name}/weights.pt", "--role", role, "--size", size, "--fixed"]
     return Stage(f"export-{name}", (*words, "--output", f"{{out}}/{product}"), product, (name,))
 
 
 def _score(programs: Programs, comparison: Comparison, teacher: str, size: str, periods: Sequence[str]) -> Stage:
     folder = f"models/{comparison.name}"
-    words = [programs.score, "--pair", "yolo", "--data", "{data}/sequences", "--sequences", "{sequences}"]
+    words = [programs.score, "--pair", PAIR, "--data", "{data}/sequences", "--sequences", "{sequences}"]
     words += ["--modes", *comparison.modes, "--k", *periods, "--size", size, "--models", f"{{out}}/{folder}"]
     words += ["--output", "{out}/scores", "--name", f"score-{comparison.name}"]
     network = "plain" if comparison.role == "student-plain" else "student"
@@ -136,20 +138,22 @@ def _score(programs: Programs, comparison: Comparison, teacher: str, size: str, 
 
 def run(programs: Programs, args: argparse.Namespace) -> int:
     """Run what is still to be done; 1 where a stage failed. args: those of `add_options`."""
-    plan = stages(programs, args.recipes.resolve(), args.size, args.k, args.only)
+    stages = all_stages(programs, args.recipes.resolve(), args.size, args.k, args.only)
     if args.list:
-        for stage in plan:
+        for stage in stages:
             print(f"{stage.name:28} {stage.product:50} {' '.join(stage.command)}")
         return 0
-    schedule = Schedule(args)
-    for stage in plan:
-        schedule.run(stage)
-    failed = [stage.name for stage in plan if schedule.record[stage.name]["status"] != "done"]
-    print(f"{len(plan) - len(failed)} of {len(plan)} stages done" + (f"; not: {', '.join(failed)}" if failed else ""))
+    work = Work(args)
+    for stage in stages:
+        work.run(stage)
+    failed = [stage.name for stage in stages if work.record[stage.name]["status"] != "done"]
+    print(
+        f"{len(stages) - len(failed)} of {len(stages)} stages done" + (f"; not: {', '.join(failed)}" if failed else "")
+    )
     return int(bool(failed))
 
 
-class Schedule:
+class Work:
     """How far it is, and what the commands need to know of this machine."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -161,7 +165,7 @@ class Schedule:
         names = Recipe.read(args.recipes / f"{TEACHER}.toml").sequences
         sequences = [name for name in names if sequence_folder(data / "sequences", name).is_dir()]
         self._words = {"{data}": [str(data)], "{out}": [str(self.out)], "{sequences}": sequences}
-        self._file = self.out / "schedule.json"
+        self._file = self.out / "stages.json"
         self.record: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
 
     def run(self, stage: Stage) -> None:
@@ -240,7 +244,7 @@ class Schedule:
 
 
 def _die_with() -> Callable[[], object] | None:
-    """For a child on Linux: be killed when the parent is, so that a schedule begun anew finds nobody at work."""
+    """For a child on Linux: be killed when the parent is, so that stages begun anew find nobody at work."""
     if sys.platform != "linux":
         return None
     library, death = ctypes.CDLL(None), 1  # PR_SET_PDEATHSIG
@@ -248,7 +252,7 @@ def _die_with() -> Callable[[], object] | None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of the schedule."""
+    """Those of `run`."""
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with sequences/ and images/")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s")
     parser.add_argument("--recipes", type=Path, default=RECIPES, metavar="DIR", help="default: training/recipes/gpu")
