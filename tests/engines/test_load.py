@@ -31,7 +31,7 @@ def test_the_host_is_a_device(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("cuda", r"no CUDA driver on this machine .*use the device 'cpu'"), ("tpu", "use 'cpu', 'cuda' or 'auto'")],
+    [("cuda", r"no CUDA driver on this machine.*use the device 'cpu'"), ("tpu", "use 'cpu', 'cuda' or 'auto'")],
 )
 def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str, remedy: str) -> None:
     with pytest.raises(DeviceError, match=remedy):
