@@ -21,6 +21,7 @@ from service.cluster.gateway import Gateway
 from service.cluster.options import ClusterOptions
 from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key
+from service.ending import end
 from service.settings import Settings
 from service.streams.spec import StreamSpec
 from service.tracks.hub import HubClosed
@@ -60,10 +61,7 @@ class Loop:
         self.loop.close()
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
 
 async def connected(url: str, name: str = "test", **options: Any) -> Bus:
