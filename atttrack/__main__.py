@@ -24,6 +24,7 @@ PROGRAMS = {
     "cluster": ("service.cluster.command", "make a cluster, show it, save it"),
     "train": ("training.chain", "train a recipe, and the networks that it starts from"),
     "adopt": ("export.adopt.command", "a detector of your own as the teacher of a pair"),
+    "adapt": ("export.adapt.command", "the student to your cameras, by what the teacher sees there"),
     "export onnx": ("export.to_onnx", "trained weights into a model file"),
     "export precision": ("export.precision", "a model file in fp16 or int8"),
     "export plan": ("export.to_plan", "model files into TensorRT plans for this machine"),
@@ -46,6 +47,7 @@ PROGRAMS = {
 EXTRAS = {
     "train": "training",
     "adopt": "export",
+    "adapt": "export",
     "export": "export",
     "bench": "dev",
     **dict.fromkeys(("box", "node", "gateway", "cluster"), "cluster"),

@@ -21,20 +21,6 @@ ALWAYS_FLOAT = {("Resize", 1), ("Resize", 2)}
 """Inputs (operator, position) that have no fp16 variant."""
 
 
-def restore_weights(model: ModelProto) -> None:
-    """Make fp32 initializers of weights that are stored as fp16 behind a Cast, in place; no arithmetic changes."""
-    graph = model.graph
-    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
-    for node in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
-        value = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
-        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
-        graph.node.remove(node)
-    used = {name for node in graph.node for name in node.input}
-    for name, tensor in stored.items():
-        if name not in used:
-            graph.initializer.remove(tensor)
-
-
 def halve_arithmetic(model: ModelProto) -> None:
     """Turn the body of a network with fp32 weights to fp16, in place; inputs and outputs keep their types.
 

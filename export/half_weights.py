@@ -1,4 +1,7 @@
-"""Weights of an ONNX model stored in fp16: half the file, same fp32 arithmetic (a Cast that runtimes fold on load)."""
+"""Weights of an ONNX model stored in fp16: half the file, same fp32 arithmetic (a Cast that runtimes fold on load).
+
+Not ONNX Runtime's own converter: that changes the arithmetic, too.
+"""
 
 import numpy as np
 import onnx
@@ -28,3 +31,17 @@ def halve_weights(model: ModelProto) -> None:
     for position, node in enumerate(casts):
         graph.node.insert(position, node)
     onnx.checker.check_model(model)
+
+
+def restore_weights(model: ModelProto) -> None:
+    """Make fp32 initializers of weights that are stored as fp16 behind a Cast, in place; no arithmetic changes."""
+    graph = model.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    for node in [node for node in graph.node if node.op_type == "Cast" and node.input[0] in stored]:
+        value = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+        graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    for name, tensor in stored.items():
+        if name not in used:
+            graph.initializer.remove(tensor)

@@ -17,7 +17,8 @@ from edge.pipeline.config import parse_size
 from engines.errors import EngineError, ModelFileError
 from engines.signature import Signature
 from export.calibration import DRAWN_SCENE, Feed, calibration_feeds
-from export.half_arithmetic import halve_arithmetic, restore_weights
+from export.half_arithmetic import halve_arithmetic
+from export.half_weights import restore_weights
 from export.sizes import close_axes
 
 Precision = Literal["fp32", "fp16", "int8"]

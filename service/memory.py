@@ -5,8 +5,11 @@ arena shrinks at its end only: with streams that come and go each keeps the larg
 allocated last pins it there.
 """
 
+import asyncio
 import ctypes
+import gc
 
+TIDY_S = 60.0
 ARENAS = 2
 """For all threads: most allocations are made under the interpreter's lock anyway."""
 _M_ARENA_MAX = -8  # malloc.h
@@ -23,3 +26,13 @@ def give_back() -> None:
     """Return free pages to the system; takes milliseconds, in which threads may have to wait for memory."""
     if hasattr(_LIBRARY, "malloc_trim"):
         _LIBRARY.malloc_trim(ctypes.c_size_t(0))
+
+
+async def keep_tidy() -> None:
+    """Until cancelled: what the start has made is never looked through for cycles again, so those of streams and
+    subscribers are found soon; and free pages go back."""
+    gc.collect()
+    gc.freeze()
+    while True:
+        await asyncio.sleep(TIDY_S)
+        await asyncio.to_thread(give_back)

@@ -9,6 +9,7 @@ from edge.sources.decoding import ON_CPU, choose_decoding
 from engines.gpu import built_in
 from service.demo import SCENES
 from service.logs import fields
+from service.memory import keep_tidy
 from service.metrics import Metrics
 from service.readiness import Progress, Readiness
 from service.settings import Settings
@@ -65,7 +66,7 @@ class Runtime:
         self._video = VideoSettings(settings.video_fps, settings.video_width, settings.jpeg_quality)
         self._counts = counts
         self._stored = False
-        self._starting: asyncio.Task[None]
+        self._task: asyncio.Task[None]
         self._draining: asyncio.Task[None] | None = None
 
     def open_store(self) -> None:
@@ -93,7 +94,7 @@ class Runtime:
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
         self.timeline.start(None if self._counts is not None else [stream.id for stream in self.registry.all()])
-        self._starting = asyncio.create_task(self._start())
+        self._task = asyncio.create_task(self._start())
 
     async def _start(self) -> None:
         self.readiness.report("loading_models", "loading the networks")
@@ -108,6 +109,7 @@ class Runtime:
         else:
             self.readiness.start()
             log.info("ready", extra=fields("ready"))
+            await keep_tidy()
 
     async def drain(self) -> None:
         """Stop reading, publish what is being tracked, let subscribers take it, and close them; once."""
@@ -117,7 +119,7 @@ class Runtime:
 
     async def _drain(self) -> None:
         log.info("draining", extra=fields("draining"))
-        self._starting.cancel()
+        self._task.cancel()
         self.readiness.end("draining", "the service is shutting down")
         await self.registry.close()
         grace_s = self.settings.shutdown_grace_s

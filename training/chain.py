@@ -3,8 +3,7 @@
 example:
   atttrack train training/recipes/paper/mot17/yolo-atttrack-efm.toml --data /path/to/data --runs runs/mot17
 
-Each run gets a folder below `--runs`, named after its recipe. All other options go to every training. Started again, it
-goes on where it was.
+Each run gets a folder below `--runs`, named after its recipe. Started again, it goes on where it was.
 """
 
 import argparse
@@ -16,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from training import train_plain, train_student
-from training.command import run_command
+from training.command import as_words, run_command, training_options
 from training.recipe import Recipe, chain
 
 SCALED = ("steps", "warmup", "pretrain_steps")
@@ -29,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        parents=[training_options()],
     )
     parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         metavar="N",
         help="of each training, of one thread (default %(default)s)",
     )
-    args, others = parser.parse_known_args(argv)
+    args = parser.parse_args(argv)
     try:
         recipes = chain(args.recipe, args.runs)
     except (OSError, ValueError) as error:
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
             note = f", but with another {', '.join(other)}; delete {run} to train it anew" if other else ""
             print(f"{path.stem}: trained already{note}")
         else:
-            train(path, args.runs, others, args.processes)
+            train(path, args.runs, as_words(args), args.processes)
 
 
 def finished(run: Path) -> bool:

@@ -37,21 +37,46 @@ def all_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def training_parser(description: str | None) -> argparse.ArgumentParser:
-    """Options of every training: what is trained, on which data, where, how long and how safely."""
-    options = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    options.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
+def training_options() -> argparse.ArgumentParser:
+    """Options of every training: on which data, where, how long and how safely. A parent of other parsers."""
+    options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--data", type=Path, required=True, help="folder with sequences/ and images/")
-    options.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
     options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
     options.add_argument("--all", action="store_true", help="learn from all that DATA has, whatever the recipe names")
-    options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default 1)")
-    options.add_argument("--steps", type=int, help="stop after so many steps in all (rates stay the recipe's)")
-    options.add_argument("--save-every", type=float, default=SAVE_EVERY_S, metavar="S", help="default %(default)s")
+    options.add_argument("--share", type=float, default=1.0, help="share of the recipe's steps (default %(default)s)")
+    options.add_argument(
+        "--steps", type=int, help="stop after so many steps in all, at the recipe's rates (default: its steps)"
+    )
+    options.add_argument(
+        "--save-every",
+        type=float,
+        default=SAVE_EVERY_S,
+        metavar="S",
+        help="seconds between two checkpoints (default %(default)s)",
+    )
     return options
+
+
+def as_words(args: argparse.Namespace) -> list[str]:
+    """The command line that `training_options` reads as these."""
+    words = ["--data", str(args.data), "--share", str(args.share), "--save-every", str(args.save_every)]
+    words += ["--device", args.device] if args.device else []
+    words += ["--steps", str(args.steps)] if args.steps is not None else []
+    return words + [f"--{name}" for name in ("present", "all") if getattr(args, name)]
+
+
+def training_parser(description: str | None) -> argparse.ArgumentParser:
+    """The parser of one training: its recipe, its folder, and what all have."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        parents=[training_options()],
+    )
+    parser.add_argument("recipe", type=Path, help="TOML file, see training/recipes")
+    parser.add_argument("--out", type=Path, required=True, help="folder of this run: checkpoint, weights, facts")
+    return parser
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,11 +119,7 @@ def distil_losses(
     A teacher has an opinion on each cell, labels on a few; and it has one on pictures that nobody labelled.
     """
     wanted = torch.sigmoid(example["hm"].float())
-    mass = wanted.sum().clamp_min(1)
-    logits = maps["hm"].float()
-    p = torch.sigmoid(logits)
-    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    heat = ((wanted - p).abs() * entropy).sum() / mass
+    heat = heat_loss(maps["hm"], wanted)
     sample, _, y, x = (wanted > PLAIN).nonzero().unbind(1)
     weight = wanted[sample, 0, y, x]
     boxes = [
@@ -140,6 +136,32 @@ def distil_losses(
     losses = {"hm": truth, "box": placed, "heat": heat, "distilled_box": box, "look": look}
     losses["total"] = truth + placed + HEAT * heat + DISTILLED_BOX * box + MIMIC * look
     return losses
+
+
+def answered_losses(maps: dict[str, Tensor], batch: dict[str, Tensor], counts: Counts) -> dict[str, Tensor]:
+    """As `distil_losses`, where the teacher's answer is what was kept of it: its heatmap, and looks of labelled people.
+
+    batch: fields of `Targets`, and `wanted` (B, 1, h, w) the teacher's heatmap. Looks are of the embedding's length.
+    """
+    heat = heat_loss(maps["hm"], batch["wanted"])
+    truth = score_loss(maps["hm"], batch, counts.objects)
+    placed = box_loss(maps, batch["owners"], batch["cells"], batch["sides"], batch["offsets"], counts.objects)
+    losses = {"hm": truth, "box": placed, "heat": heat}
+    losses["total"] = truth + (1 + DISTILLED_BOX) * placed + HEAT * heat
+    if batch["looks"].shape[2] == maps["id"].shape[1]:
+        cells = at_width(batch["cells"], maps["hm"].shape[3], maps["id"].shape[3])
+        embedded = unit(gather_cells(maps["id"].float(), cells))
+        same = torch.eye(embedded.shape[2], device=embedded.device)
+        losses |= look_losses(embedded, batch["looks"], batch["mask"], same)
+        losses["total"] = losses["total"] + MIMIC * losses["look"] + ALIKE * losses["alike"]
+    return losses
+
+
+def heat_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy to a teacher's heatmap (B, 1, h, w), weighed by how far off it is, for each unit of its mass."""
+    logits = logits.float()
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return ((wanted - torch.sigmoid(logits)).abs() * entropy).sum() / wanted.sum().clamp_min(1)
 
 
 def basis_of(looks: Tensor, dimension: int) -> Tensor:

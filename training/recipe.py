@@ -62,6 +62,8 @@ class Recipe:
     """Upper end of the zoomed shots, so that larger inputs (1088x608) meet familiar sizes of people."""
     sizes: tuple[str, ...] = ()
     """Further input sizes WIDTHxHEIGHT:SHARE that batches are drawn at; the rest have input_width x input_height."""
+    as_is: Share = 0.0
+    """Share of a student's samples of sequences that are as the camera sees them: not turned, cut or coloured."""
     mosaic: Share = 0.0
     """Share of single shots that show four pictures at half their size."""
     losses: Literal["fairmot", "pyramid"] = "fairmot"

@@ -99,6 +99,7 @@ def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
         recipe.zoom,
         recipe.max_gap,
         doubts=recipe.losses == "pyramid",
+        as_is=recipe.as_is,
     )
 
 

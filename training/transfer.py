@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from training.dense import distil_losses
+from training.dense import answered_losses, distil_losses
 from training.layerwise import attention_loss, attention_of
 from training.losses import Counts, mimic_loss, tracking_losses
 from training.models.decode import PEAKS, Decoded, decode
@@ -80,6 +80,22 @@ class DenseTransfer:
         for name in ("heatmap", "points", "boxes", "scores", "embeddings"):
             getattr(now, name)[earlier] = getattr(key, name)
         return now
+
+
+class AnsweredTransfer:
+    """A teacher that is not at hand: what it said about the pictures and their keyframes is in the batch."""
+
+    def losses(self, run: Run, batch: Batch, counts: Counts) -> dict[str, Tensor]:
+        """See `Transfer.losses`; the batch is of `AnsweredPairs`."""
+        scores = batch["key_scores"]
+        nobody = scores.new_zeros((*scores.shape, 0))
+        seen = Decoded(batch["key_heatmap"], batch["key_points"], batch["key_boxes"], scores, nobody)
+        draws = Draws.of(run.recipe.seed, batch["index"].tolist(), scores.shape[1], scores.device)
+        motion = batch["key_xyxy"], batch["key_velocity"], batch["key_count"], batch["gap"]
+        prior = make_priors(seen, *motion, run.recipe, draws)
+        with run.place.autocast():
+            maps = run.network(pixels(batch["image"]) / 255, prior)
+        return answered_losses(maps, batch, counts)
 
 
 class LayerwiseTransfer:

@@ -93,13 +93,8 @@ class KalmanFilter:
         np.subtract(motion[VAR_VELOCITY], gains[1] * motion[COVARIANCE], out=updated[VAR_VELOCITY])
         return updated
 
-    def gating(self, motion: F64, xyah: F64) -> F64:
-        """(N, M) squared Mahalanobis distances of the tracks `motion` (5, N, 4) and the boxes `xyah` (M, 4)."""
-        distance: F64 = self.expected(motion) @ measured(xyah).T
-        return np.maximum(distance, 0, out=distance)
-
     def expected(self, motion: F64) -> F64:
-        """(N, 9) one side of the distance: its product with `measured` is it, up to rounding below 0.
+        """(N, 9) one side of the squared Mahalanobis distance: its product with `measured` is it, but for rounding.
 
         The distance is the sum over the coordinates of (z - p)^2 / s; multiplied out, it is one matrix product.
         Rounding of that form is below 1e-6 for people of a pixel or more anywhere in an 8K picture.

@@ -29,7 +29,6 @@ from service.errors import (
 )
 from service.kept import kept
 from service.logs import fields
-from service.memory import give_back
 from service.store import Store, StoredStream
 from service.streams.opening import in_time
 from service.streams.schema import NewStream, StreamPatch, StreamView
@@ -176,8 +175,6 @@ class StreamRegistry:
         stream.end_subscriptions()
         await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
-        del stream  # the last reference
-        await asyncio.to_thread(give_back)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
 
     async def adopt(self, spec: StreamSpec, created_at: float, run: int) -> None:

@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 
 from engines.signature import PRIOR, Role, Signature, SignatureError, check_pair
-from export.half_weights import halve_weights
 from export.to_onnx import export, main, sign
 from export.verify import verify
 from tests.support.trained_network import Shallow, as_if_trained
@@ -47,8 +46,8 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
 
 @pytest.mark.parametrize(
     ("name", "prior"),
-    # each depth once; widths make no difference to an exporter that works for minutes on a deep network
-    [("yolo-1/2", True), ("yolo-1/4", False), ("dla34", False), ("dla34-small", True)],
+    # each body once; width, depth and use make no difference to an exporter that works for minutes on a deep network
+    [("yolo-1/2", False), ("dla34", True)],
 )
 def test_every_network_agrees_with_torch_once_exported(tmp_path: Path, name: str, prior: bool) -> None:
     network = as_if_trained(build_network(name, prior=prior))
@@ -95,13 +94,6 @@ def test_metadata_names_mapping_only_where_it_was_learnt() -> None:
     pivot = PivotFeatures(IdentityClassifier(64, 23)).eval()
     efm = record(student, mapping="efm")
     assert [sign(efm, student, "student", (96, 64), 40, seen).mapping for seen in (None, pivot)] == ["none", "efm"]
-
-
-def test_a_weight_beyond_half_precision_is_refused() -> None:
-    value = onnx.numpy_helper.from_array(np.full(100, 1e6, np.float32), "w")
-    graph = onnx.helper.make_graph([], "g", [], [], [value])
-    with pytest.raises(OverflowError, match="w reaches"):
-        halve_weights(onnx.helper.make_model(graph))
 
 
 def test_a_missing_weights_file_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training import chain
+from training.command import as_words, training_options
 from training.recipe import chain as chain_of
 
 RECIPE = 'pair = "p"\nnetwork = "yolo-1/8"\nsteps = 4\nwarmup = 0\n'
@@ -28,8 +29,18 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_a_recipe_that_needs_nothing_is_trained_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = commands(monkeypatch)
     recipe = write(tmp_path, "small")
-    chain.main([str(recipe), "--runs", "R", "--data", "D", "--share", "0.5"])
-    assert seen == [["plain", str(recipe), "--out", "R/small", "--data", "D", "--share", "0.5"]]
+    chain.main(["--data", "D", "--runs", "R", str(recipe), "--share", "0.5"])
+    (words,) = seen
+    assert words[:4] == ["plain", str(recipe), "--out", "R/small"]
+    assert training_options().parse_args(words[4:]) == training_options().parse_args(["--data", "D", "--share", "0.5"])
+
+
+@pytest.mark.parametrize(
+    "more", ["", "--present --all", "--device cpu --steps 3", "--steps 0 --save-every 0 --share 0.25"]
+)
+def test_a_training_gets_what_was_typed(more: str) -> None:
+    read = training_options().parse_args(["--data", "D", *more.split()])
+    assert training_options().parse_args(as_words(read)) == read
 
 
 def test_teacher_and_start_come_first_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,11 +90,24 @@ def test_a_run_of_another_recipe_is_left_alone_and_named(
     assert ("delete" in out) == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "--data"), (["--data", "D", "--shar", "0.5"], "--shar"), (["--data", "D", "--steps", "many"], "'many'")],
+)
+def test_what_no_training_would_take_is_refused_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    seen = commands(monkeypatch)
+    with pytest.raises(SystemExit):
+        chain.main([str(write(tmp_path, "small")), "--runs", "R", *words])
+    assert said in capsys.readouterr().err and not seen
+
+
 def test_a_circle_is_refused_with_its_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, "a", start="b")
     write(tmp_path, "b", start="a")
     with pytest.raises(SystemExit):
-        chain.main([str(tmp_path / "a.toml"), "--runs", "R"])
+        chain.main([str(tmp_path / "a.toml"), "--runs", "R", "--data", "D"])
     assert "a -> b -> a" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.dense import basis_of, box_loss, distil_losses, giou, look_losses, score_loss
+from training.dense import answered_losses, basis_of, box_loss, distil_losses, giou, look_losses, score_loss
 from training.losses import Counts
 from training.models.pyramid import centred
 from training.targets import make_targets
@@ -150,3 +150,26 @@ def test_a_teacher_that_sees_nobody_teaches_no_boxes() -> None:
     maps = {"hm": torch.full((1, 1, 8, 12), -12.0), "id": torch.ones(1, 5, 4, 6), **centred(torch.ones(1, 4, 8, 12))}
     losses = distil_losses(maps, maps, target, Counts.of([target]))
     assert losses["distilled_box"].item() == losses["look"].item() == 0
+
+
+def test_a_kept_answer_teaches_the_heatmap_that_it_is_and_the_looks_of_who_is_labelled() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = batch([[3, 1, 6, 7]])
+    wanted = torch.rand(1, 1, 8, 12, generator=generator) * 0.9 + 0.05
+    maps = {
+        "hm": torch.logit(wanted),
+        "id": torch.randn(1, 5, 4, 6, generator=generator),
+        **exact_maps(target, [3, 1, 6, 7]),
+    }
+    cell = int(target["cells"][0, 0])
+    y, x = cell // 12 // 2, cell % 12 // 2
+    looks = torch.full((1, len(target["mask"][0]), 5), float("nan"))
+    looks[0, 0] = maps["id"][0, :, y, x] / maps["id"][0, :, y, x].norm()
+    counts = Counts.of([target])
+    same = answered_losses(maps, target | {"wanted": wanted, "looks": looks}, counts)
+    for name in ("heat", "look", "box"):
+        assert same[name].item() == pytest.approx(0, abs=1e-4), name
+    apart = answered_losses(maps, target | {"wanted": 1 - wanted, "looks": -looks}, counts)
+    assert apart["look"].item() == pytest.approx(2, abs=1e-4) and apart["heat"].item() > 0.1
+    unknown = answered_losses(maps, target | {"wanted": wanted, "looks": looks[..., :0]}, counts)
+    assert "look" not in unknown and unknown["total"].item() <= same["total"].item() + 1e-4

@@ -125,10 +125,14 @@ class Pairs(Dataset[Sample]):
         zoom: float,
         max_gap: int = 11,
         doubts: bool = False,
+        as_is: float = 0.0,
     ) -> None:
-        """`weights`: how often each image is a target, relative to the others; a sequence's first frame never is."""
+        """`weights`: how often each image is a target, relative to the others; a sequence's first frame never is.
+
+        `as_is`: share of samples that show pictures as the camera does.
+        """
         self.sizes, self.length, self.seed, self.max_gap = sizes, length, seed, max_gap
-        self.scale, self.zoom, self.doubts = scale, zoom, doubts
+        self.scale, self.zoom, self.doubts, self.as_is = scale, zoom, doubts, as_is
         self.frames = {(image.sequence, image.frame): image for image in images if image.frame}
         self.targets = images
         begins = np.array([image.frame == 1 for image in images], bool)
@@ -148,6 +152,8 @@ class Pairs(Dataset[Sample]):
             return Shot(image, warp.panned(rng, gap)), Shot(image, warp.recoloured(rng)), gap
         gap = int(rng.integers(1, min(self.max_gap, image.frame - 1) + 1))
         key = self.frames[image.sequence, image.frame - gap]
+        if self.as_is and rng.random() < self.as_is:
+            warp = Warp()
         if key.path not in self._velocities:
             self._velocities[key.path] = self._velocity(key)
         return Shot(image, warp), Shot(key, warp.recoloured(rng), self._velocities[key.path]), gap

@@ -14,7 +14,6 @@ CODECS = {b"H264", b"H265", b"HEVC", b"JPEG", b"MP4V-ES", b"AV1"}
 """Names of RTP payloads, in capitals."""
 JPEG_PAYLOAD = b"26"
 """The one number that stands for a codec of the list without saying so."""
-FIRST_DYNAMIC = 96
 _HEAD = (b"v=0", b"o=- 0 0 IN IP4 0.0.0.0", b"s=camera", b"c=IN IP4 0.0.0.0", b"t=0 0")
 _VIDEO = re.compile(rb"(?i)m=\s*video\s+\S+\s+\S+\s+(.+)$")
 _RTPMAP = re.compile(rb"(?i)a=rtpmap:\s*(\d{1,3})\s+([a-z0-9._-]+)\s*(?:/\s*(\d{1,6}))?")

@@ -14,12 +14,18 @@ from edge.tracking.kalman import (
     VAR_VELOCITY,
     VELOCITY,
     KalmanFilter,
+    measured,
 )
 from tests.support.textbook_kalman import TextbookFilter
 
 KALMAN = KalmanFilter()
 FRAME = NOMINAL_FRAME_S
 BOX = np.array([[100.0, 200.0, 0.5, 100.0]])
+
+
+def distances(motion: F64, xyah: F64) -> F64:
+    """(N, M) squared Mahalanobis distances of tracks and boxes, as the crowd multiplies them out."""
+    return KALMAN.expected(motion) @ measured(xyah).T
 
 
 def assert_same(motion: F64, textbooks: list[TextbookFilter]) -> None:
@@ -38,8 +44,8 @@ def test_no_tracks_are_no_work() -> None:
     motion = KALMAN.initiate(np.zeros((0, 4)))
     KALMAN.predict(motion, FRAME)
     assert KALMAN.update(motion, np.zeros((0, 4))).shape == (5, 0, 4)
-    assert KALMAN.gating(motion, BOX).shape == (0, 1)
-    assert KALMAN.gating(KALMAN.initiate(BOX), np.zeros((0, 4))).shape == (1, 0)
+    assert distances(motion, BOX).shape == (0, 1)
+    assert distances(KALMAN.initiate(BOX), np.zeros((0, 4))).shape == (1, 0)
 
 
 def test_a_new_track_starts_at_rest_with_deep_sorts_variances() -> None:
@@ -56,7 +62,7 @@ def test_one_frame_gives_deep_sorts_numbers() -> None:
     assert motion[VAR_POSITION, 0, 0] == 164.0625
     assert motion[VAR_VELOCITY, 0, 0] == 39.453125
     boxes = np.array([[103, 201, 0.5, 102], [130, 200, 0.5, 100.0]])
-    np.testing.assert_allclose(KALMAN.gating(motion, boxes), [[0.0740496, 4.7603306]], atol=5e-8)
+    np.testing.assert_allclose(distances(motion, boxes), [[0.0740496, 4.7603306]], atol=5e-8)
     updated = KALMAN.update(motion, boxes[:1])
     np.testing.assert_allclose(updated[POSITION, 0], [102.603306, 200.867769, 0.5, 101.735537], atol=5e-7)
     np.testing.assert_allclose(updated[VELOCITY, 0], [0.619835, 0.206612, 0, 0.413223], atol=5e-7)
@@ -76,13 +82,13 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         KALMAN.predict(motion, FRAME)
         for textbook in textbooks:
             textbook.predict()
-        measured = truth + rng.normal(0, 1, truth.shape) * (3, 3, 0.02, 3)
-        expected = [textbook.gating(measured) for textbook in textbooks]
-        np.testing.assert_allclose(KALMAN.gating(motion, measured), expected, rtol=1e-7, atol=1e-6)
+        boxes = truth + rng.normal(0, 1, truth.shape) * (3, 3, 0.02, 3)
+        expected = [textbook.gating(boxes) for textbook in textbooks]
+        np.testing.assert_allclose(distances(motion, boxes), expected, rtol=1e-7, atol=1e-6)
         seen, noise = rng.random(count) < 0.7, rng.choice((0.5, 1.0, 2.0), count)
-        motion[:, seen] = KALMAN.update(motion[:, seen], measured[seen], noise[seen])
+        motion[:, seen] = KALMAN.update(motion[:, seen], boxes[seen], noise[seen])
         for row in seen.nonzero()[0]:
-            textbooks[row].update(measured[row], noise[row])
+            textbooks[row].update(boxes[row], noise[row])
         assert_same(motion, textbooks)
 
 
