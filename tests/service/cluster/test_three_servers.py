@@ -192,6 +192,7 @@ def test_two_servers_that_die_stop_all_writes_and_no_tracks_until_they_are_back(
 
 
 def test_server_that_hangs_tells_nothing_old_when_it_is_back(site: Site) -> None:
+    """Nodes that were connected there may have been missed meanwhile: they notice it as late as they are missed."""
     site.rest()
     before = site.watcher.leases()
     hung = site.servers[site.leader()].broker.process
@@ -201,7 +202,9 @@ def test_server_that_hangs_tells_nothing_old_when_it_is_back(site: Site) -> None
         site.flows()
     finally:
         hung.send_signal(signal.SIGCONT)
-    site.assert_nothing_moved(before)
+    site.rest()
+    assert all(site.watcher.leases()[one].revision >= lease.revision for one, lease in before.items())
+    site.watcher.assert_rising()
 
 
 def test_streams_of_a_killed_node_go_on_elsewhere_while_two_of_three_serve(site: Site) -> None:
