@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 
 from engines.errors import EngineError, PlanError
 from engines.signature import size_name
+from engines.tensorrt_builder import Progress
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ class PlanState:
     """What is being done, or why it failed."""
 
 
-Progress: TypeAlias = Callable[[float, str], None]
 Size: TypeAlias = tuple[int, int] | None
 """Width and height of the input of a model file with open sizes; None: its own."""
 Build: TypeAlias = Callable[[Path, Size, Progress, Event], Path]

@@ -68,7 +68,7 @@ def sentences(page: str) -> Iterator[str]:
         yield from re.split(r"(?<=[.!?])\**\s+", " ".join(paragraph.split()))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=by_name)
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"], ids=by_name)
 def test_sentences_are_short(path: Path) -> None:
     counted = {sentence: len(re.findall(r"[\w'-]+", sentence)) for sentence in sentences(path.read_text())}
     assert not {sentence: words for sentence, words in counted.items() if words > WORDS_OF_A_SENTENCE}

@@ -39,7 +39,7 @@ class SourceSettings:
     good_after_s: float = 10.0
     """A connection that held for this long was a good one: the waits start at the shortest again."""
     frozen_after_s: float = 10.0
-    """A camera whose picture stays the same for this long is called frozen, see edge.sources.decoder.health."""
+    """A camera whose picture stays the same for this long is called frozen, see edge.sources.decoder.pictures."""
     max_pixels: int = 4096 * 2304
     """Largest picture that a camera may send: width times height."""
     decoder_memory_mb: int = 1024

@@ -111,6 +111,8 @@ def frames_of(recording: Recording, stretches: Sequence[Stretch]) -> Iterator[tu
 
 
 def _is_recording(path: Path) -> bool:
+    if path.name.startswith("."):  # what other systems leave beside a film, under its name
+        return False
     return path.suffix.lower() in FILMS if path.is_file() else _is_sequence(path)
 
 

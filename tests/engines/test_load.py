@@ -14,8 +14,9 @@ from engines.host import HostDevice
 from engines.load import load_engine, open_device
 from engines.onnx_engine import OnnxEngine
 from engines.plan import PlanStore
-from engines.plan_builds import PlanBuilds, Progress, Size
+from engines.plan_builds import PlanBuilds, Size
 from engines.switching import SwitchingEngine, SwitchingExecution
+from engines.tensorrt_builder import Progress
 from engines.tensorrt_engine import TensorRtEngine
 from tests.support import fake_tensorrt
 from tests.support.host_gpu import HostGpu
@@ -30,7 +31,7 @@ def test_the_host_is_a_device(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
-    [("cuda", r"no CUDA driver on this machine .*use the device 'cpu'"), ("tpu", "use 'cpu', 'cuda' or 'auto'")],
+    [("cuda", r"no CUDA driver on this machine.*use the device 'cpu'"), ("tpu", "use 'cpu', 'cuda' or 'auto'")],
 )
 def test_a_device_that_is_not_there_is_refused_with_the_remedy(name: str, remedy: str) -> None:
     with pytest.raises(DeviceError, match=remedy):

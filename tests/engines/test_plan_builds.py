@@ -8,7 +8,8 @@ import pytest
 
 from engines.errors import PlanError
 from engines.plan import read_manifest
-from engines.plan_builds import BuildCommand, PlanBuilds, PlanState, Progress, Size
+from engines.plan_builds import BuildCommand, PlanBuilds, PlanState, Size
+from engines.tensorrt_builder import Progress
 from tests.support.tiny_pair import signature, tiny_model
 
 PATIENCE_S = 60.0

@@ -46,8 +46,8 @@ def test_an_exported_network_agrees_with_torch_at_any_batch(tmp_path: Path, role
 
 @pytest.mark.parametrize(
     ("name", "prior"),
-    # each depth once; widths make no difference to an exporter that works for minutes on a deep network
-    [("yolo-1/2", True), ("yolo-1/4", False), ("dla34", False), ("dla34-small", True)],
+    # each body once; width, depth and use make no difference to an exporter that works for minutes on a deep network
+    [("yolo-1/2", False), ("dla34", True)],
 )
 def test_every_network_agrees_with_torch_once_exported(tmp_path: Path, name: str, prior: bool) -> None:
     network = as_if_trained(build_network(name, prior=prior))

@@ -1,6 +1,10 @@
-"""The decoder process's work by FFmpeg: each picture into the ring, or, where another decodes, each packet."""
+"""The decoder process's work by FFmpeg: each picture into the ring, or, where another decodes, each packet.
+
+Some pictures come and are not worth much: `Damage`, most arrive broken; `FrozenPicture`, the camera is stuck.
+"""
 
 import time
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -10,7 +14,6 @@ import numpy as np
 from edge.ops.pixels import Pixels, on_host
 from edge.sources.base import SourceError
 from edge.sources.decoder.connection import CameraVideo, CodedPicture, camera_video, check_size
-from edge.sources.decoder.health import Damage, FrozenPicture
 from edge.sources.decoder.messages import Format, Job, Note, Packet, Picture, Waiting
 from edge.sources.decoder.ring import Outlet
 from edge.sources.hardware import decoded_on_gpu, gpu_decoding
@@ -23,6 +26,12 @@ TELL_EVERY_S = 0.5
 """How often the reader is told that packets flow, while no picture comes of them."""
 FRUITLESS = 10
 """Coded pictures behind a key picture of which none can be decoded, at least, before a camera is said to send noise."""
+MEMORY = 0.9
+"""Share of the past in the running average: it looks back over about ten pictures."""
+BROKEN, WHOLE = 0.5, 0.1
+"""Averages of broken pictures: from the first on most are, below the second hardly one is."""
+FEWEST = 3
+"""Equal key pictures in a row, at least, before a camera is said to be stuck."""
 
 
 def decode_on_cpu(outlet: Outlet, job: Job) -> None:
@@ -138,3 +147,51 @@ def hand_packets_over(outlet: Outlet, job: Job) -> None:
             outlet.fill(slot, np.frombuffer(bytes(packet), np.uint8))
             times = (ratio(packet.time_base), picture.monotonic_s, picture.unix_s, video.frame_rate)
             outlet.send(Packet(slot, packet.size, packet.pts, *times))
+
+
+class Damage:
+    """Says so from the time that most of the last pictures were broken until hardly one of them is.
+
+    A lost packet now and then is part of life and shows for a moment at most. Half of the pictures broken means a
+    camera or a network that somebody should look at, though decoders make up pictures from what they get.
+    """
+
+    def __init__(self) -> None:
+        self._share = 0.0
+        self.most = False
+        """Whether it is so now."""
+
+    def count(self, broken: bool) -> None:
+        """One more picture, or packet that was to be one, came."""
+        self._share = MEMORY * self._share + (1 - MEMORY) * broken
+        self.most = self._share > (WHOLE if self.most else BROKEN)
+
+
+class FrozenPicture:
+    """Says so when all key pictures (those that the codec draws anew) of the last `after_s` seconds, three at least,
+    are equal in brightness to the last bit.
+
+    A still scene is not that still: the noise of a living sensor changes some pixel of every key picture. The pictures
+    in between are not looked at. An encoder may well repeat them exactly while nothing moves; and it refines them, so
+    that even a stuck picture differs from one to the next. What looks frozen and is not: a sensor without any noise,
+    such as a drawn scene in which nobody moves. What is frozen and goes unnoticed: a stuck picture into which the
+    camera draws a running clock, or whose encoder never draws anew or with changing quality.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._print: int | None = None
+        self._since_s = 0.0
+        self._equal = 0
+        self._frozen = False
+
+    def look(self, picture: av.VideoFrame, now_s: float) -> bool:
+        """Whether the camera is stuck, after one more picture that came at `now_s`."""
+        if not picture.key_frame:
+            return self._frozen
+        fingerprint = zlib.crc32(picture.planes[0])  # of Y, or of all colours where there is one plane only
+        if fingerprint != self._print:
+            self._print, self._since_s, self._equal = fingerprint, now_s, 0
+        self._equal += 1
+        self._frozen = self._equal >= FEWEST and now_s - self._since_s >= self._after_s
+        return self._frozen

@@ -44,6 +44,7 @@ def test_films_are_found_in_the_order_of_names_and_other_files_left_out(tmp_path
     for name in ("b.mp4", "a.mp4"):
         write_film(tmp_path / name, 40)
     (tmp_path / "notes.txt").write_text("of Monday")
+    (tmp_path / "._a.mp4").write_bytes(b"left by another system")
     found = find_recordings(tmp_path)
     assert [(one.path.name, one.frames) for one in found] == [("a.mp4", 40), ("b.mp4", 40)]
     assert find_recordings(write_film(tmp_path / "one.mp4", 60))[0].frames == 60

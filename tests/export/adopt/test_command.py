@@ -12,9 +12,11 @@ from edge.__main__ import main as track
 from edge.pipeline.backend import SHIPPED_MODELS, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
 from edge.pipeline.pipeline import TrackingPipeline
+from edge.tracking.mot_format import read_mot
 from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
 from export.adopt.command import main
+from testbed.clips import write_clip
 from tests.support.drawn import Drawn
 
 SIZE = (320, 192)
@@ -49,7 +51,7 @@ def test_with_the_student_it_is_lent_it_makes_a_pair(
 ) -> None:
     text = tmp_path / "tracks.txt"
     arguments = ["synthetic://?seed=1&people=4&frames=8&width=320&height=192", "--output", f"{text}", "--device", "cpu"]
-    assert track([*arguments, "--models", f"{pair}", "--pair", "mine", "--k", "3", "--threads", "1"]) == 0
+    assert track([*arguments, "--models", f"{pair}", "--pair", "mine", "--k", "3", "--student-every", "1"]) == 0
     told = capsys.readouterr().out
     assert "3 by the teacher, 5 by the student" in told and "know no appearance" in told
 
@@ -150,6 +152,28 @@ def test_other_classes_than_people_get_no_student(
     assert [path.name for path in tmp_path.iterdir()] == ["rectangles-teacher-320x192.onnx"]
     assert "--mode teacher" in capsys.readouterr().out
     assert OnnxEngine(tmp_path / "rectangles-teacher-320x192.onnx", 1).signature.classes == ("forklift",)
+
+
+def test_a_detector_of_several_classes_is_adopted_tracked_and_counted(
+    detector_of_three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person and two vehicles that are different to the detector pass each other."""
+    scene = Drawn(((60, 66), (320, 192), (580, 318)), ((400, 0), (20, 0), (-350, 0)))  # blue, green, red
+    write_clip(tmp_path / "street.mp4", (scene.frame(index).image for index in range(30)), scene.frame_rate)
+    arguments = ["--output", tmp_path, "--pair", "street", "--class", "person=0", "vehicle=1,2"]
+    assert adopt(detector_of_three, *arguments, "--picture", tmp_path / "street.mp4") == 0
+    told = capsys.readouterr().out
+    assert "person 0; vehicle 1, 2" in told and re.search(r"3 with a score above 0\.3.*: 1 person, 2 vehicle", told)
+    text = tmp_path / "street.txt"
+    film = [f"{tmp_path / 'street.mp4'}", "--output", f"{text}", "--mode", "teacher", "--device", "cpu"]
+    assert track([*film, "--models", f"{tmp_path}", "--pair", "street", "--threads", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "person: 1, vehicle: 2" in told and "classes in the text: 1 person, 14 vehicle" in told
+    boxes = read_mot(text)
+    for identity, number in zip(boxes.ids, boxes.classes, strict=True):
+        starts = boxes.xyxy[boxes.ids == identity][0, 0]
+        assert number == (1 if starts > 450 else 14), "who began on the right is red"
+    assert len({*boxes.ids.tolist()}) == 3
 
 
 def test_a_student_that_is_lent_all_the_same_does_not_say_what_it_sees(detector: Path, tmp_path: Path) -> None:

@@ -101,6 +101,22 @@ def test_tracks_are_told_with_their_origin() -> None:
     ]
 
 
+def test_where_people_alone_are_seen_not_a_byte_is_other_than_before_there_were_classes() -> None:
+    """What a service of that time has sent, with that time's settings."""
+    tracked = tracked_frame(two_tracks(), settings=LaneSettings(threshold=0.3, student_every=1))
+    events: list[Event] = [{"type": "new", "id": 9, "uid": "ab12-1-9"}]
+    assert encode(tracked, "door", "ab12", 5, 1000.5, [["hall"], []], events).encoded == (
+        b'{"schema":"tracks/1","stream_id":"door","run":"ab12","epoch":1,"seq":5,"frame_id":7,"ts_capture":1000.25,'
+        b'"clock":"camera","pts":4500,"ts_out":1000.5,"width":30,"height":20,"k":6,"mode":"atttrack","threshold":0.3,'
+        b'"identity":"keep","schedule":"fixed","quality":0.6,"longest_s":1.0,"shortest_s":0.0,"student_every":1,'
+        b'"kind":"student","tracks":[{"id":3,"uid":"ab12-1-3","bbox":[1.2,2.0,3.0,4.0],"score":0.9,"class":"person",'
+        b'"state":"confirmed","age":0.0,"unseen":0.0,"origin":"student","since_teacher":2,"velocity":[0.0,0.0],'
+        b'"zones":["hall"]},{"id":9,"uid":"ab12-1-9","bbox":[-5.0,0.0,0.1,7.8],"score":0.4,"class":"person",'
+        b'"state":"lost","age":12.346,"unseen":0.25,"origin":"predicted","since_teacher":2,"velocity":[1.5,-2.2],'
+        b'"zones":[]}],"events":[{"type":"new","id":9,"uid":"ab12-1-9"}],"gap":0}'
+    )
+
+
 def test_another_class_than_person_is_told_by_its_name() -> None:
     tracked = replace(tracked_frame(two_tracks()), classes=("car", "person"))
     for classes, told in ((None, ["car", "car"]), ([1, 0], ["person", "car"])):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources.decoder.health import Damage
+from edge.sources.decoder.pictures import Damage
 
 
 def after(*broken: bool) -> Damage:

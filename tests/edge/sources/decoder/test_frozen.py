@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.arrays import U8
-from edge.sources.decoder.health import FrozenPicture
+from edge.sources.decoder.pictures import FrozenPicture
 from tests.conftest import ClipFactory
 
 RATE = 5.0
