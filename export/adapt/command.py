@@ -32,7 +32,7 @@ from edge.sources.base import Frame, SourceError
 from engines.errors import EngineError, SignatureError
 from engines.files import whole
 from engines.onnx_engine import OnnxEngine
-from engines.signature import Signature, check_size
+from engines.signature import Signature, check_size, file_name, size_name
 from export.adapt.labels import LABELS, StretchLabels, Teacher, label_stretch, read_labels
 from export.adapt.recordings import Recording, Stretch, choose_stretches, find_recordings, frames_of
 from export.adapt.report import Comparison, compare_students, summary, write_report
@@ -263,10 +263,10 @@ def _leave(
     """Write the pair: the teacher as it is, and the better student."""
     model = read_model(options.teacher)
     is_open = {entry.key: entry.value for entry in model.metadata_props}.get("sizes") == "open"
-    size = "" if is_open else f"-{teacher.width}x{teacher.height}"
-    _renamed(options.teacher, pair, options.output / f"{pair}-teacher{size}.onnx")
+    size = "" if is_open else size_name((teacher.width, teacher.height))
+    _renamed(options.teacher, pair, options.output / file_name(pair, "teacher", size))
     better = students["after" if found.better else "before"]
-    _renamed(better, pair, options.output / f"{pair}-student.onnx")
+    _renamed(better, pair, options.output / file_name(pair, "student"))
 
 
 def _renamed(source: Path, pair: str, path: Path) -> None:
@@ -296,9 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--size",
         type=parse_size,
-        default=INPUT_SIZE,
+        default=size_name(INPUT_SIZE),
         metavar="WxH",
-        help=f"of the student's input (default {INPUT_SIZE[0]}x{INPUT_SIZE[1]})",
+        help="of the student's input (default %(default)s)",
     )
     return parser
 

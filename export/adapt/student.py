@@ -16,7 +16,7 @@ from edge.pipeline.backend import SHIPPED_MODELS
 from edge.pipeline.config import SHIPPED_PAIR
 from engines.errors import ModelFileError
 from engines.files import whole
-from engines.signature import Signature
+from engines.signature import Signature, file_name
 from export.adopt.student import make_student
 from export.deployed import Deployed
 from export.precision import read_model
@@ -34,7 +34,7 @@ from training.transfer import AnsweredTransfer
 from training.weights import load_network
 
 SHIPPED_WEIGHTS = SHIPPED_MODELS / "weights" / f"{SHIPPED_PAIR}-student.pt"
-SHIPPED_STUDENT = SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx"
+SHIPPED_STUDENT = SHIPPED_MODELS / file_name(SHIPPED_PAIR, "student")
 RECIPE = Path(recipes.__file__).parent / "recipes" / "_adapt.toml"
 PROBE_STEPS, SETTLED = 5, 2
 """Steps to see how long one takes, of which the first do not count."""

@@ -34,7 +34,7 @@ from engines.errors import EngineError
 from engines.files import whole
 from engines.host import HostDevice
 from engines.onnx_engine import OnnxEngine
-from engines.signature import CLASSES, IMAGE, PEOPLE, SCORES, Signature
+from engines.signature import CLASSES, IMAGE, PEOPLE, SCORES, Signature, file_name, size_name
 from export.adopt.appearance import Appearance, recognise_appearance
 from export.adopt.classes import choose
 from export.adopt.detector import (
@@ -112,11 +112,11 @@ def _adopt(options: argparse.Namespace) -> None:
         ),
         appearance=looks,
     )
-    teacher = options.output / f"{pair}-teacher-{size[0]}x{size[1]}.onnx"
+    teacher = options.output / file_name(pair, "teacher", size_name(size))
     adopted, seen = _write(adopted, teacher, planes)
-    student = options.output / f"{pair}-student.onnx"
+    student = options.output / file_name(pair, "student")
     if options.student or (options.student is None and chosen.names == PEOPLE):
-        _save(make_student(SHIPPED_MODELS / f"{SHIPPED_PAIR}-student.onnx", adopted.signature), student)
+        _save(make_student(SHIPPED_MODELS / file_name(SHIPPED_PAIR, "student"), adopted.signature), student)
     print(_table(adopted, options, seen))
     print(f"\nteacher: {teacher}")
     if student.is_file():

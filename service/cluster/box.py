@@ -23,6 +23,7 @@ from service.cluster.options import MAIN
 from service.cluster.server_program import NoServer, find_server, write_settings
 from service.cluster.subjects import SiteSubjects
 from service.configuration import PROGRAM, read_settings
+from service.ending import end
 from service.logs import configure_logs, fields
 from service.settings import Settings
 
@@ -193,8 +194,7 @@ async def make_buckets(url: str) -> None:
             raise RuntimeError(f"the nats-server that was started does not answer: {bus.error}")
         await create_buckets(bus, SiteSubjects(MAIN), 1)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)
 
 
 def free_port() -> int:

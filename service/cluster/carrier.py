@@ -5,6 +5,7 @@ import contextlib
 
 from service.cluster.bus import Bus, BusAway
 from service.cluster.subjects import SiteSubjects
+from service.ending import end
 from service.tracks.hub import HubClosed, TrackHub
 
 QUEUE = 10_000
@@ -23,8 +24,7 @@ class Carrier:
     async def close(self) -> None:
         """After the hub was closed: send what waits, and end."""
         await asyncio.wait({self._task}, timeout=1.0)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _carry(self) -> None:
         with contextlib.suppress(HubClosed):

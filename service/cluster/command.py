@@ -17,6 +17,7 @@ from service.cluster.shared_keys import NEWS
 from service.cluster.subjects import KEYS_BUCKET, TICKETS_BUCKET, SiteSubjects, node_of, token
 from service.cluster.table import Table
 from service.configuration import PROGRAM
+from service.ending import end
 
 DONE, FAILED = 0, 1
 CONNECT_S = 5.0
@@ -74,8 +75,7 @@ async def _connected(
     except (OSError, ValueError) as error:
         return _failed(str(error))
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)
 
 
 async def create_buckets(bus: Bus, subjects: SiteSubjects, replicas: int) -> list[str]:

@@ -22,6 +22,7 @@ from service.cluster.counts import LeasedCounts, Unsaved
 from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key, life_of, name_of
 from service.cluster.table import Table
+from service.ending import end
 from service.logs import fields
 from service.store import StoreError
 from service.streams.spec import StreamSpec
@@ -148,9 +149,7 @@ class Control:
         try:
             await self._tick_until_left()
         finally:
-            for task in [*tasks, *self._busy.values()]:
-                task.cancel()
-            await asyncio.gather(*tasks, *self._busy.values(), return_exceptions=True)
+            await end(*tasks, *self._busy.values())
 
     async def _begin(self, bus: Bus) -> None:
         self._beats.connected(time.monotonic())

@@ -24,6 +24,7 @@ from service.cluster.shared_keys import SharedBucketTickets, SharedKeys
 from service.cluster.site_streams import SiteStreams
 from service.cluster.subjects import SiteSubjects, life_of, name_of, node_of
 from service.cluster.table import Table
+from service.ending import end
 from service.errors import ApiError
 from service.logs import fields
 from service.metrics import Metrics
@@ -81,9 +82,7 @@ class Gateway:
         self.hub.close()
         self.streams.close()
         await self.hub.drained(self.settings.shutdown_grace_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     def guard(self) -> Guard:
         """Who may ask here: the keys and tickets of all gateways. Until they were read, nobody may."""

@@ -23,6 +23,7 @@ from service.cluster.counts import LeasedCounts
 from service.cluster.options import ClusterOptions
 from service.cluster.room import Room
 from service.cluster.subjects import SiteSubjects
+from service.ending import end
 from service.errors import NotFound, install_handlers
 from service.logs import fields
 from service.readiness import Progress, Reason
@@ -80,9 +81,7 @@ class Node:
         await self.runtime.drain()
         await self._carrier.close()
         self._answers.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def _begin(self) -> None:
         while not self.runtime.readiness.started:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from service.ending import end
 from service.sinks.address import SinkAddress
 from service.tracks.hub import HubClosed, Subscription
 from service.tracks.messages import Published
@@ -62,8 +63,7 @@ class SinkRunner:
         """After the hub was closed: send what is queued, for at most `grace_s` seconds, and disconnect."""
         self._closing.set()
         await asyncio.wait({self._task}, timeout=grace_s)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         if left := len(self._unsent) + self.subscription.queued:
             log.warning("sink %s: %d messages could not be sent before the end", self.address.shown, left)
 

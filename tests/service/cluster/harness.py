@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from service.cluster.gateway import Gateway
 from service.cluster.options import ClusterOptions
 from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key
+from service.ending import end
 from service.settings import Settings
 from service.streams.spec import StreamSpec
 from service.tracks.hub import HubClosed
@@ -29,6 +30,7 @@ from tests.service.sinks.brokers import Broker, cluster_server, free_port
 Result = TypeVar("Result")
 FAKE_NODE = Path(__file__).with_name("fake_node.py")
 MAIN = SiteSubjects("main")
+AT_ONCE = 20
 
 
 def jetstream_server(folder: Path, *more: str) -> Broker:
@@ -49,7 +51,7 @@ class Loop:
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
-    def do(self, act: Coroutine[Any, Any, Result], timeout_s: float = 20) -> Result:
+    def do(self, act: Coroutine[Any, Any, Result], timeout_s: float = 60) -> Result:
         return asyncio.run_coroutine_threadsafe(act, self.loop).result(timeout_s)
 
     def stop(self) -> None:
@@ -59,16 +61,13 @@ class Loop:
         self.loop.close()
 
     async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await end(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
 
 async def connected(url: str, name: str = "test", **options: Any) -> Bus:
     bus = Bus(BusAddress.parse(url.split(","), name, **options))
     bus.running = asyncio.create_task(bus.run())
-    assert await bus.wait(10), bus.error
+    assert await bus.wait(30), bus.error
     return bus
 
 
@@ -78,7 +77,7 @@ async def drop(bucket: Bucket) -> None:
 
 
 async def add_streams(bus: Bus, stream_ids: list[str]) -> None:
-    """Write specs as a gateway does, all at once."""
+    """Write specs as a gateway does, some at once: a busy machine answers so many in time."""
     bucket = Bucket(bus, MAIN.bucket)
 
     async def add(stream_id: str) -> None:
@@ -86,8 +85,8 @@ async def add_streams(bus: Bus, stream_ids: list[str]) -> None:
         document, _ = SpecDocument.of(spec, spec.url, False, time.time())
         await bucket.put(key("spec", stream_id), document.to_json(), 0)
 
-    for at in range(0, len(stream_ids), 200):
-        await asyncio.gather(*(add(one) for one in stream_ids[at : at + 200]))
+    for at in range(0, len(stream_ids), AT_ONCE):
+        await asyncio.gather(*(add(one) for one in stream_ids[at : at + AT_ONCE]))
 
 
 @dataclass
@@ -115,7 +114,7 @@ class Watcher:
     async def _open(self) -> None:
         gateway = self.gateway
         await gateway.open()
-        assert await gateway.bus.wait(10), gateway.bus.error
+        assert await gateway.bus.wait(30), gateway.bus.error
         self._wanting = gateway.follower.wanting(None)
         self._wanting.__enter__()
         await gateway.follower.hear(None)
@@ -148,6 +147,11 @@ class Watcher:
         """Longest time without a message since then, that until now included."""
         times = [since_s, *(one.at_s for one in self.since(stream_id, since_s)), time.monotonic()]
         return max(b - a for a, b in itertools.pairwise(times))
+
+    def silence_s(self, stream_ids: Collection[str], since_s: float) -> float:
+        """Longest time without a message of these streams, beyond that of all others: so much is not the machine's."""
+        gaps = {stream_id: self.gap_s(stream_id, since_s) for stream_id in self.gateway.table.stream_ids()}
+        return max(gaps[one] for one in stream_ids) - max(gaps[one] for one in gaps.keys() - {*stream_ids})
 
     def assert_rising(self) -> None:
         for stream_id, seen in self.seen.items():

@@ -43,7 +43,7 @@ def test_what_is_published_while_away_never_arrives(server: Broker, loop: Loop) 
     async def open_bus() -> Bus:
         bus = Bus(BusAddress.parse([url_of(server)], "test"), begin=begin)
         bus.running = asyncio.create_task(bus.run())
-        assert await bus.wait(10)
+        assert await bus.wait(30)
         return bus
 
     bus = loop.do(open_bus())
@@ -55,7 +55,7 @@ def test_what_is_published_while_away_never_arrives(server: Broker, loop: Loop) 
         with pytest.raises(BusAway):
             loop.do(bus.publish("words", b"meanwhile"))
     server.start()
-    assert loop.do(bus.wait(10))
+    assert loop.do(bus.wait(30))
     loop.do(bus.publish("words", b"after"))
     wait_until(lambda: b"after" in heard, 10, "the last word")
     assert heard == [b"before", b"after"]

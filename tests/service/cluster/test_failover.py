@@ -139,7 +139,7 @@ def test_nodes_that_are_stopped_one_after_the_other_lose_no_stream_and_no_count(
         wait_until(lambda: site.taken(streams, name), PATIENCE_S, "new owners")  # noqa: B023 - waited for at once
         assert process.wait(PATIENCE_S) == 0
         site.wait_for_messages()
-        assert max(site.watcher.gap_s(one, told_s) for one in streams) < HANDOVER_S
+        assert site.watcher.silence_s(streams, told_s) < HANDOVER_S
         site.nodes.start(name)
         wait_until(lambda: name in site.present(), PATIENCE_S, f"{name} to be back")  # noqa: B023
     for one in STREAMS:
@@ -155,8 +155,8 @@ def test_streams_of_a_killed_node_go_on_elsewhere_and_others_notice_nothing(site
     site.nodes.processes["b"].kill()
     wait_until(lambda: site.taken(streams, "b"), PATIENCE_S, "a takeover")
     site.wait_for_messages()
+    assert site.watcher.silence_s(streams, killed_s) < TAKEOVER_S
     for one in streams:
-        assert site.watcher.gap_s(one, killed_s) < TAKEOVER_S
         assert site.watcher.leases()[one].revision > before[one].revision
     for one in set(STREAMS) - set(streams):
         assert site.watcher.leases()[one] == before[one]
@@ -172,7 +172,7 @@ def test_server_that_dies_takes_no_stream_from_anybody(site: Site) -> None:
     site.server.start()
     up_s = time.monotonic()
     site.wait_for_messages()
-    assert time.monotonic() - up_s < 5
+    assert time.monotonic() - up_s < 10
     time.sleep(1)
     assert site.watcher.leases() == before
     kept = site.loop.do(Bucket(site.bus, MAIN.bucket).all("lease.>"))
@@ -197,7 +197,7 @@ def test_node_that_is_not_heard_is_deposed_and_nothing_of_it_comes_through_later
         wait_until(lambda: site.taken(streams, CUT), PATIENCE_S, "a takeover")
         taken = {one: site.watcher.leases()[one].revision for one in streams}
         site.wait_for_messages()
-        assert max(site.watcher.gap_s(one, lost_s) for one in streams) < TAKEOVER_S
+        assert site.watcher.silence_s(streams, lost_s) < TAKEOVER_S
         counts = {one: site.counts(one) for one in streams}
         heard = site.loop.do(site.hear(CUT))
     finally:
@@ -235,7 +235,7 @@ def test_gateway_that_is_killed_costs_the_clients_of_another_one_nothing(site: S
         finally:
             second.kill()
     site.wait_for_messages()
-    assert max(site.watcher.gap_s(one, killed_s) for one in STREAMS) < HANDOVER_S
+    assert max(site.watcher.gap_s(one, killed_s) for one in STREAMS) < TAKEOVER_S
 
 
 def reached(address: str) -> bool:

@@ -84,7 +84,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     async def prepare() -> None:
         bus = Bus(found.address("admin"))
         running = asyncio.create_task(bus.run())
-        assert await bus.wait(10), bus.error
+        assert await bus.wait(30), bus.error
         await create_buckets(bus, MAIN, 1)
         await add_streams(bus, ["door"])
         await Bucket(bus, MAIN.secrets).put("door.1", b"rtsp://viewer:secret@camera")
@@ -180,7 +180,7 @@ def test_template_suffices_for_a_node_and_a_gateway(secured: Secured, loop: Loop
 
     async def open_gateway() -> Guard:
         await gateway.open()
-        assert await gateway.bus.wait(10), gateway.bus.error
+        assert await gateway.bus.wait(30), gateway.bus.error
         return gateway.guard()
 
     guard = loop.do(open_gateway())
@@ -209,8 +209,8 @@ async def _asked(secured: Secured) -> None:
     """A node answers whoever may ask it, and nobody else hears it."""
     node, gateway = Bus(secured.address("hall-0")), Bus(secured.address("gateway"))
     tasks = [asyncio.create_task(one.run()) for one in (node, gateway)]
-    assert await node.wait(10)
-    assert await gateway.wait(10)
+    assert await node.wait(30)
+    assert await gateway.wait(30)
 
     async def answer(message: object) -> None:
         head = b'{"status":200,"headers":[],"more":true}\n'

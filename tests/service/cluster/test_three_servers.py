@@ -25,10 +25,11 @@ THREE_CONF = Path(__file__).resolve().parents[3] / "deploy" / "nats" / "three.co
 NAMES = ("nats1", "nats2", "nats3")
 NODES = ("a", "b", "c")
 STREAMS = [f"cam.{i}" for i in range(6)]
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """An election takes 4 to 13 s where nobody disturbs it."""
-GAP_S = 2.0
-"""Longest silence of a stream after one server's end: whoever was connected there comes back at another one."""
+GAP_S = 5.0
+"""Longest silence of a stream after one server's end: whoever was connected there comes back at another one, in 0.2 s
+where the machine has nothing else to do."""
 
 
 @dataclass
@@ -191,6 +192,7 @@ def test_two_servers_that_die_stop_all_writes_and_no_tracks_until_they_are_back(
 
 
 def test_server_that_hangs_tells_nothing_old_when_it_is_back(site: Site) -> None:
+    """Nodes that were connected there may have been missed meanwhile: they notice it as late as they are missed."""
     site.rest()
     before = site.watcher.leases()
     hung = site.servers[site.leader()].broker.process
@@ -200,7 +202,9 @@ def test_server_that_hangs_tells_nothing_old_when_it_is_back(site: Site) -> None
         site.flows()
     finally:
         hung.send_signal(signal.SIGCONT)
-    site.assert_nothing_moved(before)
+    site.rest()
+    assert all(site.watcher.leases()[one].revision >= lease.revision for one, lease in before.items())
+    site.watcher.assert_rising()
 
 
 def test_streams_of_a_killed_node_go_on_elsewhere_while_two_of_three_serve(site: Site) -> None:
