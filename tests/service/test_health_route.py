@@ -64,9 +64,9 @@ def slow_start(models: object) -> Iterator[SlowStart]:
 
 @pytest.mark.parametrize("path", ["/startupz", "/readyz"])
 def test_while_engines_are_built_the_service_is_alive_and_says_how_far_it_is(slow_start: SlowStart, path: str) -> None:
-    http = slow_start.http
-    assert (http.get("/healthz").status_code, http.get("/healthz").json()) == (200, {"status": "ok"})
-    answer = http.get(path)
+    with slow_start.http as http:
+        alive, answer = [http.get("/healthz") for _ in range(2)], http.get(path)
+    assert [(one.status_code, one.json()) for one in alive] == [(200, {"status": "ok"})] * 2
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.json() == {
@@ -86,28 +86,29 @@ def test_while_it_looks_for_a_decoder_the_service_is_alive(models: object, monke
     monkeypatch.setattr("service.runtime.choose_decoding", look)
     slow = SlowStart(Settings(models=models, pair="tiny", size="320x192", device="cpu"), building=looking)
     try:
-        assert slow.http.get("/healthz").status_code == 200
-        assert [one["code"] for one in slow.http.get("/readyz").json()["reasons"]] == ["loading_models"]
-        found.set()
-        slow.go.set()
-        wait_until(lambda: slow.http.get("/readyz").is_success, 30, "the networks to load")
+        with slow.http as http:
+            assert http.get("/healthz").status_code == 200
+            assert [one["code"] for one in http.get("/readyz").json()["reasons"]] == ["loading_models"]
+            found.set()
+            slow.go.set()
+            wait_until(lambda: http.get("/readyz").is_success, 30, "the networks to load")
     finally:
         found.set()
         slow.stop()
 
 
 def test_a_stream_posted_too_early_is_told_when_to_come_again(slow_start: SlowStart) -> None:
-    http = slow_start.http
-    answer = http.post("/streams", json={"url": "synthetic://"})
-    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-    assert answer.json()["detail"] == "building engines 40%"
-    assert int(answer.headers["Retry-After"]) > 0
-    assert http.get("/streams").json()["streams"] == []
-    slow_start.go.set()
-    wait_until(lambda: http.get("/readyz").is_success, 30, "the networks to load")
-    assert http.get("/startupz").json() == http.get("/readyz").json() == {"ready": True, "reasons": []}
-    assert [stream["id"] for stream in http.get("/streams").json()["streams"]] == ["near", "crowd", "fast"]
-    assert http.post("/streams", json={"url": "synthetic://"}).status_code == 201
+    with slow_start.http as http:
+        answer = http.post("/streams", json={"url": "synthetic://"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.json()["detail"] == "building engines 40%"
+        assert int(answer.headers["Retry-After"]) > 0
+        assert http.get("/streams").json()["streams"] == []
+        slow_start.go.set()
+        wait_until(lambda: http.get("/readyz").is_success, 30, "the networks to load")
+        assert http.get("/startupz").json() == http.get("/readyz").json() == {"ready": True, "reasons": []}
+        assert [stream["id"] for stream in http.get("/streams").json()["streams"]] == ["near", "crowd", "fast"]
+        assert http.post("/streams", json={"url": "synthetic://"}).status_code == 201
 
 
 def test_a_service_told_to_stop_does_not_wait_for_its_engines(slow_start: SlowStart) -> None:

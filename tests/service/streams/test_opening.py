@@ -3,10 +3,12 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 
 from service.streams import opening
@@ -24,6 +26,11 @@ def media_with_pipes(tmp_path: Path) -> Path:
     (tmp_path / "link.mp4").symlink_to(tmp_path / "pipe.mp4")
     (tmp_path / "device.mp4").symlink_to("/dev/zero")
     return tmp_path
+
+
+def _post_in_vain(service: RunningService) -> None:
+    with service.http as http, suppress(httpx.TransportError):
+        http.post("/streams", json={"url": "folder"})
 
 
 def test_pipes_and_devices_are_no_files(start_service: Callable[..., RunningService], media_with_pipes: Path) -> None:
@@ -58,12 +65,15 @@ def test_file_that_hangs_stops_neither_changes_nor_the_end(
             one.join(20)
         assert [code_of(one) for one in answers] == [(422, "file_hangs")] * 2
         assert http.get("/streams/scene").json()["k"] == 9
-        for _ in range(3):
-            Thread(target=lambda: service.http.post("/streams", json={"url": "folder"}), daemon=True).start()
+        waiting = [Thread(target=_post_in_vain, args=(service,), daemon=True) for _ in range(3)]
+        for one in waiting:
+            one.start()
         time.sleep(0.3)
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 15
+    for one in waiting:
+        one.join(20)
     for _ in range(8):  # let those go that wait for a writer
         try:
             os.close(os.open(media_with_pipes / "folder" / "seqinfo.ini", os.O_WRONLY | os.O_NONBLOCK))
