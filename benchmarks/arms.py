@@ -69,7 +69,7 @@ def variants(modes: Sequence[Arm], periods: Sequence[int]) -> list[Variant]:
 def settings_of(arm: Arm, k: int | None, lane: LaneSettings, allowed: Collection[Mode]) -> LaneSettings:
     """How the pipeline runs an arm; `allowed`: modes that the networks allow."""
     if arm != "predicted":
-        return replace(lane, k=k or 1, mode=mode_of(arm), **{"student_every": 1, **SCHEDULED.get(arm, {})})
+        return replace(lane, k=k or 1, mode=mode_of(arm), **SCHEDULED.get(arm, {}))
     mode: Mode = next((mode for mode in SKIPPING if mode in allowed), SKIPPING[0])
     return replace(lane, k=k or 1, mode=mode, student_every=k or 1)
 

@@ -47,7 +47,7 @@ def _law_of(check: Check, files: ModelFiles) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for _ in range(repeats):
         for mode, k in modes:
-            pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k, mode, student_every=1), max_lanes=1))
+            pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k, mode), max_lanes=1))
             pipeline.add_lane("one")
             took_s, times = run_ticks(pipeline, [{"one": frame} for frame in frames], warm=len(frames) // 4)
             rates_of[mode, k].append(len(times) / took_s)

@@ -60,7 +60,7 @@ class LaneSettings:
         default=0.0, metadata=_told("Adaptive: seconds before which the teacher does not look again.", 0, 60)
     )
     student_every: int = field(
-        default=2,
+        default=1,
         metadata=_told(
             "Between keyframes the student sees every so many frames and nobody the rest, whose boxes are predicted. "
             "1: all of them; k or more: none.",

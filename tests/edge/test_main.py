@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _arguments(folder: Path, tmp_path: Path, *more: str) -> list[str]:
     source, output = str(folder / "scene.mp4"), str(tmp_path / "tracks.txt")
     models = ["--models", str(folder), "--pair", "tiny", "--size", "320x192", "--threads", "1"]
-    return [source, "--output", output, *models, "--student-every", "1", *more]
+    return [source, "--output", output, *models, *more]
 
 
 def _assert_tracks_are_true(path: Path, frames: range) -> None:

@@ -51,7 +51,7 @@ def test_an_idle_service_is_ready_and_names_every_metric(client: httpx.Client) -
 
 
 def test_a_stream_shows_under_its_id_and_goes_with_it(client: httpx.Client, service: RunningService) -> None:
-    client.post("/streams", json={"url": SCENE, "id": "hall", "k": 4, "student_every": 1}).raise_for_status()
+    client.post("/streams", json={"url": SCENE, "id": "hall", "k": 4}).raise_for_status()
     wait_until(
         lambda: value(scrape(client), "atttrack_id_retention_ratio", stream="hall") is not None, 20, "two keyframes"
     )

@@ -52,7 +52,7 @@ def test_unknown_stream_is_refused_before_the_handshake(service: RunningService)
 def test_camera_gives_a_message_per_frame_in_the_rhythm_of_k(
     client: httpx.Client, service: RunningService, camera: RtspServer
 ) -> None:
-    client.post("/streams", json={"url": camera.url(), "id": "door", "k": 3, "student_every": 1})
+    client.post("/streams", json={"url": camera.url(), "id": "door", "k": 3})
     with connect(service.ws_url("door")) as socket:
         messages = receive(socket, 30)
     assert [one.seq for one in messages] == list(range(messages[0].seq, messages[0].seq + 30))

@@ -79,7 +79,7 @@ class Day:
         for frames, change in self.ticks:
             if change:
                 lane, mode, k = change
-                pipeline.change_lane(lane, LaneSettings(k, mode, 0.1, student_every=1))
+                pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))
             waiting.append(pipeline.submit(frames, budget_ms))
             if len(waiting) == pipeline.depth:
                 yield from pipeline.collect(waiting.popleft())

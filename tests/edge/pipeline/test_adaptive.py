@@ -149,12 +149,12 @@ def test_with_little_time_the_student_looks_where_the_teacher_should() -> None:
 def test_fixed_and_adaptive_lanes_run_side_by_side_and_a_change_begins_with_a_keyframe() -> None:
     crowd = Crowd(np.array([[30.0, 20.0]]), np.zeros((1, 2)), np.array([[6.0, 12.0]]))
     pipeline = TrackingPipeline(crowd.backend, PipelineSettings())
-    pipeline.add_lane("fixed", LaneSettings(4, student_every=1))
+    pipeline.add_lane("fixed", LaneSettings(4))
     pipeline.add_lane("adaptive", LaneSettings(schedule="adaptive", quality=0.0))
     kinds: dict[str, str] = {"fixed": "", "adaptive": ""}
     for index in range(12):
         if index == 8:
-            pipeline.change_lane("adaptive", LaneSettings(3, student_every=1))
+            pipeline.change_lane("adaptive", LaneSettings(3))
         frame = Frame(np.zeros((192, 320, 3), np.uint8), index, index / 30, 0.0, "media")
         for one in pipeline.collect(pipeline.submit(dict.fromkeys(kinds, frame))):
             kinds[one.lane_id] += one.kind[0]

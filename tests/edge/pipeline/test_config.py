@@ -9,9 +9,7 @@ from engines.signature import size_name
 
 
 def test_the_defaults_are_the_papers() -> None:
-    assert (
-        PipelineSettings().lane == LaneSettings() == LaneSettings(k=6, mode="atttrack", threshold=0.4, student_every=2)
-    )
+    assert PipelineSettings().lane == LaneSettings() == LaneSettings(k=6, mode="atttrack", threshold=0.4)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Scene(Crowd):
 
 
 def run(scene: Scene, frames: int, k: int, budget_ms: float | None) -> list[TrackedFrame]:
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(k, student_every=1)))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(k)))
     pipeline.add_lane("a")
     tracked = []
     for index in range(frames):
@@ -83,7 +83,7 @@ def test_without_anybody_a_late_teacher_is_one_who_sees_nobody() -> None:
 
 def test_the_student_answers_first_and_the_teacher_when_that_was_told() -> None:
     scene = Scene()
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3, student_every=1)))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3)))
     pipeline.add_lane("a")
     asked = []
     for index in range(7):
@@ -110,7 +110,7 @@ def test_between_keyframes_all_is_as_with_a_teacher_in_time(k: int) -> None:
 
 def test_the_late_heatmap_is_the_prior_of_the_next_frame_and_the_old_one_that_of_its_own() -> None:
     scene, priors = Scene(), []
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(2, student_every=1)))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(2)))
     pipeline.add_lane("a")
     for index in range(6):
         pipeline.collect(pipeline.submit({"a": scene.frame(index)}, ALWAYS))
@@ -120,7 +120,7 @@ def test_the_late_heatmap_is_the_prior_of_the_next_frame_and_the_old_one_that_of
 
 def test_nobody_settling_means_that_the_next_frame_does() -> None:
     calm, scene = Scene(4), Scene(4)
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3, student_every=1)))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3)))
     pipeline.add_lane("a")
     for theirs in run(calm, 12, 3, ALWAYS):
         (ours,) = pipeline.collect(pipeline.submit({"a": scene.frame(theirs.frame.index)}, ALWAYS))
@@ -130,7 +130,7 @@ def test_nobody_settling_means_that_the_next_frame_does() -> None:
 @pytest.mark.parametrize(("budget_ms", "late"), [(0.0, 0), (66.0, 0), (68.0, 1), (75.0, 2), (ALWAYS, 2)])
 def test_on_a_processor_keyframes_are_late_where_there_is_time_for_both_looks(budget_ms: float, late: int) -> None:
     scene = Scene()
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3, student_every=1)), StatedCosts(30, 7))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(3)), StatedCosts(30, 7))
     for lane in "ab":  # one after the other, so that both have their next keyframes in the same tick
         pipeline.add_lane(lane)
         for index in range(3):
@@ -143,7 +143,7 @@ def test_on_a_processor_keyframes_are_late_where_there_is_time_for_both_looks(bu
 def test_a_teacher_on_every_frame_and_a_lane_without_heatmap_do_wait() -> None:
     assert not any(one.late for one in run(Scene(), 4, 1, ALWAYS))
     scene = Scene()
-    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(2, student_every=1)))
+    pipeline = TrackingPipeline(scene.backend, PipelineSettings(LaneSettings(2)))
     pipeline.add_lane("a")
     late = []
     for index, (session, width) in enumerate([(0, 640), (0, 640), (0, 640), (1, 640), (1, 640), (1, 320), (1, 320)]):
@@ -181,9 +181,7 @@ def test_a_late_teacher_that_breaks_costs_its_lanes_a_keyframe_and_nothing_else(
         see(inputs, outputs)
 
     engines = {name: ScriptedEngine(s, teach if name == "teacher" else see) for name, s in SIGNATURES.items()}
-    pipeline = TrackingPipeline(
-        Backend(HostDevice(), HostOps(), **engines), PipelineSettings(LaneSettings(2, student_every=1))
-    )
+    pipeline = TrackingPipeline(Backend(HostDevice(), HostOps(), **engines), PipelineSettings(LaneSettings(2)))
     pipeline.add_lane("lane0")
     told: list[tuple[str, bool]] = []
     for index in range(6):
@@ -197,8 +195,8 @@ def test_a_late_teacher_that_breaks_costs_its_lanes_a_keyframe_and_nothing_else(
 
 
 def test_a_lane_may_go_or_change_while_its_teacher_is_awaited() -> None:
-    for change in (LaneSettings(3, mode="naive", student_every=1), LaneSettings(3, schedule="adaptive"), None):
-        pipeline = TrackingPipeline(on_host(), PipelineSettings(LaneSettings(2, student_every=1)))
+    for change in (LaneSettings(3, mode="naive"), LaneSettings(3, schedule="adaptive"), None):
+        pipeline = TrackingPipeline(on_host(), PipelineSettings(LaneSettings(2)))
         pipeline.add_lane("lane0")
         kinds: list[str] = []
 

@@ -46,7 +46,7 @@ def _run(pipeline: TrackingPipeline, frames: Iterable[dict[str, Frame]]) -> list
 def _pipeline(
     models: Path, mode: Mode = "atttrack", lanes: tuple[str, ...] = ("a",), k: int = 6, weak_share: float = 0.5
 ) -> TrackingPipeline:
-    chosen = PipelineSettings(LaneSettings(k, mode, student_every=1), tracker=TrackerSettings(weak_share=weak_share))
+    chosen = PipelineSettings(LaneSettings(k, mode), tracker=TrackerSettings(weak_share=weak_share))
     pipeline = TrackingPipeline(open_backend(models, SIZE, mode=mode, pair="tiny", threads=1), chosen)
     for lane_id in lanes:
         pipeline.add_lane(lane_id)
@@ -71,7 +71,7 @@ def test_a_frame_without_people_has_no_tracks(models: Path) -> None:
 def test_the_student_sees_the_teachers_heatmap_moved_by_its_tracks() -> None:
     """One person at 80 px/s seen at every frame; the prior's blob must keep up, by the time stamps."""
     scripted = Scripted()
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4, student_every=1)))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4)))
     pipeline.add_lane("a")
     scripted.heatmap[:] = 0.01
     times = np.cumsum([0.0, *([1 / 30, 1 / 15, 1 / 20] * 27)])  # an unsteady camera
@@ -109,7 +109,7 @@ def test_every_prior_is_the_specifications_for_crowds_that_cross_and_leave(seed:
     starts, speeds = rng.uniform((5, 5), (75, 43), (people, 2)), rng.uniform(-25, 25, (people, 2))  # cells, cells/s
     sides = rng.uniform((3, 6), (9, 20), (people, 2))  # cells
     scripted = Crowd(starts, speeds, sides)
-    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4, student_every=1)))
+    pipeline = TrackingPipeline(scripted.backend, PipelineSettings(LaneSettings(k=4)))
     pipeline.add_lane("a")
     for index in range(16):
         time_s = index / 20
@@ -134,7 +134,7 @@ def test_after_a_keyframe_where_everybody_is_new_the_prior_is_its_heatmap_bit_fo
     scripted = Scripted()
     scripted.heatmap[:] = np.random.default_rng(0).random((48, 80))
     pipeline = TrackingPipeline(scripted.backend)
-    pipeline.add_lane("a", LaneSettings(student_every=1))
+    pipeline.add_lane("a")
     _run(pipeline, ({"a": _frame(i)} for i in range(6)))
     assert len(scripted.priors) == 5
     for prior in scripted.priors:
@@ -155,7 +155,7 @@ def test_scores_must_exceed_the_threshold_strictly() -> None:
 def test_a_weak_score_keeps_a_track_between_keyframes_but_not_on_one() -> None:
     scripted = Scripted()
     pipeline = TrackingPipeline(scripted.backend)
-    pipeline.add_lane("a", LaneSettings(k=3, student_every=1))
+    pipeline.add_lane("a", LaneSettings(k=3))
     seen = []
     for i in range(5):
         scripted.scores = [0.9] if i == 0 else [0.3]
@@ -168,7 +168,7 @@ def test_what_is_weak_is_measured_by_the_lanes_own_threshold() -> None:
     for threshold, expected in ((0.5, 1), (0.7, 0)):
         scripted = Scripted()
         pipeline = TrackingPipeline(scripted.backend)
-        pipeline.add_lane("a", LaneSettings(threshold=threshold, student_every=1))
+        pipeline.add_lane("a", LaneSettings(threshold=threshold))
         for i, score in enumerate((0.9, 0.3)):
             scripted.scores = [score]
             (tracked,) = pipeline.collect(pipeline.submit({"a": _frame(i)}))
@@ -186,7 +186,7 @@ def test_boxes_come_back_in_source_pixels() -> None:
 def test_a_frame_of_another_size_is_letterboxed_anew_and_is_a_keyframe() -> None:
     scripted = Scripted()
     pipeline = TrackingPipeline(scripted.backend)
-    pipeline.add_lane("a", LaneSettings(student_every=1))
+    pipeline.add_lane("a")
     sizes = [(640, 384)] * 3 + [(300, 384)] * 3 + [(640, 384)]
     ticks = _run(pipeline, ({"a": _frame(i, size)} for i, size in enumerate(sizes)))
     assert [tick[0].kind for tick in ticks] == ["teacher", "student", "student"] * 2 + ["teacher"]
@@ -267,7 +267,7 @@ def test_a_lane_that_is_removed_and_added_again_starts_afresh(models: Path) -> N
 
 def test_each_lane_may_have_a_period_of_its_own(models: Path) -> None:
     pipeline = _pipeline(models, lanes=())
-    pipeline.add_lane("a", LaneSettings(k=2, student_every=1))
+    pipeline.add_lane("a", LaneSettings(k=2))
     ticks = _run(pipeline, ({"a": _frame(i)} for i in range(4)))
     pipeline.change_lane("a", LaneSettings(k=1))
     ticks += _run(pipeline, ({"a": _frame(i)} for i in range(4, 6)))
@@ -278,7 +278,7 @@ def test_each_lane_may_have_a_period_of_its_own(models: Path) -> None:
 def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> None:
     together = _pipeline(models, lanes=())
     for mode in MODES:
-        together.add_lane(mode, LaneSettings(mode=mode, student_every=1))
+        together.add_lane(mode, LaneSettings(mode=mode))
     ticks = _run(together, (dict.fromkeys(MODES, SCENE.frame(i)) for i in range(20)))
     for row, mode in enumerate(MODES):
         alone = _pipeline(models, mode)
@@ -293,11 +293,11 @@ def test_lanes_of_all_modes_run_side_by_side_as_they_do_alone(models: Path) -> N
 
 def test_a_changed_mode_holds_from_the_next_frame_which_is_a_keyframe_and_identities_stay(models: Path) -> None:
     pipeline = _pipeline(models, lanes=())
-    pipeline.add_lane("a", LaneSettings(k=3, student_every=1))
+    pipeline.add_lane("a", LaneSettings(k=3))
     modes: list[Mode] = ["atttrack"] * 8 + ["student"] * 3 + ["no-update"] * 5 + ["teacher"] * 2 + ["naive"] * 4
     seen = []
     for i, mode in enumerate(modes):
-        pipeline.change_lane("a", LaneSettings(3, mode, student_every=1))
+        pipeline.change_lane("a", LaneSettings(3, mode))
         (tracked,) = pipeline.collect(pipeline.submit({"a": SCENE.frame(i)}))
         seen.append((tracked.settings.mode, tracked.kind[0], tracked.since_teacher))
     assert [mode for mode, _, _ in seen] == modes
@@ -365,7 +365,7 @@ def test_a_mode_without_its_networks_is_refused() -> None:
     with pytest.raises(
         PipelineError, match="mode 'naive' wants the networks teacher, plain; this backend has teacher,"
     ):
-        pipeline.add_lane("a", LaneSettings(mode="naive", student_every=1))
+        pipeline.add_lane("a", LaneSettings(mode="naive"))
     with pytest.raises(PipelineError, match="enough for teacher, no-update, atttrack"):
         TrackingPipeline(Scripted().backend, PipelineSettings(LaneSettings(mode="student")))
     with pytest.raises(PipelineError, match="this backend has none, which is enough for no mode"):

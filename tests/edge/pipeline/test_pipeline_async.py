@@ -55,7 +55,7 @@ def test_two_ticks_in_flight_give_what_the_host_gives_one_by_one(day: int, chanc
 
 def test_ticks_are_collected_in_order_and_no_more_than_two_fly() -> None:
     pipeline = TrackingPipeline(_recording())
-    pipeline.add_lane("lane0", LaneSettings(student_every=1))
+    pipeline.add_lane("lane0")
     ticks = [{"lane0": Day.frame("lane0", i, 9, False)} for i in range(3)]
     first, second = pipeline.submit(ticks[0]), pipeline.submit(ticks[1])
     with pytest.raises(PipelineError, match="cannot submit"):
@@ -70,7 +70,7 @@ def test_ticks_are_collected_in_order_and_no_more_than_two_fly() -> None:
 
 def test_the_host_waits_for_a_keyframe_early_only_where_a_prior_needs_it() -> None:
     backend = _recording()
-    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k=3, student_every=1)))
+    pipeline = TrackingPipeline(backend, PipelineSettings(LaneSettings(k=3)))
     for lane in ("lane0", "lane1"):
         pipeline.add_lane(lane)
     device = backend.device
@@ -197,7 +197,7 @@ def test_after_an_error_the_lanes_begin_with_keyframes_again_and_go_on_as_on_the
 
     engines = {name: ScriptedEngine(s, look) for name, s in SIGNATURES.items()}
     pipeline = TrackingPipeline(Backend(HostDevice(), HostOps(), **engines))
-    pipeline.add_lane("lane0", LaneSettings(k=4, student_every=1))
+    pipeline.add_lane("lane0", LaneSettings(k=4))
     kinds = []
     for index in range(9):
         broken[:] = [True] if index == 2 else []
@@ -221,7 +221,7 @@ def test_an_error_in_the_early_look_loses_both_ticks_and_the_next_begins_with_ke
         return look(lane, detections, frame, *rest)
 
     monkeypatch.setattr(Lane, "look", breaks)
-    pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2, student_every=1)))
+    pipeline = TrackingPipeline(_recording(), PipelineSettings(LaneSettings(k=2)))
     for lane in ("lane0", "lane1"):
         pipeline.add_lane(lane)
 

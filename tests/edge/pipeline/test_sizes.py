@@ -45,7 +45,7 @@ class Street:
 @pytest.mark.parametrize("sizes", [((640, 384), (320, 192)), ((320, 192), (640, 384)), ((960, 576), (320, 192))])
 def test_the_prior_follows_the_person_in_the_students_cells(sizes: tuple[tuple[int, int], tuple[int, int]]) -> None:
     street = Street(*sizes)
-    pipeline = TrackingPipeline(street.backend, PipelineSettings(LaneSettings(4, student_every=1)))
+    pipeline = TrackingPipeline(street.backend, PipelineSettings(LaneSettings(4)))
     pipeline.add_lane("a")
     for index in range(12):
         street.x = 200 + 8 * index

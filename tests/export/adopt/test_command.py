@@ -51,7 +51,7 @@ def test_with_the_student_it_is_lent_it_makes_a_pair(
 ) -> None:
     text = tmp_path / "tracks.txt"
     arguments = ["synthetic://?seed=1&people=4&frames=8&width=320&height=192", "--output", f"{text}", "--device", "cpu"]
-    assert track([*arguments, "--models", f"{pair}", "--pair", "mine", "--k", "3", "--student-every", "1"]) == 0
+    assert track([*arguments, "--models", f"{pair}", "--pair", "mine", "--k", "3"]) == 0
     told = capsys.readouterr().out
     assert "3 by the teacher, 5 by the student" in told and "know no appearance" in told
 

@@ -98,11 +98,11 @@ def test_k_and_mode_are_changed_and_shown_as_they_are_in_force(watched: Page) ->
 
 
 def test_student_may_look_less_often_and_predicted_frames_are_told(watched: Page) -> None:
-    assert watched.text("student-asked") == "every 2 frames"
-    watched.run("const s = document.getElementById('student'); s.value = 3; s.dispatchEvent(new Event('change'))")
-    watched.wait_text("student-asked", "every 3 frames")
+    assert watched.text("student-asked") == "every frame"
+    watched.run("const s = document.getElementById('student'); s.value = 2; s.dispatchEvent(new Event('change'))")
+    watched.wait_text("student-asked", "every 2 frames")
     watched.wait_text("kind-text", "predicted")
-    assert watched.stream()["student_every"] == 3
+    assert watched.stream()["student_every"] == 2
     watched.run("const s = document.getElementById('student'); s.value = 9; s.dispatchEvent(new Event('change'))")
     watched.wait_text("student-asked", "never: boxes are predicted")
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 
 import pytest
 
@@ -34,7 +33,7 @@ def test_stream_without_zones_says_how_events_come_about(watched: Page) -> None:
     assert "Draw an area or a line" in watched.text("events-none")
     watched.wait("document.getElementById('history-chart').ariaLabel.includes('on average')", 30)
     label = watched.browser.value("document.getElementById('history-chart').ariaLabel")
-    assert re.search(r"0 events; the teacher saw \d+ %, the student \d+ % of the frames, \d+ % were predicted", label)
+    assert "0 events; the teacher saw" in label and "0 % were predicted" in label
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

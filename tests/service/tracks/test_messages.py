@@ -58,7 +58,7 @@ def test_frame_without_people_is_a_message_without_tracks() -> None:
         "quality": 0.6,
         "longest_s": 1.0,
         "shortest_s": 0.0,
-        "student_every": 2,
+        "student_every": 1,
         "kind": "student",
         "tracks": [],
         "events": [],
