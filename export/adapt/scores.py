@@ -61,6 +61,7 @@ class Agreement:
 def compare(theirs: Sequence[Boxes], ours: Sequence[Boxes], since_teacher: Sequence[int]) -> Agreement:
     """Of one stretch, frame by frame."""
     last: dict[int, int] = {}  # the teacher's identity -> ours that it was matched with last
+    before: dict[int, int] = {}  # of these, in the frame before
     together: Counter[tuple[int, int]] = Counter()
     counts: Counter[str] = Counter()
     by_distance: Counter[tuple[int, str]] = Counter()
@@ -69,13 +70,12 @@ def compare(theirs: Sequence[Boxes], ours: Sequence[Boxes], since_teacher: Seque
         near = overlap >= MATCH_IOU
         for row, column in np.argwhere(near):
             together[int(truth.ids[row]), int(mine.ids[column])] += 1
-        former = np.array([[last.get(int(a)) == int(b) for b in mine.ids] for a in truth.ids], np.float64)
+        former = np.array([[before.get(int(a)) == int(b) for b in mine.ids] for a in truth.ids], np.float64)
         gain = np.where(near, overlap + FORMER * former.reshape(overlap.shape), -np.inf)
         rows, columns = assign(-gain, 0.0)
-        for row, column in zip(rows, columns, strict=True):
-            a, b = int(truth.ids[row]), int(mine.ids[column])
-            counts["switches"] += last.get(a, b) != b
-            last[a] = b
+        before = {int(truth.ids[row]): int(mine.ids[column]) for row, column in zip(rows, columns, strict=True)}
+        counts["switches"] += sum(last.get(a, b) != b for a, b in before.items())
+        last |= before
         for name, number in (("boxes", len(truth.ids)), ("found", len(rows)), ("ours", len(mine.ids))):
             counts[name] += number
             by_distance[since, name] += number

@@ -52,7 +52,7 @@ def test_a_false_box_where_nobody_is_counts() -> None:
     assert (one.mota, one.idf1, one.agreed(0)) == (0, 0, 0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 7), st.floats(0, 9), st.floats(0, 0.3))
 def test_numbers_are_those_of_trackeval(seed: int, frames: int, people: int, noise: float, swapped: float) -> None:
     truth, ours = walk(0, frames, people, 0, 0), walk(seed, frames, people, noise, swapped)
