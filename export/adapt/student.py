@@ -54,7 +54,7 @@ def begin_student(weights: Path, teacher: Signature) -> TrackingNetwork:
     last = look[-1]
     assert isinstance(last, nn.Conv2d)  # noqa: S101
     torch.manual_seed(0)
-    look[-1] = nn.Conv2d(last.in_channels, teacher.embedding_dim, last.kernel_size)  # type: ignore[arg-type]
+    look[-1] = nn.Conv2d(last.in_channels, teacher.embedding_dim, 1)
     network.embedding = teacher.embedding_dim
     return network
 

@@ -79,7 +79,7 @@ def scripted(teacher: tuple[str, ...], student: tuple[str, ...], x: float) -> Ba
         left[:] = left[0] + x / 20, left[1] - x / 20
 
     def engine(sign: str, classes: tuple[str, ...]) -> ScriptedEngine:
-        signed = replace(signature(sign, SIZE, prior=sign == "student"), classes=classes)  # type: ignore[arg-type]
+        signed = replace(signature(sign, SIZE, prior=sign == "student"), classes=classes)
         return ScriptedEngine(signed, lambda _, outputs: see(classes, outputs))
 
     return Backend(HostDevice(), HostOps(), engine("teacher", teacher), engine("student", student))

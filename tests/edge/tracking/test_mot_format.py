@@ -87,8 +87,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_mot(path)
 
 
-def test_tracks_are_written_counted_from_one() -> None:
-    tracks = Tracks(
+def two_tracks() -> Tracks:
+    return Tracks(
         ids=np.array([4, 9]),
         xyxy=np.array([[0, 0, 10, 20], [99.5, 49, 109.5, 89]], np.float32),
         scores=np.array([0.5, 0.875], np.float32),
@@ -98,6 +98,10 @@ def test_tracks_are_written_counted_from_one() -> None:
         unseen_s=np.zeros(2, np.float32),
         detection=np.arange(2, dtype=np.int32),
     )
+
+
+def test_tracks_are_written_counted_from_one() -> None:
+    tracks = two_tracks()
     assert result_lines(MotBoxes.from_tracks(0, tracks)).splitlines() == [
         "1,4,1.000,1.000,10.000,20.000,0.5000,-1,-1,-1",
         "1,9,100.500,50.000,10.000,40.000,0.8750,-1,-1,-1",
@@ -106,16 +110,7 @@ def test_tracks_are_written_counted_from_one() -> None:
 
 
 def test_results_of_several_classes_have_their_numbers_and_are_read_again() -> None:
-    tracks = Tracks(
-        ids=np.array([4, 9]),
-        xyxy=np.array([[0, 0, 10, 20], [99.5, 49, 109.5, 89]], np.float32),
-        scores=np.array([0.5, 0.875], np.float32),
-        states=np.full(2, TrackState.CONFIRMED, np.uint8),
-        velocities=np.zeros((2, 2), np.float32),
-        ages_s=np.zeros(2, np.float32),
-        unseen_s=np.zeros(2, np.float32),
-        detection=np.arange(2, dtype=np.int32),
-    )
+    tracks = two_tracks()
     for classes, of, numbers in (
         (("forklift", "person"), [0, 1], [14, 1]),
         (("motorbike", "motorcycle", "cow"), [1, 2], [14, 15]),

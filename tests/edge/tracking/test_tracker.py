@@ -621,7 +621,7 @@ def test_a_track_meets_no_detection_of_another_class_not_even_in_its_own_place()
     tracker.update(of(persons(at(100)), 0), FRAME_S)
     assert len(tracker.update(of(persons(at(100)), 1), FRAME_S)) == 0
     tracks = tracker.update(of(persons(at(100)), 1), FRAME_S)
-    assert (ids(tracks), tracks.classes.tolist()) == ([2], [1])  # type: ignore[union-attr]
+    assert (ids(tracks), tracks.classes.tolist()) == ([2], [1])
     assert ids(tracker.lost()) == [1], "nor is the car its second box"
 
 
@@ -642,7 +642,7 @@ def test_an_interruption_brings_nobody_back_as_another_class() -> None:
 def test_only_people_are_slim() -> None:
     wide = persons((100, 100, 300, 150), (100, 300, 300, 350))
     tracks = Tracker(CAR_AND_PERSON).update(of(wide, 0, 1), FRAME_S)
-    assert tracks.classes.tolist() == [0]  # type: ignore[union-attr]
+    assert tracks.classes.tolist() == [0]
     assert len(Tracker(TrackerSettings(classes=("forklift",))).update(wide, FRAME_S)) == 2
     assert len(Tracker().update(wide, FRAME_S)) == 0
 
@@ -652,7 +652,7 @@ def test_whose_class_is_not_known_follows_anybody_and_starts_nobody() -> None:
     tracker.update(of(persons(at(100), at(300)), 1, 0), FRAME_S)
     for _ in range(5):
         tracks = tracker.update(of(persons(at(100), at(300), at(500)), -1, -1, -1), FRAME_S)
-        assert ids(tracks) == [1, 2] and tracks.classes.tolist() == [1, 0]  # type: ignore[union-attr]
+        assert ids(tracks) == [1, 2] and tracks.classes.tolist() == [1, 0]
         assert tracks.detection.tolist() == [0, 1]
 
 

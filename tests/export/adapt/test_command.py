@@ -118,7 +118,7 @@ def independent(adapted: Path, folder: Path) -> tuple[float, float]:
 
 def test_the_reports_numbers_are_those_of_another_evaluation(adapted: Path, folder: Path) -> None:
     report = (adapted / "report" / "report.md").read_text()
-    numbers = [float(value) for value in re.search(r"\| all \|(.*)\|", report)[1].split("|")]  # type: ignore[index]
+    numbers = [float(value) for value in re.search(r"\| all \|(.*)\|", report)[1].split("|")]
     taken = "adapted student is taken" in report
     chosen = numbers[1::2] if taken else numbers[::2]
     np.testing.assert_allclose(chosen, 100 * np.array(independent(adapted, folder)), atol=0.06)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.training
 
 def teacher(pair: str = "cars", dimension: int = 1, appearance: str = "none", classes: tuple[str, ...] = ("car",)):
     return Signature(
-        "teacher", 192, 320, 16, dimension, pair, "template", appearance=appearance, classes=classes  # type: ignore[arg-type]
+        "teacher", 192, 320, 16, dimension, pair, "template", appearance=appearance, classes=classes
     )  # fmt: skip
 
 

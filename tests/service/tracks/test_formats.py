@@ -59,9 +59,9 @@ def test_of_several_classes_the_text_has_a_column_and_coco_categories() -> None:
     ]
     assert parse_mot(text.splitlines()).classes.tolist() == [14, 1, 3]
     document = coco([message(0, seen)], "door", classes)
-    names = {one["id"]: one["name"] for one in document["categories"]}  # type: ignore[attr-defined]
+    names = {one["id"]: one["name"] for one in document["categories"]}
     assert names == {14: "forklift", 1: "person", 3: "car", 15: "cow"}
-    assert [names[one["category_id"]] for one in document["annotations"]] == [*classes]  # type: ignore[attr-defined]
+    assert [names[one["category_id"]] for one in document["annotations"]] == [*classes]
     assert mot_text([message(0, seen[1:2])], ("cow",)).endswith(",1,-1\n"), "seen before the pair was another"
 
 
