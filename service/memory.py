@@ -10,6 +10,7 @@ import ctypes
 import gc
 
 TIDY_S = 60.0
+"""Time between two times that free pages go back."""
 ARENAS = 2
 """For all threads: most allocations are made under the interpreter's lock anyway."""
 _M_ARENA_MAX = -8  # malloc.h
