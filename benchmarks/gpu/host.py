@@ -98,35 +98,61 @@ class HostTimes:
     """By the clock on the wall, where the device thread spends its time."""
 
 
-def measure(lanes: int, people: int, ticks: int) -> HostTimes:
-    """So many ticks, each with a frame of every lane."""
-    device = _Idle()
-    ops = CudaOps(device, b"")  # type: ignore[arg-type]  # no CudaDevice, but it has all that is called
-    teacher, student = _Engine(TEACHER, device), _Engine(STUDENT, device)
-    pipeline = TrackingPipeline(
-        Backend(device, ops, teacher, student), PipelineSettings(LaneSettings(k=6), max_lanes=lanes)
-    )
-    names = [str(lane) for lane in range(lanes)]
-    for name in names:
-        pipeline.add_lane(name)
-    films = [Crowd(people, seed) for seed in range(lanes)]
-    picture = Uploaded(
-        np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), device.empty((1,), np.uint8), HostStream().record(), BT601
-    )
-    spent, steps = [], []
-    for tick in range(WARM_UP + ticks):
-        frame = Frame(picture, tick, tick / 30, time.time(), "host")
-        _answer(device, films)
-        if tick == WARM_UP:
-            for watch in pipeline.times.stages().values():
-                watch.seconds, watch.frames = 0.0, 0
+class _Box:
+    """A pipeline with a frame of every lane in each tick."""
+
+    def __init__(self, lanes: int, people: int) -> None:
+        self.lanes, self.people = lanes, people
+        self._device = _Idle()
+        ops = CudaOps(self._device, b"")  # type: ignore[arg-type]  # no CudaDevice, but it has all that is called
+        teacher, student = _Engine(TEACHER, self._device), _Engine(STUDENT, self._device)
+        self._pipeline = TrackingPipeline(
+            Backend(self._device, ops, teacher, student), PipelineSettings(LaneSettings(k=6), max_lanes=lanes)
+        )
+        self._names = [str(lane) for lane in range(lanes)]
+        for name in self._names:
+            self._pipeline.add_lane(name)
+        self._films = [Crowd(people, seed) for seed in range(lanes)]
+        black, there = np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), self._device.empty((1,), np.uint8)
+        self._picture = Uploaded(black, there, HostStream().record(), BT601)
+        self._spent_s: list[float] = []
+        self._steps_s: list[float] = []
+
+    def tick(self, number: int) -> None:
+        frame = Frame(self._picture, number, number / 30, time.time(), "host")
+        _answer(self._device, self._films)
         began_s = time.thread_time()
-        pipeline.collect(pipeline.submit(dict.fromkeys(names, frame)))
-        spent.append(time.thread_time() - began_s)
-        steps.append(_step_s())
-    stages = {name: round(1e3 * watch.seconds / (lanes * ticks), 4) for name, watch in pipeline.times.stages().items()}
-    tick_ms, step_ms = (1e3 * float(np.median(one[WARM_UP:])) for one in (spent, steps))
-    return HostTimes(lanes, people, round(tick_ms / lanes, 4), round(tick_ms / lanes / step_ms, 1), stages)
+        self._pipeline.collect(self._pipeline.submit(dict.fromkeys(self._names, frame)))
+        self._spent_s.append(time.thread_time() - began_s)
+        self._steps_s.append(_step_s())
+
+    def forget(self) -> None:
+        """What was measured so far does not count."""
+        self._spent_s, self._steps_s = [], []
+        for watch in self._pipeline.times.stages().values():
+            watch.seconds, watch.frames = 0.0, 0
+
+    def times(self) -> HostTimes:
+        frames = self.lanes * len(self._spent_s)
+        watches = self._pipeline.times.stages().items()
+        stages = {name: round(1e3 * watch.seconds / frames, 4) for name, watch in watches}
+        tick_ms, step_ms = (1e3 * float(np.median(one)) for one in (self._spent_s, self._steps_s))
+        each_ms = tick_ms / self.lanes
+        return HostTimes(self.lanes, self.people, round(each_ms, 4), round(each_ms / step_ms, 1), stages)
+
+
+def measure(cases: Sequence[tuple[int, int]], ticks: int) -> list[HostTimes]:
+    """For each number of lanes and of people, so many ticks with a frame of every lane.
+
+    The cases take turns, tick by tick: what else the machine does meanwhile meets all of them alike.
+    """
+    boxes = [_Box(lanes, people) for lanes, people in cases]
+    for number in range(WARM_UP + ticks):
+        for box in boxes:
+            if number == WARM_UP:
+                box.forget()
+            box.tick(number)
+    return [box.times() for box in boxes]
 
 
 def _answer(device: _Idle, films: Sequence[Crowd]) -> None:
@@ -172,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--people", type=int, nargs="+", default=[0, 5, 20, 50])
     parser.add_argument("--ticks", type=int, default=30)
     options = parser.parse_args(arguments)
-    found = [measure(lanes, people, options.ticks) for people in options.people for lanes in options.lanes]
+    found = measure([(lanes, people) for people in options.people for lanes in options.lanes], options.ticks)
     print(f"{'people':>6} {'lanes':>5} {'device thread ms':>16} {'steps':>7}  stages")
     for one in found:
         stages = " ".join(f"{name} {value:.3f}" for name, value in one.stages_ms.items())

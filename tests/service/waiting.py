@@ -1,6 +1,9 @@
 """Waiting for what has no event to wait for: another process, a page, a number of the interface."""
 
+import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +11,21 @@ import httpx
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> None:
-    """Ask again and again until `condition` is truthy."""
-    deadline = time.monotonic() + timeout_s
+    """Ask again and again until `condition` is truthy; else tell what each thread does meanwhile."""
+    began, asked = time.monotonic(), 0
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_s:g} s in vain for {what}"
+        asked += 1
+        if time.monotonic() > began + timeout_s:
+            raise AssertionError(f"waited {timeout_s:g} s in vain for {what}, asking {asked} times\n{_threads()}")
         time.sleep(0.03)
+
+
+def _threads() -> str:
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident, '?')}:\n{''.join(traceback.format_stack(frame, 5)).rstrip()}"
+        for ident, frame in sys._current_frames().items()
+    )
 
 
 def wait_for_phase(http: httpx.Client, stream_id: str, phase: str, timeout_s: float = 15.0) -> dict[str, Any]:
