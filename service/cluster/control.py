@@ -78,6 +78,7 @@ class Control:
         self._beats = Beats(self.life)
         self._running: dict[str, int] = {}
         self._shown: dict[str, int] = {}  # stream -> revision of the spec that it runs by
+        self._created: dict[str, float] = {}  # stream -> when the one that runs was posted
         self._damaged: set[str] = set()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -285,10 +286,11 @@ class Control:
         self._counts.restore(stream_id, await self._last_counts(stream_id))
         spec = await document.opened(self._secrets)
         self._running[stream_id], self._shown[stream_id] = run, row.revision  # it may count as soon as it begins
+        self._created[stream_id] = document.created_at
         try:
             await self._runner.adopt(spec, document.created_at, run)
         except BaseException:
-            del self._running[stream_id], self._shown[stream_id]
+            del self._running[stream_id], self._shown[stream_id], self._created[stream_id]
             raise
         log.info("stream %s taken, run %x", stream_id, run, extra=fields("stream_taken", stream_id=stream_id))
 
@@ -313,7 +315,11 @@ class Control:
         if stream_id in self._damaged:  # from here on it is as if it had just been taken
             await self._stop(stream_id, removed=False)
         elif row.value is not None:
-            await self._runner.change(await SpecDocument.parse(stream_id, row.value).opened(self._secrets))
+            document = SpecDocument.parse(stream_id, row.value)
+            if document.created_at != self._created[stream_id]:  # removed, and posted anew before this was seen
+                await self._forget(stream_id, self._running[stream_id])
+                return
+            await self._runner.change(await document.opened(self._secrets))
             self._shown[stream_id] = row.revision
 
     async def _release(self, stream_id: str) -> None:
@@ -339,7 +345,9 @@ class Control:
         """Delete what a removed stream leaves; the counts first, under the lease: a stream that was posted anew with
         the same id has another one."""
         if stream_id in self._running:
-            await self._release(stream_id)
+            await self._stop(stream_id, removed=True)
+            self._counts.forget(stream_id)
+            log.info("stream %s is removed", stream_id, extra=fields("stream_left", stream_id=stream_id))
         lease = key("lease", stream_id)
         await self._bucket.delete(key("counts", stream_id), lease=(lease, revision))
         self._table.apply("lease", stream_id, await self._bucket.delete(lease, revision), None)
@@ -348,6 +356,7 @@ class Control:
         await self._runner.release(stream_id, removed=removed)
         self._running.pop(stream_id, None)
         self._shown.pop(stream_id, None)
+        self._created.pop(stream_id, None)
         self._damaged.discard(stream_id)
 
     async def _write_counts(self) -> None:

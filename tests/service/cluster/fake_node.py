@@ -38,6 +38,7 @@ class FakeRunner:
         """Stream -> run, seq."""
         self.adopted: list[tuple[str, int]] = []
         self.changed: list[str] = []
+        self.removed: list[str] = []
         self.lock = threading.Lock()
 
     async def adopt(self, spec: StreamSpec, created_at: float, run: int) -> None:
@@ -51,6 +52,8 @@ class FakeRunner:
     async def release(self, stream_id: str, *, removed: bool) -> None:
         with self.lock:
             self.running.pop(stream_id, None)
+        if removed:
+            self.removed.append(stream_id)
 
     def offer(self) -> dict[str, Any]:
         return {"capacity": self.capacity}

@@ -91,6 +91,26 @@ def test_removed_stream_is_stopped_and_nothing_is_left_of_it(bus: Bus, loop: Loo
     assert runner.counts.counts("a") == {}
 
 
+def test_stream_removed_and_posted_anew_at_once_has_nothing_of_the_one_before(bus: Bus, loop: Loop, make: Make) -> None:
+    loop.do(add_streams(bus, ["a"]))
+    _, runner = make("one")
+    wait_until(lambda: "a" in runner.running, PATIENCE_S, "it to run")
+    runner.tick()
+    bucket = Bucket(bus, MAIN.bucket)
+    wait_until(lambda: loop.do(bucket.read(key("counts", "a"))).payload == b'{"n": 1}', PATIENCE_S, "its counts")
+
+    async def post_anew() -> None:
+        await bucket.delete(key("spec", "a"))
+        await _again(bucket)
+
+    loop.do(post_anew())
+    wait_until(lambda: len(runner.adopted) == 2, PATIENCE_S, "the new one to run")
+    (_, before), (_, after) = runner.adopted
+    assert (runner.removed, runner.changed) == (["a"], [])
+    assert after > before, "its messages come after those of the one before"
+    assert runner.counts.counts("a") == {}
+
+
 async def _again(bucket: Bucket) -> None:
     before = await bucket.read(key("spec", "a"))
     document = {

@@ -69,6 +69,7 @@ SAME = (
     video.test_video_ends_when_its_stream_is_removed,
     timeline.test_stream_without_frames_has_an_empty_hour,
     timeline.test_people_and_events_are_told_and_exported,
+    timeline.test_stills_are_kept_when_asked_for_and_go_with_the_stream,
     timeline.test_span_that_is_none_is_refused,
     zones.test_stream_without_zones_has_none_and_counts_nothing,
     zones.test_zones_by_post_patch_and_put_are_the_same_zones,
