@@ -12,9 +12,9 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
 from edge.pipeline.look_costs import StatedCosts
-from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import KeyframeSchedule
 from edge.sources.base import Frame

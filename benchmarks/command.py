@@ -9,8 +9,7 @@ from typing import Any
 
 from benchmarks.conditions import conditions
 from edge.pipeline.backend import SHIPPED_MODELS, Backend, model_files, open_backend
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, Mode, parse_size
 from edge.pipeline.pipeline import PipelineError
 from edge.sources.base import SourceError
 from engines.errors import EngineError

@@ -21,8 +21,8 @@ from benchmarks.command import add_device, command, one_line
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
-from edge.pipeline.config import parse_size
-from edge.pipeline.modes import Mode, NetworkName
+from edge.pipeline.config import Mode, parse_size
+from edge.pipeline.modes import NetworkName
 from edge.tracking.mot_folders import sequence_folder
 from engines.signature import file_name, size_name
 

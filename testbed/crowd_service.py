@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edge.ops.pixels import Pixels
-from edge.pipeline.config import LaneSettings
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings, Mode
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame

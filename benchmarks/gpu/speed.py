@@ -13,8 +13,7 @@ import numpy as np
 from benchmarks.gpu.subject import Check, ModelFiles
 from benchmarks.speed.report import fit
 from edge.pipeline.backend import Backend
-from edge.pipeline.config import LaneSettings, PipelineSettings
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame

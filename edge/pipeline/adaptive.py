@@ -106,15 +106,15 @@ class Adaptive:
             return Wish("teacher", OVERDUE)
         attention = lane.attention
         look_s, teacher_s = lane.time_s - since.look_s, lane.time_s - since.teacher_s
-        may_teach = teacher_s >= lane.shortest_s - ON_TIME_S
-        if teacher_s >= lane.longest_s - ON_TIME_S:
-            return Wish("teacher", OVERDUE * teacher_s / lane.longest_s, or_student=bool(attention.people))
+        may_teach = teacher_s >= lane.settings.shortest_s - ON_TIME_S
+        if teacher_s >= lane.settings.longest_s - ON_TIME_S:
+            return Wish("teacher", OVERDUE * teacher_s / lane.settings.longest_s, or_student=bool(attention.people))
         if not attention.people:
             return self._watch(lane, teacher_s, may_teach)
         drift = attention.drift(look_s) * look_s - since.drifted + 0.5 * attention.promise * attention.usual_wait_s
         only_teacher = self._unnoticed(lane, since) * teacher_s - since.unnoticed
         by_student = drift - (0.0 if since.student else attention.missed_by_student * look_s)
-        asked, share = max(price(lane.quality), 1e-9) / attention.people**CROWD, self._costs.student_share
+        asked, share = max(price(lane.settings.quality), 1e-9) / attention.people**CROWD, self._costs.student_share
         if by_student >= asked * share:
             if may_teach and only_teacher >= asked * (1 - share):
                 return Wish("teacher", (only_teacher + drift) / asked, or_student=True)

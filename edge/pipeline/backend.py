@@ -10,8 +10,8 @@ from pathlib import Path
 from edge.ops.base import Ops
 from edge.ops.cuda_ops import CudaOps
 from edge.ops.host import HostOps
-from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, parse_size
-from edge.pipeline.modes import MODES, Mode, NetworkName
+from edge.pipeline.config import INPUT_SIZE, SHIPPED_PAIR, Mode, parse_size
+from edge.pipeline.modes import MODES, NetworkName
 from engines.cuda_device import CudaDevice
 from engines.device import Device
 from engines.engine import Engine

@@ -4,10 +4,11 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
-from edge.pipeline.modes import Mode
 from edge.tracking.detections import SCORE_THRESHOLD
 from edge.tracking.tracker import TrackerSettings
 
+Mode = Literal["teacher", "student", "naive", "no-update", "atttrack"]
+"""What each of them is: `edge.pipeline.modes`."""
 IdentityPolicy = Literal["keep", "reset"]
 ScheduleName = Literal["fixed", "adaptive"]
 SHIPPED_PAIR = "open"

@@ -55,16 +55,12 @@ class Lane:
 
     def state(self, frame: Frame) -> LaneState:
         """What the schedule sees of this lane before `frame`."""
-        settings, known = self.settings, self.frames_since_teacher is not None
+        known = self.frames_since_teacher is not None
         return LaneState(
             lane_id=self.lane_id,
-            k=settings.k,
+            settings=self.settings,
             frames_since_teacher=self.frames_since_teacher + 1 if self.frames_since_teacher is not None else None,
             since_teacher_s=frame.time_s - self._teacher_time_s if known else None,
-            student_every=settings.student_every,
-            quality=settings.quality,
-            longest_s=settings.longest_s,
-            shortest_s=settings.shortest_s,
             time_s=frame.time_s,
             pixels=frame.pixels,
             attention=self.attention,

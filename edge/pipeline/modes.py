@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from edge.pipeline.config import Mode
 from edge.pipeline.heatmap_memory import Motion, follow_tracks, stand_still
 from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, NoFrame, Schedule
 
-Mode = Literal["teacher", "student", "naive", "no-update", "atttrack"]
 NetworkName = Literal["teacher", "student", "plain"]
 """`student` takes the teacher's heatmap as its prior, `plain` is the student that was trained without."""
 

@@ -48,11 +48,11 @@ from edge.ops.pixels import Pixels
 from edge.pipeline.adaptive import Adaptive
 from edge.pipeline.backend import Backend
 from edge.pipeline.budget import grant, left_ms
-from edge.pipeline.config import LaneSettings, PipelineSettings
+from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
 from edge.pipeline.heatmap_memory import HeatmapMemory
 from edge.pipeline.lane import Lane
 from edge.pipeline.look_costs import LookCosts, Looker
-from edge.pipeline.modes import MODES, Mode, NetworkName
+from edge.pipeline.modes import MODES, NetworkName
 from edge.pipeline.network import Network
 from edge.pipeline.schedule import KeyframeSchedule, Schedule, Wish
 from edge.pipeline.schedule import Kind as Kind

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from edge.ops.pixels import Pixels
 from edge.pipeline.attention import Attention
+from edge.pipeline.config import LaneSettings
 
 Kind = Literal["teacher", "student", "predicted"]
 """Who sees a frame. predicted: nobody, its tracks are the motion model's; it costs no work on pixels at all."""
@@ -17,17 +18,11 @@ class LaneState:
     """What a schedule knows of a lane that has a frame in this tick."""
 
     lane_id: str
-    k: int
-    """Wanted keyframe period, frames."""
+    settings: LaneSettings
     frames_since_teacher: int | None
     """1 on the frame after a keyframe; None while the lane has no usable keyframe."""
     since_teacher_s: float | None
     """The same in seconds of the frames' own time."""
-    student_every: int = 1
-    """Between keyframes, the student sees every so many frames, counted from the keyframe; k or more: none."""
-    quality: float = 0.5
-    longest_s: float = 1.0
-    shortest_s: float = 0.0
     time_s: float = 0.0
     """The frame's own time."""
     pixels: Pixels | None = None
@@ -99,7 +94,7 @@ class KeyframeSchedule:
         chosen = {lane.lane_id: Wish(self._kind(lane)) for lane in lanes}
         for lane in lanes:
             if lane.frames_since_teacher is None:
-                self._due[lane.lane_id] = (self._calmest(lane), lane.k)
+                self._due[lane.lane_id] = (self._calmest(lane), lane.settings.k)
         return chosen
 
     def forget(self, lane_id: str) -> None:
@@ -110,15 +105,15 @@ class KeyframeSchedule:
         """Count this frame."""
         if lane.frames_since_teacher is None:
             return "teacher"
-        due, _ = self._due[lane.lane_id]
-        due = min(due, lane.k) - 1  # a period shortened meanwhile holds at once
-        self._due[lane.lane_id] = (due or lane.k, lane.k)
+        due, k = self._due[lane.lane_id][0], lane.settings.k
+        due = min(due, k) - 1  # a period shortened meanwhile holds at once
+        self._due[lane.lane_id] = (due or k, k)
         if due == 0:
             return "teacher"
-        return "predicted" if lane.frames_since_teacher % lane.student_every else "student"
+        return "predicted" if lane.frames_since_teacher % lane.settings.student_every else "student"
 
     def _calmest(self, new: LaneState) -> int:
         """The tick in 1..K from now in which the fewest other lanes have a keyframe; of several, the last."""
         others = [due for lane_id, due in self._due.items() if lane_id != new.lane_id]
-        load = [sum(tick >= due and (tick - due) % k == 0 for due, k in others) for tick in range(new.k + 1)]
-        return min(range(1, new.k + 1), key=lambda tick: (load[tick], -tick))
+        load = [sum(tick >= due and (tick - due) % k == 0 for due, k in others) for tick in range(new.settings.k + 1)]
+        return min(range(1, new.settings.k + 1), key=lambda tick: (load[tick], -tick))

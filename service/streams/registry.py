@@ -11,8 +11,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from edge.pipeline.config import LaneSettings
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings, Mode
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader

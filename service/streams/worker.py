@@ -10,8 +10,7 @@ from typing import Any, Protocol
 
 from edge.ops.pixels import Pixels
 from edge.pipeline.budget import Allowance
-from edge.pipeline.config import LaneSettings
-from edge.pipeline.modes import Mode
+from edge.pipeline.config import LaneSettings, Mode
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame

@@ -4,8 +4,8 @@ import onnx
 import pytest
 
 from edge.pipeline.backend import SHIPPED_MODELS, model_files, open_backend
-from edge.pipeline.config import SHIPPED_PAIR
-from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.config import SHIPPED_PAIR, Mode
+from edge.pipeline.modes import MODES
 from engines.errors import DeviceError, ModelFileError, SignatureError
 from engines.onnx_engine import OnnxEngine
 from tests.support.tiny_pair import signature, tiny_model, write_tiny_pair

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend, open_backend
-from edge.pipeline.config import LaneSettings, PipelineSettings
-from edge.pipeline.modes import MODES, Mode
+from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
+from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import Kind, PipelineError, TrackedFrame, TrackingPipeline
 from edge.pipeline.schedule import LaneState, Wish
 from edge.sources.base import Frame

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.pipeline.config import LaneSettings
 from edge.pipeline.schedule import EveryFrame, KeyframeSchedule, LaneState, NoFrame, Schedule, Wish
 
 
@@ -11,14 +12,14 @@ class Lanes:
     """Counts frames as the pipeline's lanes do."""
 
     def __init__(self, schedule: Schedule, k: int, student_every: int = 1) -> None:
-        self.schedule, self.k, self.student_every = schedule, k, student_every
+        self.schedule, self.settings = schedule, LaneSettings(k=k, student_every=student_every)
         self.since: dict[str, int | None] = {}
 
     def tick(self, lane_ids: Sequence[str]) -> frozenset[str]:
         states = []
         for lane_id in lane_ids:
             since = self.since.get(lane_id)
-            states.append(LaneState(lane_id, self.k, None if since is None else since + 1, None, self.student_every))
+            states.append(LaneState(lane_id, self.settings, None if since is None else since + 1, None))
         self.kinds = {one: wish.kind for one, wish in self.schedule.choose(states).items()}
         for state in states:
             keyframe = self.kinds[state.lane_id] == "teacher"
@@ -38,7 +39,7 @@ def test_a_lane_alone_has_every_kth_frame_from_the_first(k: int) -> None:
 
 
 def test_the_baselines_choose_all_and_none() -> None:
-    states = [LaneState("a", 6, None, None), LaneState("b", 6, 3, 0.1)]
+    states = [LaneState("a", LaneSettings(k=6), None, None), LaneState("b", LaneSettings(k=6), 3, 0.1)]
     assert EveryFrame().choose(states) == {"a": Wish("teacher"), "b": Wish("teacher")}
     assert NoFrame().choose(states) == {"a": Wish("student"), "b": Wish("student")}
 
@@ -115,6 +116,6 @@ def test_a_shorter_period_holds_at_once_and_a_longer_one_from_the_next_keyframe(
     lanes = Lanes(KeyframeSchedule(), 10)
     seen = []
     for n in range(24):
-        lanes.k = 10 if n < 3 else 4 if n < 12 else 7
+        lanes.settings = LaneSettings(k=10 if n < 3 else 4 if n < 12 else 7)
         seen.append(bool(lanes.tick(["a"])))
     assert [n for n, keyframe in enumerate(seen) if keyframe] == [0, 6, 10, 14, 21]
