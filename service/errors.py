@@ -11,8 +11,8 @@ ApiError
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
   Refused         422  invalid_request, invalid_url, invalid_view, invalid_span, credentials_needed,
-                       scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available, file_hangs,
-                       and what a source says of itself: no_video, not_found, codec_unsupported
+                       scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available, class_not_seen,
+                       file_hangs, and what a source says of itself: no_video, not_found, codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
                        too_many_subscribers, too_many_tickets
   HeadersTooLarge 431  headers_too_large

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -34,6 +34,7 @@ from service.streams.schema import NewStream, StreamPatch, StreamView
 from service.streams.spec import StreamSpec
 from service.streams.stream import SOURCE_SETTINGS, Stream
 from service.streams.worker import Worker, WorkerStopped
+from service.zones.zone import Line, Polygon
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class StreamRegistry:
             return known, False
         self._check_open()
         self._check_mode(spec.lane.mode)
+        self._check_classes(spec.zones)
         stream = self._make(spec, time.time())
         address, reader = await self._open(stream, spec)
         async with self._changing:
@@ -212,6 +214,7 @@ class StreamRegistry:
     async def check(self, spec: StreamSpec) -> Address:
         """Return the address of a stream that this service could run. Raises Refused or NotReady."""
         self._check_mode(spec.lane.mode)
+        self._check_classes(spec.zones)
 
         def look() -> Address:
             address = self._policy.check(spec.url, spec.credentials)
@@ -323,6 +326,8 @@ class StreamRegistry:
         check_version(self.etag(stream_id), if_match)
         spec = stream.spec.changed(patch, self._lane)
         self._check_mode(spec.lane.mode)
+        if "zones" in patch.model_fields_set:  # those of before may be another pair's
+            self._check_classes(spec.zones)
         return stream, stream.spec, spec
 
     def _known(self, stream_id: str, new: NewStream) -> Stream | None:
@@ -345,6 +350,14 @@ class StreamRegistry:
         if mode not in self._worker.modes:
             has = ", ".join(self._worker.modes)
             raise Refused("mode_not_available", f"no model file here for mode {mode!r}; there is one for {has}")
+
+    def _check_classes(self, zones: Sequence[Polygon | Line]) -> None:
+        """A zone for what is never seen here would count nothing for ever."""
+        seen = self._worker.classes
+        for zone in zones:
+            if unseen := [one for one in zone.classes or () if one not in seen]:
+                detail = f"zone {zone.id!r} asks for class {unseen[0]!r}; the networks here see {', '.join(seen)}"
+                raise Refused("class_not_seen", detail)
 
 
 def _close_all(streams: list[Stream]) -> None:

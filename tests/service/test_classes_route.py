@@ -69,9 +69,22 @@ def test_every_track_and_event_has_its_class(door: httpx.Client, service: Runnin
 
 def test_a_zone_counts_those_that_it_takes(door: httpx.Client) -> None:
     assert counts(door)["cars"]["occupancy"] == 1
-    only_dogs = {**CARS, "id": "dogs", "classes": ["dog", "cow"]}
+    only_dogs = {**CARS, "id": "dogs", "classes": ["dog"]}
     door.put("/streams/door/zones", json={"zones": [ALL, CARS, only_dogs]})
     wait_until(lambda: counts(door)["dogs"]["occupancy"] == 1, 20, "the dog")
+
+
+def test_a_zone_for_what_is_never_seen_is_refused(door: httpx.Client) -> None:
+    cows = {**CARS, "id": "cows", "classes": ["car", "cow"]}
+    for answer in (
+        door.put("/streams/door/zones", json={"zones": [ALL, cows]}),
+        door.post("/streams", json={"url": "synthetic://", "id": "field", "zones": [cows]}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "class_not_seen")
+        assert answer.json()["detail"].endswith(
+            "zone 'cows' asks for class 'cow'; the networks here see person, car, dog"
+        )
+    assert door.get("/streams/field").status_code == 404
 
 
 def test_exports_tell_classes(door: httpx.Client) -> None:
