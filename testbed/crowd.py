@@ -12,7 +12,7 @@ COVERED_IOU = 0.45
 """A person hidden by this much of a nearer one is not detected."""
 
 
-class Crowd:
+class CrowdFilm:
     """A crowd of constant size before a resting camera; who leaves on one side makes room for someone new."""
 
     def __init__(

@@ -27,7 +27,7 @@ from edge.pipeline.pipeline import TrackingPipeline
 from edge.sources.base import Frame
 from engines.host import HostDevice, HostStream
 from engines.signature import STRIDE, Signature
-from testbed.crowd import Crowd
+from testbed.crowd import CrowdFilm
 
 TEACHER = Signature("teacher", 320, 576, peaks=128, embedding_dim=64, pair="idle", network="idle")
 STUDENT = replace(TEACHER, role="student", prior=True)
@@ -112,7 +112,7 @@ class _Box:
         self._names = [str(lane) for lane in range(lanes)]
         for name in self._names:
             self._pipeline.add_lane(name)
-        self._films = [Crowd(people, seed) for seed in range(lanes)]
+        self._films = [CrowdFilm(people, seed) for seed in range(lanes)]
         black, there = np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), self._device.empty((1,), np.uint8)
         self._picture = Uploaded(black, there, HostStream().record(), BT601)
         self._spent_s: list[float] = []
@@ -155,7 +155,7 @@ def measure(cases: Sequence[tuple[int, int]], ticks: int) -> list[HostTimes]:
     return [box.times() for box in boxes]
 
 
-def _answer(device: _Idle, films: Sequence[Crowd]) -> None:
+def _answer(device: _Idle, films: Sequence[CrowdFilm]) -> None:
     """Leave the next frame's detections of every lane where results lie on the host.
 
     Which row of a batch a lane has is not known here, so every row gets the people of all its lanes' order: the lane of

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
-from benchmarks.load.follower import Arrival, Follower
+from benchmarks.load.listener import Arrival, Listener
 from benchmarks.load.usage import Held, more
 from service.cluster.box import free_port
 from testbed.clips import read_clip, record
@@ -91,7 +91,7 @@ def _freshness(arrivals: Sequence[Arrival]) -> dict[str, float]:
 
 def watch(
     service: ServiceProcess, cameras: Sequence[RtspServer], seconds: float, turn_s: float | None
-) -> tuple[list[Held], list[Follower]]:
+) -> tuple[list[Held], list[Listener]]:
     """What the service held at each moment, and its subscribers; `turn_s`: how often things come and go, if at all."""
     bodies = [{"id": f"s{i}", "url": one.url(), "zones": ZONES if turn_s else []} for i, one in enumerate(cameras)]
     samples: list[Held] = []
@@ -100,13 +100,13 @@ def watch(
             http.post("/streams", json=body).raise_for_status()
         begin_s = time.monotonic()
         urls = [service.tracks(f"s{i % len(cameras)}") for i in range(SUBSCRIBERS if turn_s else 1)]
-        followers = [subscribed.enter_context(Follower(url, begin_s, not turn_s)) for url in urls]
+        listeners = [subscribed.enter_context(Listener(url, begin_s, not turn_s)) for url in urls]
         for second in tqdm(range(round(seconds)), unit="s", desc="soak", disable=None):
             samples.append(Held.of(service.process.pid, begin_s))
             if turn_s and second and second % turn_s == 0:
-                _turn(round(second / turn_s), http, cameras, bodies, followers)
+                _turn(round(second / turn_s), http, cameras, bodies, listeners)
             time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
-    return samples, followers
+    return samples, listeners
 
 
 def _turn(
@@ -114,7 +114,7 @@ def _turn(
     http: httpx.Client,
     cameras: Sequence[RtspServer],
     bodies: Sequence[dict[str, Any]],
-    followers: Sequence[Follower],
+    listeners: Sequence[Listener],
 ) -> None:
     """Two cameras hang up, a stream is removed and added, a subscriber leaves."""
     for which in (number, number + 3):
@@ -124,7 +124,7 @@ def _turn(
     body = bodies[(number + 5) % len(bodies)]
     http.delete(f"/streams/{body['id']}").raise_for_status()
     http.post("/streams", json=body).raise_for_status()
-    followers[number % len(followers)].leave()
+    listeners[number % len(listeners)].leave()
 
 
 @contextmanager
@@ -167,17 +167,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             (folder / "atttrack.toml").write_text(f'sinks = ["{sink}"]\n')
             flags += ["--config", f"{folder}/atttrack.toml"]
         service = stack.enter_context(ServiceProcess(folder / "service.log", *flags))
-        samples, followers = watch(
+        samples, listeners = watch(
             service,
             cameras,
             60 * options.minutes if options.hours is None else 3600 * options.hours,
             options.turn if many else None,
         )
     warm_up_s = options.warm_up if options.warm_up is not None else WARM_UP_S["hours" if many else "minutes"]
-    verdict = judge(samples, followers[0].arrivals, warm_up_s)
+    verdict = judge(samples, listeners[0].arrivals, warm_up_s)
     result = {"conditions": conditions(), "video": options.video, "service": options.service}
-    result |= {"cameras": len(cameras), "subscribers": len(followers), "clock": followers[0].clock}
-    result |= {"broker": sink and sink.partition(":")[0], "messages": sum(one.messages for one in followers)}
+    result |= {"cameras": len(cameras), "subscribers": len(listeners), "clock": listeners[0].clock}
+    result |= {"broker": sink and sink.partition(":")[0], "messages": sum(one.messages for one in listeners)}
     result["samples" if many else "rss_mb"] = [asdict(one) if many else one.rss_mb for one in samples]
     return save_verdict("soak-hours" if many else "soak", result, verdict, options.output)
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.command import about, add_networks, command
 from benchmarks.conditions import RESULTS, save
-from benchmarks.load.follower import Arrival, Follower
+from benchmarks.load.listener import Arrival, Listener
 from engines.signature import size_name
 from testbed.clips import read_clip, record
 from testbed.rtsp_server import RtspServer
@@ -95,13 +95,13 @@ def follow(urls: Sequence[str], warm_up_s: float, seconds: float) -> list[list[A
     A stream that gives nothing for FIRST_MESSAGE_S has none.
     """
     with ExitStack() as stack:
-        followers = [stack.enter_context(Follower(url, 0.0)) for url in urls]
+        listeners = [stack.enter_context(Listener(url, 0.0)) for url in urls]
         patience_s = time.monotonic() + FIRST_MESSAGE_S
-        while not all(one.messages for one in followers) and time.monotonic() < patience_s:
+        while not all(one.messages for one in listeners) and time.monotonic() < patience_s:
             time.sleep(0.05)
         begin_s = time.monotonic() + warm_up_s
         time.sleep(warm_up_s + seconds)
-    return [[one for one in each.arrivals if 0 <= one.time_s - begin_s < seconds] for each in followers]
+    return [[one for one in each.arrivals if 0 <= one.time_s - begin_s < seconds] for each in listeners]
 
 
 def search(carries: Callable[[int], bool], most: int) -> int:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from benchmarks.command import command
 from benchmarks.conditions import conditions
 from edge.tracking.tracker import Tracker
-from testbed.crowd import Crowd
+from testbed.crowd import CrowdFilm
 
 PEOPLE = (0, 10, 50, 100, 200, 500)
 TARGETS_MS = {50: 0.5, 200: 3.0}
@@ -60,7 +60,7 @@ class CrowdTimes:
 
 def measure(people: int, frames: int) -> CrowdTimes:
     """Track a crowd of `people` for `frames` frames after the warm-up."""
-    crowd, tracker = Crowd(people), Tracker()
+    crowd, tracker = CrowdFilm(people), Tracker()
     film = [crowd.step()[0] for _ in range(WARM_UP + frames)]
     times: list[tuple[float, float, int]] = []
     for seen in tqdm(film, desc=f"{people} people", unit="frame", leave=False, disable=None):

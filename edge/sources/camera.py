@@ -22,7 +22,7 @@ from edge.sources.decoder.messages import Pinned, Waiting
 from edge.sources.decoder.process import DECODERS, DecoderServer
 from edge.sources.retry import Backoff, Patience, reach
 from edge.sources.rtsp.camera_url import CameraUrl
-from edge.sources.session import Arrival, Connect, DecodingRefused, on_cpu
+from edge.sources.session import Connect, DecodedPicture, DecodingRefused, on_cpu
 from edge.sources.settings import SourceSettings
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class CameraSource:
         try:
             while not self._cell.closed.is_set():
                 arrival = session.next(LOOK_UP_S)
-                if isinstance(arrival, Arrival):
+                if isinstance(arrival, DecodedPicture):
                     self._session += self._next_index == first_index
                     yield self._frame(arrival, first_index)
                     self._patience.came(time.monotonic())
@@ -141,7 +141,7 @@ class CameraSource:
         if failure.code == "corrupt_video" or self._cell.now.code == "corrupt_video":
             self._doubted = WHOLE_AGAIN
 
-    def _frame(self, arrival: Arrival, first_index: int) -> Frame:
+    def _frame(self, arrival: DecodedPicture, first_index: int) -> Frame:
         picture = arrival.picture
         self.frame_rate = picture.frame_rate
         self._doubted = WHOLE_AGAIN if picture.damaged and self._doubted else max(0, self._doubted - 1)

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class DecodedPicture:
     """A decoded picture and what is known of it."""
 
     pixels: Pixels  # the reader's own
@@ -32,7 +32,7 @@ class Session(Protocol):
         """Process id of the decoder."""
         ...
 
-    def next(self, timeout_s: float) -> Arrival | Waiting | None:
+    def next(self, timeout_s: float) -> DecodedPicture | Waiting | None:
         """The next picture, a sign that packets flow, or None when neither came in time.
 
         Raises SourceError when the session is over, DecodingRefused when another kind of session would do better.
@@ -116,13 +116,13 @@ class CameraSession:
     def decoder_pid(self) -> int:
         return self._link.pid
 
-    def next(self, timeout_s: float) -> Arrival | Waiting | None:
+    def next(self, timeout_s: float) -> DecodedPicture | Waiting | None:
         message = self._link.receive(timeout_s)
         if message is None or isinstance(message, Waiting):
             return message
         if not isinstance(message, Picture):
             self._link.crashed("sends nonsense")
-        return Arrival(self._link.pixels(message), message)
+        return DecodedPicture(self._link.pixels(message), message)
 
     def close(self, patience_s: float = 0.0) -> None:
         self._link.close(patience_s)

@@ -31,7 +31,7 @@ from edge.sources.decoder.process import DecoderServer
 from edge.sources.hardware import clip_packets, open_decoder
 from edge.sources.picture import colours_of
 from edge.sources.rtsp.camera_url import CameraUrl
-from edge.sources.session import Arrival, DecodingRefused, Link
+from edge.sources.session import DecodedPicture, DecodingRefused, Link
 from edge.sources.settings import SourceSettings
 from engines.cuda_device import CudaDevice
 
@@ -96,14 +96,14 @@ class SurfaceSession:
         self._url, self._settings, self._device = url, settings, device
         self._link = Link(url, settings, decoders, "packets")
         self._decoder: SurfaceDecoder | None = None
-        self._waiting: deque[Arrival] = deque()
+        self._waiting: deque[DecodedPicture] = deque()
         self._number = 0
 
     @property
     def decoder_pid(self) -> int:
         return self._link.pid
 
-    def next(self, timeout_s: float) -> Arrival | Waiting | None:
+    def next(self, timeout_s: float) -> DecodedPicture | Waiting | None:
         flowed = False
         if not self._waiting:
             match self._link.receive(timeout_s):
@@ -125,7 +125,7 @@ class SurfaceSession:
         self._decoder = None  # now: the error that ended a session keeps it alive as long as the next one lasts
         self._link.close(patience_s)
 
-    def _decoded(self, decoder: SurfaceDecoder, packet: Packet) -> Iterator[Arrival]:
+    def _decoded(self, decoder: SurfaceDecoder, packet: Packet) -> Iterator[DecodedPicture]:
         coded = cast("av.Packet[av.VideoStream]", av.Packet(self._link.payload(packet)))
         coded.pts = packet.pts
         if packet.time_base[1]:
@@ -146,7 +146,7 @@ class SurfaceSession:
                 damaged=False,
             )
             self._number += 1
-            yield Arrival(surface, about)
+            yield DecodedPicture(surface, about)
 
 
 def decode_clip(device: CudaDevice) -> list[U8]:

@@ -15,7 +15,7 @@ from edge.arrays import F32, I64, U8
 from edge.sources.base import Frame, SourceError, SourceState, StateCell, StateObserver
 from edge.sources.scene.backdrop import VIEWS, SceneCamera, draw_backdrop
 from edge.sources.scene.figure import MODEL_M, PIXELS_PER_M, Figure, Shadow
-from edge.sources.scene.walk import Crowd, Walk
+from edge.sources.scene.walk import Walk, Walkers
 
 _OPTIONS: dict[str, Callable[[str], int | float | str | bool]] = {
     "seed": int,
@@ -69,7 +69,7 @@ class SyntheticSource:
         self._rate = frame_rate
         self._cell = StateCell(on_state)
         self._camera = SceneCamera(width, height, VIEWS[view])
-        self._crowd = Crowd(self._camera, people, seed)
+        self._crowd = Walkers(self._camera, people, seed)
         self._seed = seed
         self._figures: OrderedDict[int, Figure] = OrderedDict()
         self._figures_kept = 2 * people + 1

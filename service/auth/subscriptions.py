@@ -16,7 +16,7 @@ place."""
 
 
 @dataclass(eq=False)
-class Lease:
+class Seat:
     """One connection that lasts."""
 
     caller: Caller
@@ -39,37 +39,37 @@ class Subscriptions:
 
     def __init__(self, per_stream: int, per_key: int) -> None:
         self._per_stream, self._per_key = per_stream, per_key
-        self._leases: dict[Lease, None] = {}  # oldest first
+        self._seats: dict[Seat, None] = {}  # oldest first
 
     @contextmanager
-    def hold(self, caller: Caller, stream_ids: Collection[str]) -> Iterator[Lease]:
+    def hold(self, caller: Caller, stream_ids: Collection[str]) -> Iterator[Seat]:
         """Count one connection to these streams while the context lasts. Raises LimitReached."""
-        if sum(one.caller.key_id == caller.key_id for one in self._leases) >= self._per_key:
+        if sum(one.caller.key_id == caller.key_id for one in self._seats) >= self._per_key:
             raise LimitReached("too_many_connections", f"{self._per_key} connections of one key are open at most")
         given_up = [one for stream_id in stream_ids if (one := self._place(caller, stream_id)) is not None]
         for one in given_up:
-            self._leases.pop(one, None)
+            self._seats.pop(one, None)
             one.end("share_used_up")
-        lease = Lease(caller, frozenset(stream_ids), asyncio.get_running_loop().create_future())
-        self._leases[lease] = None
+        seat = Seat(caller, frozenset(stream_ids), asyncio.get_running_loop().create_future())
+        self._seats[seat] = None
         try:
-            yield lease
+            yield seat
         finally:
-            self._leases.pop(lease, None)
+            self._seats.pop(seat, None)
 
     def end_unless(self, holds: Callable[[Caller], bool]) -> None:
         """End the connections of all callers that do not hold a key any more."""
-        for lease in list(self._leases):
-            if not holds(lease.caller):
-                lease.end("key_refused")
+        for seat in list(self._seats):
+            if not holds(seat.caller):
+                seat.end("key_refused")
 
     def __len__(self) -> int:
         """Connections open now."""
-        return len(self._leases)
+        return len(self._seats)
 
-    def _place(self, caller: Caller, stream_id: str) -> Lease | None:
+    def _place(self, caller: Caller, stream_id: str) -> Seat | None:
         """Who makes room; None where there is some. Raises LimitReached where nobody has more than the caller would."""
-        here = [one for one in self._leases if stream_id in one.stream_ids]
+        here = [one for one in self._seats if stream_id in one.stream_ids]
         if len(here) < self._per_stream:
             return None
         places = Counter(one.caller.key_id for one in here)
@@ -79,12 +79,12 @@ class Subscriptions:
         return next(one for one in reversed(here) if one.caller.key_id == greediest)
 
 
-async def until_ended(lease: Lease, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Pass on what is sent until the lease has to end."""
+async def until_ended(seat: Seat, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass on what is sent until the seat has to end."""
     following = asyncio.ensure_future(anext(parts))
     try:
         while True:
-            either: set[asyncio.Future[Any]] = {following, lease.ended}
+            either: set[asyncio.Future[Any]] = {following, seat.ended}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
                 return
@@ -93,7 +93,7 @@ async def until_ended(lease: Lease, parts: AsyncIterator[bytes]) -> AsyncIterato
             except StopAsyncIteration:
                 return
             yield part
-            if lease.ended.done():
+            if seat.ended.done():
                 return
             following = asyncio.ensure_future(anext(parts))
     finally:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
-from service.auth.subscriptions import Lease
+from service.auth.subscriptions import Seat
 from service.backend import Backend, Streams
 from service.errors import Forbidden, NotReady, stream_not_found
 from service.runtime import Runtime
@@ -77,14 +77,14 @@ async def _subscribes(connection: HTTPConnection) -> AsyncIterator[None]:
     caller: Caller = connection.state.caller  # Needs stands before this
     stream_id = connection.path_params.get("stream_id")
     listed = [stream_id] if stream_id else connection.query_params.get("streams", "").split(",")
-    with _guard(connection).subscriptions.hold(caller, {one for one in listed if one}) as lease:
-        connection.state.lease = lease
+    with _guard(connection).subscriptions.hold(caller, {one for one in listed if one}) as seat:
+        connection.state.seat = seat
         yield
 
 
 SUBSCRIBES = Depends(_subscribes)
 """Declares, after Needs, a route whose answer lasts: it counts against the limits on subscribers, and ends with the
-lease that it finds by `LeaseDependency`."""
+seat that it finds by `SeatDependency`."""
 
 
 def _guard(connection: HTTPConnection) -> Guard:
@@ -92,12 +92,12 @@ def _guard(connection: HTTPConnection) -> Guard:
     return guard
 
 
-def _lease(connection: HTTPConnection) -> Lease:
-    lease: Lease = connection.state.lease
-    return lease
+def _seat(connection: HTTPConnection) -> Seat:
+    seat: Seat = connection.state.seat
+    return seat
 
 
-LeaseDependency = Annotated[Lease, Depends(_lease)]
+SeatDependency = Annotated[Seat, Depends(_seat)]
 GuardDependency = Annotated[Guard, Depends(_guard)]
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from engines.signature import PEOPLE
 from service.errors import NotFound, NotReady, Refused, documented
 from service.routes.dependencies import Needs, RuntimeDependency
-from service.timeline.archive import STEP_S, Archive, Counts, Event, EventType
+from service.timeline.archive import STEP_S, Archive, Counts, EventType, StoredEvent
 from service.timeline.timeline import Timeline, TimelineLost
 
 router = APIRouter(tags=["timeline"])
@@ -89,7 +89,7 @@ async def get_timeline(
     begin, end = _span(from_s, to_s)
     step = _step(begin, end)
 
-    def look(kept: Archive) -> tuple[list[Counts], list[Event]]:
+    def look(kept: Archive) -> tuple[list[Counts], list[StoredEvent]]:
         return kept.counts(stream_id, begin, end, step, MOST_STEPS + 1), kept.events(stream_id, begin, end, MOST_EVENTS)
 
     counts, events = await _read(runtime.timeline, look)
@@ -192,7 +192,7 @@ def _page_of_counts(stream_id: str, from_s: float, to_s: float, kept: Archive) -
     return kept.counts(stream_id, from_s, to_s, STEP_S, CSV_ROWS)
 
 
-def _page_of_events(stream_id: str, from_s: float, to_s: float, offset: int, kept: Archive) -> list[Event]:
+def _page_of_events(stream_id: str, from_s: float, to_s: float, offset: int, kept: Archive) -> list[StoredEvent]:
     return kept.events(stream_id, from_s, to_s, CSV_ROWS, offset)
 
 
@@ -234,7 +234,7 @@ def _counts(one: Counts) -> CountsView:
     )
 
 
-def _event(one: Event) -> EventView:
+def _event(one: StoredEvent) -> EventView:
     return EventView(
         at=round(one.at, 3),
         type=one.type,

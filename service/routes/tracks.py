@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
 from service.auth.caller import Caller
-from service.auth.subscriptions import Lease, until_ended
+from service.auth.subscriptions import Seat, until_ended
 from service.backend import Backend
 from service.errors import NotFound, Refused, documented, stream_not_found
-from service.routes.dependencies import SUBSCRIBES, BackendDependency, LeaseDependency, Needs
+from service.routes.dependencies import SUBSCRIBES, BackendDependency, Needs, SeatDependency
 from service.tracks.hub import HubClosed, Subscription
 from service.tracks.messages import TrackMessage
 from service.tracks.views import ALWAYS, MESSAGE_FIELDS, TRACK_FIELDS, View, Viewer
@@ -77,13 +77,13 @@ async def follow_stream(
     socket: WebSocket,
     stream_id: str,
     backend: BackendDependency,
-    lease: LeaseDependency,
+    seat: SeatDependency,
     view: ViewDependency,
     from_seq: FromSeq = None,
 ) -> None:
     """Send every message of the stream from now on; what a slow client misses is told in `gap`."""
     backend.streams.get(stream_id)
-    await _serve(socket, backend, lease, backend.hub.subscribe([stream_id], view, from_seq))
+    await _serve(socket, backend, seat, backend.hub.subscribe([stream_id], view, from_seq))
 
 
 @router.websocket("/tracks", dependencies=[Needs("read"), SUBSCRIBES])
@@ -91,13 +91,13 @@ async def follow_streams(
     socket: WebSocket,
     caller: Annotated[Caller, Needs("read")],
     backend: BackendDependency,
-    lease: LeaseDependency,
+    seat: SeatDependency,
     view: ViewDependency,
     streams: str | None = None,
 ) -> None:
     """Send the messages of several streams (`streams=a,b`), or of all, those to come included."""
     if streams is None:
-        await _serve(socket, backend, lease, backend.hub.follow(caller.sees, view))
+        await _serve(socket, backend, seat, backend.hub.follow(caller.sees, view))
         return
     stream_ids = list(dict.fromkeys(one for one in streams.split(",") if one))
     for stream_id in stream_ids:
@@ -106,7 +106,7 @@ async def follow_streams(
         backend.streams.get(stream_id)
     if not stream_ids:
         raise Refused("invalid_view", "streams names no stream; leave it out to follow all of them")
-    await _serve(socket, backend, lease, backend.hub.subscribe(stream_ids, view))
+    await _serve(socket, backend, seat, backend.hub.subscribe(stream_ids, view))
 
 
 @router.get(
@@ -127,7 +127,7 @@ async def recent_tracks(
     request: Request,
     stream_id: str,
     backend: BackendDependency,
-    lease: LeaseDependency,
+    seat: SeatDependency,
     view: ViewDependency,
     last: Annotated[int, Query(ge=1, le=100_000, description="So many messages, as far as they are kept.")] = 1,
     from_seq: FromSeq = None,
@@ -144,7 +144,7 @@ async def recent_tracks(
         return Response(b'{"messages":[%b]}' % b",".join(one.encoded for one in shown), media_type="application/json")
     if last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < LONGEST_EVENT_ID:
         from_seq = int(last_event_id) + 1
-    events = until_ended(lease, _events(backend, stream_id, view, from_seq))
+    events = until_ended(seat, _events(backend, stream_id, view, from_seq))
     return EventSourceResponse(events, headers=EVENT_STREAM_HEADERS)
 
 
@@ -174,27 +174,27 @@ async def _events(backend: Backend, stream_id: str, view: View, from_seq: int | 
         backend.hub.unsubscribe(subscription)
 
 
-async def _serve(socket: WebSocket, backend: Backend, lease: Lease, subscription: Subscription) -> None:
+async def _serve(socket: WebSocket, backend: Backend, seat: Seat, subscription: Subscription) -> None:
     try:
         await socket.accept()
-        await _send_until_either_leaves(socket, lease, subscription)
+        await _send_until_either_leaves(socket, seat, subscription)
     finally:
         backend.hub.unsubscribe(subscription)
 
 
-async def _send_until_either_leaves(socket: WebSocket, lease: Lease, subscription: Subscription) -> None:
+async def _send_until_either_leaves(socket: WebSocket, seat: Seat, subscription: Subscription) -> None:
     sender = asyncio.create_task(_send(socket, subscription))
     listener = asyncio.create_task(_wait_for_goodbye(socket))
     try:
-        any_of: set[asyncio.Future[Any]] = {sender, listener, lease.ended}
+        any_of: set[asyncio.Future[Any]] = {sender, listener, seat.ended}
         await asyncio.wait(any_of, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (sender, listener):
             task.cancel()
         await asyncio.gather(sender, listener, return_exceptions=True)
-    if lease.ended.done():
+    if seat.ended.done():
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # gone by itself meanwhile
-            await socket.close(ENDED_CODE, lease.ended.result())
+            await socket.close(ENDED_CODE, seat.ended.result())
 
 
 async def _send(socket: WebSocket, subscription: Subscription) -> None:

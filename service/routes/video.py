@@ -9,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from service.auth.subscriptions import until_ended
 from service.backend import Feed
 from service.errors import NotFound, documented
-from service.routes.dependencies import SUBSCRIBES, LeaseDependency, Needs, StreamsDependency
+from service.routes.dependencies import SUBSCRIBES, Needs, SeatDependency, StreamsDependency
 from service.tracks.video import SMALL_WIDTH, EncodedPicture, FeedClosed, Style
 
 router = APIRouter(tags=["video"])
@@ -27,7 +27,7 @@ Small = Annotated[bool, Query(description=f"With boxes, {SMALL_WIDTH} pixels wid
     responses={200: {"content": {"multipart/x-mixed-replace": {}}}, **documented(404)},
 )
 async def video(
-    stream_id: str, streams: StreamsDependency, lease: LeaseDependency, boxes: Boxes = True
+    stream_id: str, streams: StreamsDependency, seat: SeatDependency, boxes: Boxes = True
 ) -> StreamingResponse:
     """Stream annotated pictures as motion JPEG, newest first when the client is slow.
 
@@ -35,7 +35,7 @@ async def video(
     """
     parts = _parts(streams.get(stream_id).feed, _style(boxes))
     media_type = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
-    return StreamingResponse(until_ended(lease, parts), media_type=media_type, headers=NO_STORE)
+    return StreamingResponse(until_ended(seat, parts), media_type=media_type, headers=NO_STORE)
 
 
 @router.get(

@@ -75,7 +75,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StoredEvent:
     """Something that happened in a zone, or to the stream."""
 
     at: float
@@ -121,7 +121,7 @@ class Archive:
         """Close the file."""
         self._writer.close()
 
-    def add(self, stream_id: str, counts: Iterable[Counts], events: Iterable[Event]) -> None:
+    def add(self, stream_id: str, counts: Iterable[Counts], events: Iterable[StoredEvent]) -> None:
         """Keep counts and events; counts of the same time add up."""
         self._writer.executemany(
             f"INSERT INTO counts VALUES ({_marks(8)}) ON CONFLICT DO UPDATE SET frames = frames + excluded.frames, "  # noqa: S608
@@ -189,14 +189,14 @@ class Archive:
         span = {"from": from_s, "to": to_s, "step": step_s, "most": most}
         return [Counts(*row) for row in self._read(sql, {"id": stream_id, **span})]
 
-    def events(self, stream_id: str, from_s: float, to_s: float, most: int, offset: int = 0) -> list[Event]:
+    def events(self, stream_id: str, from_s: float, to_s: float, most: int, offset: int = 0) -> list[StoredEvent]:
         """The newest `most` events in [from_s, to_s) but for the first `offset`, newest first."""
         sql = (
             "SELECT at, type, zone, zone_name, person, direction, dwell, stills.id, class FROM events "
             "LEFT JOIN stills ON stills.id = still WHERE events.stream_id = ? AND at >= ? AND at < ? "
             "ORDER BY at DESC, events.id DESC LIMIT ? OFFSET ?"
         )
-        return [Event(*row) for row in self._read(sql, (stream_id, from_s, to_s, most, offset))]
+        return [StoredEvent(*row) for row in self._read(sql, (stream_id, from_s, to_s, most, offset))]
 
     def still(self, stream_id: str, number: int) -> bytes | None:
         """The JPEG of a still of this stream; None where there is none (any more)."""

@@ -54,7 +54,7 @@ class TimelineSettings:
 class _Record:
     stream_id: str
     counts: tuple[Counts, ...] = ()
-    events: tuple[archive.Event, ...] = ()
+    events: tuple[archive.StoredEvent, ...] = ()
     picture: TrackedFrame | None = None
     """Of the events."""
     until: float = 0.0
@@ -191,7 +191,7 @@ class Timeline:
             order.done.set()
 
 
-def _with_still(record: _Record, store: Archive) -> Iterable[archive.Event]:
+def _with_still(record: _Record, store: Archive) -> Iterable[archive.StoredEvent]:
     """The record's events, with the number of their picture."""
     if record.picture is None:
         return record.events
@@ -238,7 +238,7 @@ class Recorder:
         self._most = max(self._most, people)
         names = {zone.id: zone.name or zone.id for zone in zones} if zone_events else {}
         events = [
-            archive.Event(
+            archive.StoredEvent(
                 now,
                 event.type,
                 event.zone,
@@ -252,7 +252,7 @@ class Recorder:
         ]
         picture = tracked if events and stills_days > 0 else None
         if tracked.discontinuity:
-            events.insert(0, archive.Event(now, "discontinuity"))
+            events.insert(0, archive.StoredEvent(now, "discontinuity"))
         if events:
             until = now + stills_days * SECONDS_A_DAY
             self._timeline.put(_Record(self._stream_id, (), tuple(events), picture, until))

@@ -50,7 +50,7 @@ class Walk:
         return self.step_offset + 2 * math.pi * walked_m / (STRIDE_M * self.height_m / 1.75)
 
 
-class Crowd:
+class Walkers:
     """`people` slots; each slot sends one person after another over the same line, in either direction."""
 
     def __init__(self, camera: SceneCamera, people: int, seed: int) -> None:

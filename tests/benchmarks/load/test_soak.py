@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.load.follower import Arrival
+from benchmarks.load.listener import Arrival
 from benchmarks.load.soak import judge, main
 from benchmarks.load.usage import Held, rss_mb
 from tests.support.tiny_pair import write_tiny_pair

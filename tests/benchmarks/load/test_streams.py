@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.load.follower import Arrival
+from benchmarks.load.listener import Arrival
 from benchmarks.load.streams import judge, main, search
 from tests.support.tiny_pair import write_tiny_pair
 

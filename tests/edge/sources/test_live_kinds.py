@@ -13,7 +13,7 @@ from edge.sources.base import Frame, Source
 from edge.sources.camera import CameraSource
 from edge.sources.decoder.messages import Picture
 from edge.sources.rtsp.camera_url import CameraUrl
-from edge.sources.session import Arrival
+from edge.sources.session import DecodedPicture
 from edge.sources.settings import SourceSettings
 from testbed.clips import numbered_image, read_clip, read_number, write_clip
 from testbed.rtsp_server import RtspServer
@@ -87,15 +87,15 @@ class Steady:
     def __init__(self) -> None:
         self._arrivals = self._pictures()
 
-    def _pictures(self) -> Iterator[Arrival]:
+    def _pictures(self) -> Iterator[DecodedPicture]:
         for number in range(60):
             set_s = 3600.0 if 20 <= number < 40 else 0.0
             times = {"monotonic_s": 50 + 0.04 * number, "unix_s": 1e9 + 0.04 * number + set_s}
             rest = {"frame_rate": 25.0, "frozen": False, "damaged": False}
             about = Picture(0, 4, 4, number, 3600 * number, (1, 90_000), **times, **rest)
-            yield Arrival(np.zeros((4, 4, 3), np.uint8), about)
+            yield DecodedPicture(np.zeros((4, 4, 3), np.uint8), about)
 
-    def next(self, timeout_s: float) -> Arrival | None:
+    def next(self, timeout_s: float) -> DecodedPicture | None:
         return next(self._arrivals, None)
 
     def close(self, patience_s: float = 0.0) -> None:

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from edge.tracking.detections import Detections
 from edge.tracking.tracker import Tracker
-from testbed.crowd import Crowd
+from testbed.crowd import CrowdFilm
 from tests.edge.sources.test_clock import LIES, Lie, places
 
 RATE, SECONDS, WARM_UP_S = 25, 36, 3.0
@@ -18,7 +18,7 @@ Seen = tuple[Detections, np.ndarray]
 
 @pytest.fixture(scope="module")
 def walk() -> list[Seen]:
-    crowd = Crowd(14, seed=5, frame_rate=RATE, size=(1280, 720))
+    crowd = CrowdFilm(14, seed=5, frame_rate=RATE, size=(1280, 720))
     return [crowd.step() for _ in range(RATE * SECONDS)]
 
 

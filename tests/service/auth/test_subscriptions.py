@@ -65,7 +65,7 @@ def test_who_asks_gets_a_fair_share_whatever_the_others_do(order: list[Caller], 
                 try:
                     held.enter_context(places.hold(caller, ["s"]))
                 except LimitReached:
-                    mine = sum(one.caller == caller for one in places._leases)
+                    mine = sum(one.caller == caller for one in places._seats)
                     assert mine + 1 >= per_stream // 3, "less than a third, and refused"
                 assert len(places) <= per_stream
 

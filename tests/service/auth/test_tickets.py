@@ -132,7 +132,7 @@ def test_everything_that_a_key_opened_ends_with_it(keyed: KeyedService, way: str
             assert reader.post("/tickets").status_code in (401, 429)
             with keyed.http(None) as browser:
                 assert browser.get("/streams", params={"ticket": unused}).status_code in (401, 429)
-            wait_until(lambda: len(keyed.guard.subscriptions) == 0, 10, "no lease to be left")
+            wait_until(lambda: len(keyed.guard.subscriptions) == 0, 10, "no seat to be left")
 
 
 def test_ticket_shows_no_more_than_its_streams(keyed: KeyedService) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge.pipeline.pipeline import Kind, TrackedFrame
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
-from service.timeline.archive import STEP_S, Archive, Counts, Event
+from service.timeline.archive import STEP_S, Archive, Counts, StoredEvent
 from service.timeline.timeline import MOST_STILLS_WAITING, Timeline, TimelineLost, TimelineSettings
 from service.zones.counter import ZoneEvent
 from service.zones.zone import Polygon
@@ -47,7 +47,7 @@ def frame(
     return TrackedFrame("door", picture, tracks, kind, 6, 1, discontinuity=discontinuity)
 
 
-def events_of(kept: Archive, stream_id: str = "door") -> list[Event]:
+def events_of(kept: Archive, stream_id: str = "door") -> list[StoredEvent]:
     return kept.events(stream_id, 0, 1e11, 1000)
 
 
@@ -74,7 +74,7 @@ def test_file_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_two_archives_in_memory_share_nothing() -> None:
     one, other = Archive(None), Archive(None)
-    one.add("door", [], [Event(T0, "enter", "hall")])
+    one.add("door", [], [StoredEvent(T0, "enter", "hall")])
     assert events_of(other) == []
 
 
@@ -100,7 +100,8 @@ def test_stream_that_is_forgotten_leaves_nothing_behind_even_in_the_bytes_of_the
     for name in ("door", "yard"):
         with archive.transaction():
             number = archive.add_still(name, T0, f"picture of {name} ".encode() * 500)
-            archive.add(name, [Counts(T0, 1, 1, 1, 1, 0, 0)], [Event(T0, "enter", f"zone of {name}", still=number)])
+            entered = StoredEvent(T0, "enter", f"zone of {name}", still=number)
+            archive.add(name, [Counts(T0, 1, 1, 1, 1, 0, 0)], [entered])
     archive.forget("door")
     assert counts_of(archive) == events_of(archive) == []
     assert len(events_of(archive, "yard")) == len(counts_of(archive, "yard")) == 1
@@ -113,7 +114,7 @@ def test_limits_take_the_old_and_the_too_many(kept: Archive) -> None:
     day = 86_400
     numbers = [kept.add_still("door", T0 + day * n, bytes(1000)) for n in range(5)]
     kept.add("door", [Counts(T0 + STEP_S * n, 1, 1, 1, 1, 0, 0) for n in range(3)], [])
-    kept.add("door", [], [Event(T0 + day * n, "enter", "hall", still=number) for n, number in enumerate(numbers)])
+    kept.add("door", [], [StoredEvent(T0 + day * n, "enter", "hall", still=number) for n, number in enumerate(numbers)])
     kept.keep_limits(T0 + day * 1.5, days=1, stills_bytes=2500)
     assert counts_of(kept) == []
     assert [event.still for event in events_of(kept)] == [numbers[4], numbers[3], None, None]  # 2 was one too many
@@ -131,7 +132,7 @@ def test_damaged_file_is_set_aside_and_a_new_one_begins(tmp_path: Path, content:
     path = tmp_path / "timeline.sqlite3"
     path.write_bytes(content)
     archive = Archive(path)
-    archive.add("door", [], [Event(T0, "enter", "hall")])
+    archive.add("door", [], [StoredEvent(T0, "enter", "hall")])
     assert len(events_of(archive)) == 1
     archive.close()
     aside = [one for one in tmp_path.iterdir() if "unreadable" in one.name]
@@ -165,9 +166,9 @@ def test_event_is_kept_with_the_name_its_zone_had_and_without_picture_unless_ask
     recorder.record(frame(0, discontinuity=True), [], [HALL], 0, T0 + 1)
     wait_until(lambda: len(timeline.read(events_of)) == 3, 10, "the events")
     assert timeline.read(events_of) == [
-        Event(T0 + 1, "discontinuity"),
-        Event(T0, "leave", "gone", None, 2, None, 4.5),
-        Event(T0, "enter", "hall", "Hall", 3),
+        StoredEvent(T0 + 1, "discontinuity"),
+        StoredEvent(T0, "leave", "gone", None, 2, None, 4.5),
+        StoredEvent(T0, "enter", "hall", "Hall", 3),
     ]
 
 
@@ -270,11 +271,11 @@ def test_removal_that_fails_is_tried_again_once_a_second_until_it_is_done(
 def test_events_keep_their_class_also_in_a_file_that_has_no_place_for_it_yet(tmp_path: Path) -> None:
     path = tmp_path / "timeline.sqlite3"
     old = Archive(path)
-    old.add("door", [], [Event(T0, "enter", "hall", person=3)])
+    old.add("door", [], [StoredEvent(T0, "enter", "hall", person=3)])
     old.close()
     with closing(sqlite3.connect(path)) as file:
         file.execute("ALTER TABLE events DROP COLUMN class")
     archive = Archive(path)
-    archive.add("door", [], [Event(T0 + 1, "enter", "hall", person=4, class_name="car")])
+    archive.add("door", [], [StoredEvent(T0 + 1, "enter", "hall", person=4, class_name="car")])
     assert [(event.person, event.class_name) for event in events_of(archive)] == [(4, "car"), (3, None)]
     archive.close()

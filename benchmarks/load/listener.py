@@ -1,4 +1,4 @@
-"""Follower: a subscriber of one stream's tracks, in a thread of its own, that comes back whenever it is sent away."""
+"""Listener: a subscriber of one stream's tracks, in a thread of its own, that comes back whenever it is sent away."""
 
 import json
 import threading
@@ -33,7 +33,7 @@ class Arrival:
         return cls(time.monotonic() - begin_s, *ages_ms, *told)
 
 
-class Follower:
+class Listener:
     """A context manager that subscribes and, in the end, leaves."""
 
     def __init__(self, url: str, begin_s: float, keeps: bool = True) -> None:
