@@ -1,6 +1,7 @@
 """The empty square, and `SceneCamera`, which says where a point of it appears in the picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import cv2
 import numpy as np
@@ -69,8 +70,22 @@ WALLS = ((132, 154, 178), (160, 174, 184), (144, 156, 162), (122, 138, 164), (16
 TRIMS = ((86, 80, 128), (112, 94, 70), (80, 108, 84), (84, 84, 88))
 
 
+MOST_DRAWN = 1920 * 1080
+"""Pixels. Larger pictures are drawn with so many and enlarged: drawing takes time and fifty bytes for each, and how
+many there are is up to whoever adds a scene."""
+
+
 def draw_backdrop(camera: SceneCamera, seed: int) -> U8:
     """BGR picture (H, W, 3)."""
+    size = camera.width, camera.height
+    share = sqrt(MOST_DRAWN / (camera.width * camera.height))
+    if share >= 1:
+        return _drawn(camera, seed)
+    smaller = replace(camera, width=round(share * camera.width), height=round(share * camera.height))
+    return np.asarray(cv2.resize(_drawn(smaller, seed), size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _drawn(camera: SceneCamera, seed: int) -> U8:
     rng = np.random.default_rng([seed, 99])
     picture = np.zeros((camera.height, camera.width, 3), np.float32)
     _draw_houses(picture, camera, rng)

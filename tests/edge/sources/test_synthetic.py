@@ -1,3 +1,6 @@
+import tracemalloc
+
+import cv2
 import numpy as np
 import pytest
 
@@ -87,6 +90,23 @@ def test_square_stays_populated_without_end() -> None:
     source = scene(people=20)
     counts = [len(source.truth(index).ids) for index in range(0, 30 * 3600, 27000)]
     assert 8 <= min(counts) and max(counts) <= 20
+
+
+def test_the_largest_scene_takes_twice_its_picture_and_little_more_memory() -> None:
+    tracemalloc.start()
+    try:
+        picture = SyntheticSource(width=7680, height=4320, people=1, seed=2).image(0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert picture.shape == (4320, 7680, 3)
+    assert most < 2 * picture.nbytes + 100e6
+
+
+def test_a_scene_larger_than_full_hd_shows_what_a_smaller_one_shows() -> None:
+    large, small = (SyntheticSource(width=16 * n, height=9 * n, people=0, seed=4).image(0) for n in (240, 120))
+    shrunk = cv2.resize(large, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - small).mean() < 3
 
 
 @pytest.mark.parametrize(
