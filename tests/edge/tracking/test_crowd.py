@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge.tracking.blocks import Blocks, Rows
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Look, Tracker, TrackerSettings, update_all
-from testbed.crowd import Crowd as Film
+from testbed.crowd import CrowdFilm as Film
 
 
 def assert_same(together: Tracks, alone: Tracks) -> None:

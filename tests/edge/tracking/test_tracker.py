@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edge.tracking.detections import Detections, Tracks, TrackState
 from edge.tracking.tracker import LONGEST_GAP_S, Tracker, TrackerSettings
-from testbed.crowd import Crowd
+from testbed.crowd import CrowdFilm
 from tests.support.slow_tracker import SlowTracker
 
 FRAME_S = 1 / 30
@@ -170,7 +170,7 @@ def test_prediction_moves_boxes_and_leaves_the_tracker_alone() -> None:
 @pytest.mark.parametrize(("people", "seed"), [(1, 1), (6, 2), (15, 3), (30, 4), (30, 5), (60, 6)])
 def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int, weak_rate: float) -> None:
     # Looks so noisy that the distance to one's own past is often at the limit.
-    crowd = Crowd(
+    crowd = CrowdFilm(
         people, seed, size=(960, 540), miss_rate=0.15, false_alarm_rate=0.1, embedding_dim=16, look_noise=0.25
     )
     fairmot = TrackerSettings(smallest_area_px=0, widest_aspect=100, iou_confirm=0, same_iou=1)
@@ -190,7 +190,7 @@ def test_a_crowd_gets_the_ids_of_the_slow_tracker(people: int, seed: int, weak_r
 
 @pytest.mark.parametrize("frame_rate", [7.0, 14.0, 30.0])
 def test_walking_people_keep_their_ids_at_any_frame_rate(frame_rate: float) -> None:
-    crowd = Crowd(12, seed=9, frame_rate=frame_rate, false_alarm_rate=0)
+    crowd = CrowdFilm(12, seed=9, frame_rate=frame_rate, false_alarm_rate=0)
     tracker = Tracker()
     names: dict[int, set[int]] = {}
     for _ in range(int(10 * frame_rate)):
@@ -204,7 +204,7 @@ def test_walking_people_keep_their_ids_at_any_frame_rate(frame_rate: float) -> N
 
 
 def test_trackers_share_nothing() -> None:
-    crowds = [Crowd(5, seed=seed) for seed in (1, 2)]
+    crowds = [CrowdFilm(5, seed=seed) for seed in (1, 2)]
     frames = [[crowd.step()[0] for _ in range(20)] for crowd in crowds]
     alone = [Tracker(), Tracker()]
     expected = [[ids(alone[film].update(frame, FRAME_S)) for frame in frames[film]] for film in (0, 1)]
@@ -660,7 +660,7 @@ def test_whose_class_is_not_known_follows_anybody_and_starts_nobody() -> None:
 @settings(max_examples=15, deadline=None)
 def test_each_class_is_tracked_as_if_it_were_alone(seed: int, people: list[int]) -> None:
     """Crowds of several classes in one picture get the ids of trackers with one class each, but for their numbers."""
-    films = [Crowd(10 * count, seed=seed + number) for number, count in enumerate(people)]
+    films = [CrowdFilm(10 * count, seed=seed + number) for number, count in enumerate(people)]
     every = TrackerSettings(classes=tuple(f"kind {number}" for number in range(len(films))))
     together, alone = Tracker(every), [Tracker(TrackerSettings(classes=("kind",))) for _ in films]
     same: dict[int, tuple[int, int]] = {}
