@@ -98,22 +98,22 @@ class HostTimes:
     """By the clock on the wall, where the device thread spends its time."""
 
 
-class _Box:
+class _Case:
     """A pipeline with a frame of every lane in each tick."""
 
     def __init__(self, lanes: int, people: int) -> None:
         self.lanes, self.people = lanes, people
-        self._device = _Idle()
-        ops = CudaOps(self._device, b"")  # type: ignore[arg-type]  # no CudaDevice, but it has all that is called
-        teacher, student = _Engine(TEACHER, self._device), _Engine(STUDENT, self._device)
+        device: Any = _Idle()  # no CudaDevice, but it has all that is called
+        self._device: _Idle = device
+        ops, teacher, student = CudaOps(device, b""), _Engine(TEACHER, device), _Engine(STUDENT, device)
         self._pipeline = TrackingPipeline(
-            Backend(self._device, ops, teacher, student), PipelineSettings(LaneSettings(k=6), max_lanes=lanes)
+            Backend(device, ops, teacher, student), PipelineSettings(LaneSettings(k=6), max_lanes=lanes)
         )
         self._names = [str(lane) for lane in range(lanes)]
         for name in self._names:
             self._pipeline.add_lane(name)
         self._films = [CrowdFilm(people, seed) for seed in range(lanes)]
-        black, there = np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), self._device.empty((1,), np.uint8)
+        black, there = np.zeros((SOURCE[1], SOURCE[0], 3), np.uint8), device.empty((1,), np.uint8)
         self._picture = Uploaded(black, there, HostStream().record(), BT601)
         self._spent_s: list[float] = []
         self._steps_s: list[float] = []
@@ -146,13 +146,13 @@ def measure(cases: Sequence[tuple[int, int]], ticks: int) -> list[HostTimes]:
 
     The cases take turns, tick by tick: what else the machine does meanwhile meets all of them alike.
     """
-    boxes = [_Box(lanes, people) for lanes, people in cases]
+    measured = [_Case(lanes, people) for lanes, people in cases]
     for number in range(WARM_UP + ticks):
-        for box in boxes:
+        for case in measured:
             if number == WARM_UP:
-                box.forget()
-            box.tick(number)
-    return [box.times() for box in boxes]
+                case.forget()
+            case.tick(number)
+    return [case.times() for case in measured]
 
 
 def _answer(device: _Idle, films: Sequence[CrowdFilm]) -> None:

@@ -322,8 +322,8 @@ class Control:
             await self._runner.change(await document.opened(self._secrets))
             self._shown[stream_id] = row.revision
 
-    async def _release(self, stream_id: str) -> None:
-        await self._stop(stream_id, removed=self._table.spec(stream_id) is None)
+    async def _release(self, stream_id: str, *, removed: bool = False) -> None:
+        await self._stop(stream_id, removed=removed or self._table.spec(stream_id) is None)
         self._counts.forget(stream_id)
         log.info("stream %s is left", stream_id, extra=fields("stream_left", stream_id=stream_id))
 
@@ -345,9 +345,7 @@ class Control:
         """Delete what a removed stream leaves; the counts first, under the lease: a stream that was posted anew with
         the same id has another one."""
         if stream_id in self._running:
-            await self._stop(stream_id, removed=True)
-            self._counts.forget(stream_id)
-            log.info("stream %s is removed", stream_id, extra=fields("stream_left", stream_id=stream_id))
+            await self._release(stream_id, removed=True)
         lease = key("lease", stream_id)
         await self._bucket.delete(key("counts", stream_id), lease=(lease, revision))
         self._table.apply("lease", stream_id, await self._bucket.delete(lease, revision), None)

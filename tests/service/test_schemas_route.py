@@ -96,7 +96,7 @@ def test_real_messages_obey_the_schema(service: RunningService, asyncapi: Json) 
     with service.http as http:
         http.post("/streams", json={"url": "synthetic://?people=4&width=320&height=192&fps=20", "id": "scene"})
         with connect(service.ws_url("scene")) as socket:
-            messages = [json.loads(socket.recv(60)) for _ in range(15)]
+            messages = [json.loads(socket.recv(20)) for _ in range(15)]
         http.delete("/streams/scene")
     assert any(message["tracks"] for message in messages)
     for message in messages:

@@ -90,7 +90,7 @@ def test_service_tracks_and_answers_while_another_program_holds_its_file(
     with service.http as http:
         http.headers.update(bearer(BOOTSTRAP_KEY))
         http.post("/streams", json={"id": "scene", "url": SCENE, "zones": [zone]})
-        wait_until(lambda: http.get("/streams/scene").json()["stats"]["frames"], 60, "frames")
+        wait_until(lambda: http.get("/streams/scene").json()["stats"]["frames"], 20, "frames")
         with held(tmp_path / FILE_NAME, lock):
             before, took, began = http.get("/streams/scene").json()["stats"]["frames"], [], time.monotonic()
             while time.monotonic() - began < HELD_S - 1.5:
