@@ -88,8 +88,7 @@ def test_service_killed_at_any_moment_has_all_that_it_acknowledged(start: Callab
             found = {one["id"]: one["k"] for one in specs(http)}
             assert found in (known, asked)  # the change that got no answer may have been made or not
             known, acknowledged = found, 0
-            killer = Timer(chance.uniform(0.2, 0.8), service.kill)
-            killer.start()
+            killer = Timer(chance.uniform(0.0, 0.6), service.kill)
             while True:
                 asked, request = something_to_change(http, known, chance)
                 try:
@@ -98,8 +97,10 @@ def test_service_killed_at_any_moment_has_all_that_it_acknowledged(start: Callab
                     break
                 assert answer.is_success, answer.text
                 known, acknowledged = asked, acknowledged + 1
+                if acknowledged == 1:  # however long a busy machine took for it
+                    killer.start()
+            assert acknowledged > 0, "the service died by itself"
             killer.join()
-            assert acknowledged > 0
     with start().http as http:
         assert {one["id"]: one["k"] for one in specs(http)} in (known, asked)
 
