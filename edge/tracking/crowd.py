@@ -60,8 +60,12 @@ class Crowd:
             _KALMAN.predict(motion, dts_s[self.rows.lane[movers]])
             self.motion[:, movers] = motion
 
-    def associate(self, seen: Seen, settings: TrackerSettings) -> I64:
-        """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers."""
+    def associate(self, seen: Seen, follows: Bool, settings: TrackerSettings) -> I64:
+        """(N,) row in `seen` of every track, -1 where it was not seen: four associations, each with the leftovers.
+
+        In lanes that only `follows` (L,) a keyframe, whoever is where motion expects them is met before looks are
+        compared: a keyframe is near, and a student's embeddings tell people apart less well than its teacher's.
+        """
         match = np.full(len(self.rows), -1)
         if not len(self.rows) or not len(seen.rows):
             return match
@@ -80,7 +84,12 @@ class Crowd:
             np.maximum(distance, 0, out=distance)
             return fused_cost(looks, others, distance, settings.appearance_weight, settings.gate)
 
-        rows, columns = self._meet(seen, self.states != _TENTATIVE, seen.strong, fused, settings.appearance_limit)
+        if follows.any():
+            expected = (self.states == _CONFIRMED) & follows[self.rows.lane]
+            rows, columns = self._meet(seen, expected, seen.strong, overlap_cost, settings.iou_limit)
+            match[rows] = columns
+        missing, free = (match < 0) & (self.states != _TENTATIVE), left(match, seen) & seen.strong
+        rows, columns = self._meet(seen, missing, free, fused, settings.appearance_limit)
         if settings.iou_confirm > 0:
             real = paired_iou(boxes[rows], seen.xyxy[columns], pixel=1.0) >= settings.iou_confirm
             rows, columns = rows[real], columns[real]
@@ -96,14 +105,14 @@ class Crowd:
         return match
 
     def correct(
-        self, match: I64, seen: Seen, now_s: F64, keyframes_s: F64, noises: F64, smoothing: float
+        self, match: I64, seen: Seen, now_s: F64, keyframes_s: F64, noises: F64, smoothing: F32
     ) -> tuple[I64, F64, F64]:
         """Take in what was seen of the known tracks; confirmed ones that were not seen are lost from now on.
 
-        `now_s` (L,). `noises` (L,): variance of these boxes, in the usual ones. `keyframes_s` (L,): in lanes between
-        keyframes, when the last one was; else NaN. Whom only that keyframe has seen is not lost yet: a student misses
-        many people who are there, above all small ones. What a weak detection looks like is not remembered, as in
-        ByteTrack.
+        `now_s` (L,). `noises` (L, 4): variance of these boxes, in the usual one. `smoothing` (L,): share of the past in
+        looks. `keyframes_s` (L,): in lanes between keyframes, when the last one was; else NaN. Whom only that keyframe
+        has seen is not lost yet: a student misses many people who are there, above all small ones. What a weak
+        detection looks like is not remembered, as in ByteTrack.
 
         Returns what was learnt of each lane's drift: how many predictions were judged, and the sums of the harm that
         they did and of the squared times that they reached ahead; (L,) each.
@@ -124,7 +133,7 @@ class Crowd:
         self.motion[:, rows] = _KALMAN.update(motion, xyah, noises[lanes])
         clear = seen.strong[columns]
         looks = self.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
-        self.embeddings[rows[clear]] = smoothed(*looks, smoothing)
+        self.embeddings[rows[clear]] = smoothed(*looks, smoothing[lanes[clear], None])
         self.scores[rows] = seen.scores[columns]
         self.states[rows] = _CONFIRMED
         self.last_seen_s[rows] = now_s[lanes]
@@ -157,10 +166,10 @@ def left(match: I64, seen: Seen) -> Bool:
     return free[:-1]
 
 
-def smoothed(past: F32, present: F32, share: float) -> F32:
-    """(N, D) appearance, unit length, of `past` (N, D) after a look at `present` (N, D)."""
-    mixed = np.float32(share) * past
-    mixed += (1 - np.float32(share)) * present
+def smoothed(past: F32, present: F32, share: F32 | np.float32) -> F32:
+    """(N, D) appearance, unit length, of `past` (N, D), `share` of it or (N, 1), after a look at `present` (N, D)."""
+    mixed: F32 = share * past
+    mixed += (1 - share) * present
     norms = np.sqrt(np.einsum("nd,nd->n", mixed, mixed))
     mixed /= np.maximum(norms, 1e-12)[:, None]
     return mixed

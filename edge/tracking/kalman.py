@@ -82,9 +82,9 @@ class KalmanFilter:
     def update(self, motion: F64, xyah: F64, noise: F64 | float = 1.0) -> F64:
         """(5, N, 4) motion after row i of it was measured at row i of `xyah` (N, 4); `motion` itself is unchanged.
 
-        noise: how many times the usual variance the measurements have, one number for all or (N,).
+        noise: how many times the usual variance the measurements have, one number for all or (N, 4).
         """
-        innovation = self._innovation_variance(motion, np.asarray(noise)[..., None])
+        innovation = self._innovation_variance(motion, noise)
         gains = motion[VAR_POSITION:VAR_VELOCITY] / innovation  # of position and velocity
         updated = np.empty_like(motion)
         np.multiply(gains, xyah - motion[POSITION], out=updated[:VAR_POSITION])

@@ -287,7 +287,7 @@ class Tracker:
         tracklets.ids[again] = absent.ids[found]
         tracklets.first_seen_s[again] = absent.first_seen_s[found]
         tracklets.embeddings[again] = smoothed(
-            absent.embeddings[found], tracklets.embeddings[again], self.settings.smoothing
+            absent.embeddings[found], tracklets.embeddings[again], np.float32(self.settings.smoothing)
         )
         still_absent = np.ones(len(absent), np.bool_)
         still_absent[found] = False
@@ -374,12 +374,13 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     lanes = [tracker._tracklets for tracker in trackers]
     crowd = Crowd(lanes)
     crowd.advance(np.array([look.dt_s for look in looks]), moving)
-    match = crowd.associate(seen, settings)
-    follows = [look.between_keyframes and settings.keyframes_decide for look in looks]
+    follows = np.array([look.between_keyframes and settings.keyframes_decide for look in looks])
+    match = crowd.associate(seen, follows, settings)
     now_s = np.array([tracker._now_s for tracker in trackers])
     keyframes_s = np.where(follows, [tracker._keyframe_s for tracker in trackers], np.nan)
-    noises = np.where(follows, settings.noise_between_keyframes, 1.0)
-    learnt = crowd.correct(match, seen, now_s, keyframes_s, noises, settings.smoothing)
+    noises = np.where(follows[:, None], settings.noise_between_keyframes, 1.0)
+    smoothing = np.where(follows, settings.smoothing_between_keyframes, settings.smoothing).astype(np.float32)
+    learnt = crowd.correct(match, seen, now_s, keyframes_s, noises, smoothing)
     crowd.hand_back(lanes)
     new = left(match, seen) & seen.strong
     if seen.classes is not None:
@@ -387,7 +388,9 @@ def _take_in_all(looks: Sequence[Look]) -> list[Tracks]:
     news = new.nonzero()[0]
     ends = np.searchsorted(news, seen.rows.ends).tolist()
     sums = (of.tolist() for of in learnt)
-    for tracker, follower, begin, end, *judged in zip(trackers, follows, [0, *ends], ends, *sums, strict=False):
+    for tracker, follower, begin, end, *judged in zip(
+        trackers, follows.tolist(), [0, *ends], ends, *sums, strict=False
+    ):
         tracker._conclude(follower, news[begin:end], seen, judged)
     lanes = [tracker._tracklets for tracker in trackers]
     doubles = second_boxes(lanes, settings.duplicate_distance, TIME_TOLERANCE_S)

@@ -85,7 +85,7 @@ def test_four_small_filters_equal_the_full_one_over_many_frames() -> None:
         boxes = truth + rng.normal(0, 1, truth.shape) * (3, 3, 0.02, 3)
         expected = [textbook.gating(boxes) for textbook in textbooks]
         np.testing.assert_allclose(distances(motion, boxes), expected, rtol=1e-7, atol=1e-6)
-        seen, noise = rng.random(count) < 0.7, rng.choice((0.5, 1.0, 2.0), count)
+        seen, noise = rng.random(count) < 0.7, rng.choice((0.5, 1.0, 2.0), (count, 4))
         motion[:, seen] = KALMAN.update(motion[:, seen], boxes[seen], noise[seen])
         for row in seen.nonzero()[0]:
             textbooks[row].update(boxes[row], noise[row])

@@ -420,6 +420,26 @@ def test_between_keyframes_a_box_moves_a_track_less_than_on_one() -> None:
     assert 0 < moved[0] < 0.9 * moved[1]
 
 
+def test_between_keyframes_a_box_moves_a_track_but_hardly_changes_its_size() -> None:
+    tracker = Tracker()
+    for _ in range(5):
+        before = tracker.update(persons(at(100)), FRAME_S)
+    wider = persons(at(100))
+    wider.xyxy[:, 2] += 10
+    after = tracker.update(wider, FRAME_S, between_keyframes=True)
+    grown, moved = np.diff(after.xyxy[0, [0, 2]] - before.xyxy[0, [0, 2]]), after.xyxy[0, 0] - before.xyxy[0, 0]
+    assert 0 < grown < 0.5 < moved < 5
+
+
+def test_between_keyframes_people_stay_where_they_are_whatever_they_look_like_and_on_one_they_do_not() -> None:
+    for between, expected in ((True, [1, 2]), (False, [2, 1])):
+        tracker = Tracker(TrackerSettings(iou_confirm=0))
+        for _ in range(3):
+            tracker.update(persons(at(100), at(130), looks=(0, 1)), FRAME_S)
+        swapped = tracker.update(persons(at(100), at(130), looks=(1, 0)), FRAME_S, between_keyframes=between)
+        assert swapped.ids[np.argsort(swapped.detection)].tolist() == expected
+
+
 def test_by_the_papers_rules_nobody_waits_for_a_keyframe() -> None:
     tracker = Tracker(TrackerSettings(keyframes_decide=False))
     tracker.update(persons(at(100)), FRAME_S)
