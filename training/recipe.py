@@ -65,7 +65,9 @@ class Recipe:
     as_is: Share = 0.0
     """Share of a student's samples of sequences that are as the camera sees them: not turned, cut or coloured."""
     mosaic: Share = 0.0
-    """Share of single shots that show four pictures at half their size."""
+    """Share of samples that show four pictures at half their size."""
+    colour: Share = 0.5
+    """By what share saturation and value change at most. Who has to tell people by their colours needs less."""
     losses: Literal["fairmot", "pyramid"] = "fairmot"
     """fairmot, or pyramid: scores as high as the labels are sure, boxes by overlap, embeddings by example."""
     only: tuple[str, ...] = ()
@@ -104,6 +106,8 @@ class Recipe:
     """A blob, true or false, loses up to this share of its height."""
     blank: Share = 0.15
     """Probability that the whole prior is zero."""
+    fog: Share = 0.0
+    """Share of a student's pictures that only its teacher sees clearly (see `training.fog`)."""
     seed: AtLeast0 = 1
     teacher: str = ""
     """Recipe file beside this one, without suffix, of the teacher that a student needs."""

@@ -89,6 +89,7 @@ def in_phases(recipe: Recipe, pictures: Pictures, world: int) -> InPhases:
                 recipe.zoom,
                 recipe.mosaic,
                 doubts=recipe.losses == "pyramid",
+                colour=recipe.colour,
             )
             for phase, (steps, weights) in enumerate(phases)
             if steps

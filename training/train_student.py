@@ -100,6 +100,8 @@ def pairs(recipe: Recipe, pictures: Pictures, world: int) -> Pairs:
         recipe.max_gap,
         doubts=recipe.losses == "pyramid",
         as_is=recipe.as_is,
+        mosaic=recipe.mosaic,
+        colour=recipe.colour,
     )
 
 

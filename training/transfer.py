@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from training.dense import answered_losses, distil_losses
+from training.fog import fogged
 from training.layerwise import attention_loss, attention_of
 from training.losses import Counts, mimic_loss, tracking_losses
 from training.models.decode import PEAKS, Decoded, decode
@@ -68,6 +69,8 @@ class DenseTransfer:
                     draws = Draws.of(recipe.seed, batch["index"].tolist(), PEAKS, image.device)
                     motion = batch["key_xyxy"], batch["key_velocity"], batch["key_count"], batch["gap"]
                     prior = make_priors(seen, *motion, recipe, draws, batch["arrived"])
+            if recipe.fog:
+                image = fogged(image, recipe.fog, recipe.seed, batch["index"].tolist())
             maps = run.network(image, prior)
         return distil_losses(maps, example, batch, counts)
 

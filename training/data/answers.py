@@ -89,7 +89,7 @@ class AnsweredPairs(Dataset[Sample]):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        shot, key_shot, gap = self.pairs.draw(index)
+        (shot,), (key_shot,), gap = self.pairs.draw(index)  # its pairs have no mosaics
         key, input_wh = key_shot.picture, self.pairs.sizes.of(index)
         pixels, targets = render((shot,), input_wh)
         now, before = (Answer.load(one.path.with_suffix(".npz")) for one in (shot.picture, key))

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from edge.arrays import F16, F32, F64, U8
 from engines.signature import STRIDE
 from training.data.labelled import LabelledImage
-from training.data.warp import Warp, magnification, visible
+from training.data.warp import COLOUR, Warp, magnification, visible
 from training.targets import MAX_OBJECTS, Targets, make_targets
 
 Sample = dict[str, Any]
@@ -36,6 +36,10 @@ class Shot:
     warp: Warp
     velocity: F32 = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     """Of a keyframe: (n, 2) how each of its persons moves, in source pixels per frame; nothing for other shots."""
+
+
+Moment = tuple[Shot, ...]
+"""What is seen at once: one shot, or four side by side."""
 
 
 class Samples(Protocol):
@@ -83,16 +87,17 @@ class Shots(Dataset[Sample]):
         zoom: float,
         mosaic: float = 0.0,
         doubts: bool = False,
+        colour: float = COLOUR,
     ) -> None:
         """`weights`: how often each picture is drawn, relative to the others; `mosaic`: share of fours."""
-        self.images, self.sizes, self.length, self.seed = images, sizes, length, seed
+        self.images, self.sizes, self.length, self.seed, self.colour = images, sizes, length, seed, colour
         self.scale, self.zoom, self.mosaic, self.doubts = scale, zoom, mosaic, doubts
         self.cumulative = np.cumsum(weights) / np.sum(weights)
 
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[Shot, ...]:
+    def draw(self, index: int) -> Moment:
         """The shot of a sample, or its four."""
         rng = np.random.default_rng((self.seed, index))
         shots = 4 if self.mosaic and rng.random() < self.mosaic else 1
@@ -100,7 +105,7 @@ class Shots(Dataset[Sample]):
 
     def _shot(self, rng: np.random.Generator) -> Shot:
         image = self.images[int(np.searchsorted(self.cumulative, rng.random(), side="right"))]
-        return Shot(image, Warp.draw(rng, self.scale, self.zoom))
+        return Shot(image, Warp.draw(rng, self.scale, self.zoom, self.colour))
 
     def __getitem__(self, index: int) -> Sample:
         pixels, targets = render(self.draw(index), self.sizes.of(index), self.doubts)
@@ -126,13 +131,17 @@ class Pairs(Dataset[Sample]):
         max_gap: int = 11,
         doubts: bool = False,
         as_is: float = 0.0,
+        mosaic: float = 0.0,
+        colour: float = COLOUR,
     ) -> None:
         """`weights`: how often each image is a target, relative to the others; a sequence's first frame never is.
 
-        `as_is`: share of samples that show pictures as the camera does.
+        `as_is`: share of samples that show pictures as the camera does. `mosaic`: share of fours, each of a picture
+        that moves in a way of its own.
         """
         self.sizes, self.length, self.seed, self.max_gap = sizes, length, seed, max_gap
-        self.scale, self.zoom, self.doubts, self.as_is = scale, zoom, doubts, as_is
+        self.scale, self.zoom, self.doubts, self.as_is, self.mosaic = scale, zoom, doubts, as_is, mosaic
+        self.colour = colour
         self.frames = {(image.sequence, image.frame): image for image in images if image.frame}
         self.targets = images
         begins = np.array([image.frame == 1 for image in images], bool)
@@ -142,42 +151,52 @@ class Pairs(Dataset[Sample]):
     def __len__(self) -> int:
         return self.length
 
-    def draw(self, index: int) -> tuple[Shot, Shot, int]:
-        """The target frame, the keyframe, and the frames between them."""
+    def draw(self, index: int) -> tuple[Moment, Moment, int]:
+        """The target, what it was at the keyframe, and the frames between them."""
         rng = np.random.default_rng((self.seed, index))
-        image = self.targets[int(np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1], side="right"))]
-        warp = Warp.draw(rng, self.scale, self.zoom)
+        if self.mosaic and rng.random() < self.mosaic:
+            gap = int(rng.integers(1, self.max_gap + 1))
+            moved = [self._moved(rng, self._image(rng), gap) for _ in range(4)]
+            return tuple(now for now, _ in moved), tuple(before for _, before in moved), gap
+        image = self._image(rng)
         if not image.frame:
             gap = int(rng.integers(1, self.max_gap + 1))
-            return Shot(image, warp.panned(rng, gap)), Shot(image, warp.recoloured(rng)), gap
+            now, before = self._moved(rng, image, gap)
+            return (now,), (before,), gap
+        warp = Warp.draw(rng, self.scale, self.zoom, self.colour)
         gap = int(rng.integers(1, min(self.max_gap, image.frame - 1) + 1))
         key = self.frames[image.sequence, image.frame - gap]
         if self.as_is and rng.random() < self.as_is:
             warp = Warp()
         if key.path not in self._velocities:
             self._velocities[key.path] = self._velocity(key)
-        return Shot(image, warp), Shot(key, warp.recoloured(rng), self._velocities[key.path]), gap
+        return (Shot(image, warp),), (Shot(key, warp.recoloured(rng, self.colour), self._velocities[key.path]),), gap
+
+    def _image(self, rng: np.random.Generator) -> LabelledImage:
+        return self.targets[int(np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1], side="right"))]
+
+    def _moved(self, rng: np.random.Generator, image: LabelledImage, gap: int) -> tuple[Shot, Shot]:
+        """A picture as a moving camera sees it, and `gap` frames before."""
+        warp = Warp.draw(rng, self.scale, self.zoom, self.colour)
+        return Shot(image, warp.panned(rng, gap)), Shot(image, warp.recoloured(rng, self.colour))
 
     def __getitem__(self, index: int) -> Sample:
-        shot, key_shot, gap = self.draw(index)
-        key, input_wh = key_shot.picture, self.sizes.of(index)
-        pixels, targets = render((shot,), input_wh, self.doubts)
+        shots, before, gap = self.draw(index)
+        input_wh = self.sizes.of(index)
+        pixels, targets = render(shots, input_wh, self.doubts)
         key_xyxy = np.zeros((MAX_OBJECTS, 4), np.float32)
         velocity = np.zeros((MAX_OBJECTS, 2), np.float32)
-        count = len(key.ids)
-        if key.frame:
-            key_pixels, matrix = see(key_shot, input_wh)
-            key_xyxy[:count] = key_shot.warp.boxes(key.xyxy, matrix)
-            velocity[:count] = key_shot.velocity @ (matrix[:, :2].T / STRIDE)
-        else:
+        arrived = len(shots) > 1 or not shots[0].picture.frame
+        if arrived:
             key_pixels = np.zeros((3, input_wh[1], input_wh[0]), np.uint8)
-            source_hw = key.read().shape
-            before, now = (
-                one.warp.boxes(key.xyxy, one.warp.matrix((source_hw[1], source_hw[0]), input_wh))
-                for one in (key_shot, shot)
-            )
-            key_xyxy[:count] = now
-            velocity[:count] = (now - before).reshape(-1, 2, 2).mean(1) / (gap * STRIDE)
+            boxes, way = self._seen_twice(shots, before, input_wh)
+            moved = (way / gap).astype(np.float32)
+        else:
+            key_pixels, matrix = see(before[0], input_wh)
+            boxes = before[0].warp.boxes(before[0].picture.xyxy, matrix)
+            moved = (before[0].velocity @ matrix[:, :2].T).astype(np.float32)
+        count = min(len(boxes), MAX_OBJECTS)
+        key_xyxy[:count], velocity[:count] = boxes[:count], moved[:count] / STRIDE
         return {
             "image": pixels,
             **asdict(targets),
@@ -186,8 +205,26 @@ class Pairs(Dataset[Sample]):
             "key_velocity": velocity,
             "key_count": count,
             "gap": gap,
-            "arrived": not key.frame,
+            "arrived": arrived,
         }
+
+    @staticmethod
+    def _seen_twice(shots: Moment, before: Moment, input_wh: tuple[int, int]) -> tuple[F32, F32]:
+        """Boxes (n, 4) of the people of pictures now, and how far (n, 2) their centres came; input pixels."""
+        each_wh, corners = places(len(shots), input_wh)
+        boxes, moves = [], []
+        for now_shot, before_shot, corner in zip(shots, before, corners, strict=True):
+            source = now_shot.picture
+            source_hw = source.read().shape
+            matrices = (one.warp.matrix((source_hw[1], source_hw[0]), each_wh) for one in (before_shot, now_shot))
+            earlier, now = (
+                one.warp.boxes(source.xyxy, matrix)
+                for one, matrix in zip((before_shot, now_shot), matrices, strict=True)
+            )
+            inside = (now[:, :2] < each_wh).all(1) & (now[:, 2:] > 0).all(1)
+            boxes.append((now + np.tile(np.array(corner, np.float32), 2))[inside])
+            moves.append((now - earlier).reshape(-1, 2, 2).mean(1)[inside])
+        return np.concatenate(boxes), np.concatenate(moves)
 
     def _velocity(self, picture: LabelledImage, span: int = 5) -> F32:
         """Centre displacement per frame over up to `span` frames that end at `picture`; 0 for first-seen persons."""
@@ -231,20 +268,24 @@ def see(shot: Shot, input_wh: tuple[int, int]) -> tuple[U8, F64]:
     return shot.warp.image(bgr, matrix, input_wh), matrix
 
 
+def places(shots: int, input_wh: tuple[int, int]) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Width and height of each shot, one or four, and its top left corner in the input."""
+    width, height = input_wh
+    if shots == 1:
+        return input_wh, [(0, 0)]
+    return (width // 2, height // 2), [(x, y) for y in (0, height // 2) for x in (0, width // 2)]
+
+
 def render(shots: Sequence[Shot], input_wh: tuple[int, int], doubts: bool = False) -> tuple[torch.Tensor, Targets]:
     """Pixels uint8 (3, H, W) RGB and targets of one shot, or of four side by side, each a quarter of the picture.
 
     `doubts`: whether people of few pixels are to be scored low (see `doubt`).
     """
     width, height = input_wh
-    if len(shots) == 1:
-        places, each_wh = [(0, 0)], input_wh
-    else:
-        each_wh = width // 2, height // 2
-        places = [(x, y) for y in (0, height // 2) for x in (0, width // 2)]
+    each_wh, corners = places(len(shots), input_wh)
     pixels = np.empty((3, height, width), np.uint8)
     parts = []
-    for shot, (x, y) in zip(shots, places, strict=True):
+    for shot, (x, y) in zip(shots, corners, strict=True):
         seen, matrix = see(shot, each_wh)
         pixels[:, y : y + each_wh[1], x : x + each_wh[0]] = seen
         picture, corner = shot.picture, np.array([x, y, x, y], np.float32)

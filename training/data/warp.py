@@ -10,6 +10,8 @@ import numpy as np
 from edge.arrays import F32, F64, U8
 
 GREY = (127.5, 127.5, 127.5)
+COLOUR = 0.5
+"""By what share FairMOT changes saturation and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,11 @@ class Warp:
     value: float = 1.0
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, scale: tuple[float, float], zoom: float) -> Self:
-        """FairMOT's ranges, with `scale` and, with probability 1/4, a zoom in by up to `zoom`."""
+    def draw(cls, rng: np.random.Generator, scale: tuple[float, float], zoom: float, colour: float = COLOUR) -> Self:
+        """FairMOT's ranges, with `scale` and, with probability 1/4, a zoom in by up to `zoom`.
+
+        colour: by what share saturation and value change at most.
+        """
         s = rng.uniform(*scale) if rng.random() < 0.75 else rng.uniform(1.0, zoom)
         reach = 0.1 + max(0.0, (s - 1) / 2)
         return cls(
@@ -35,13 +40,13 @@ class Warp:
             shift=(rng.uniform(-reach, reach), rng.uniform(-reach, reach)),
             shear_deg=(rng.uniform(-2, 2), rng.uniform(-2, 2)),
             flip=bool(rng.random() < 0.5),
-            saturation=rng.uniform(0.5, 1.5),
-            value=rng.uniform(0.5, 1.5),
+            saturation=rng.uniform(1 - colour, 1 + colour),
+            value=rng.uniform(1 - colour, 1 + colour),
         )
 
-    def recoloured(self, rng: np.random.Generator) -> Self:
+    def recoloured(self, rng: np.random.Generator, colour: float = COLOUR) -> Self:
         """The same geometry with fresh colours."""
-        return replace(self, saturation=rng.uniform(0.5, 1.5), value=rng.uniform(0.5, 1.5))
+        return replace(self, saturation=rng.uniform(1 - colour, 1 + colour), value=rng.uniform(1 - colour, 1 + colour))
 
     def panned(self, rng: np.random.Generator, frames: int) -> Self:
         """What the same camera sees so many frames later, as it turns and comes nearer, by up to 1 % a frame."""

@@ -125,7 +125,7 @@ def test_a_still_has_no_keyframe_and_its_velocity_is_the_true_displacement(tmp_p
     pairs = Pairs([image], np.ones(1), SIZES, 30, seed=4, scale=(0.8, 1.2), zoom=1.5, max_gap=5)
     moved = 0
     for index in range(30):
-        shot, key_shot, gap = pairs.draw(index)
+        (shot,), (key_shot,), gap = pairs.draw(index)
         sample = pairs[index]
         assert sample["gap"] == gap and 1 <= gap <= 5 and sample["key_count"] == 1
         corners = np.array([[40, 16, 1], [56, 16, 1], [40, 52, 1], [56, 52, 1]], np.float64).T
@@ -137,6 +137,28 @@ def test_a_still_has_no_keyframe_and_its_velocity_is_the_true_displacement(tmp_p
         assert sample["arrived"] and not sample["key_image"].any()
         moved += bool(np.abs(expected).max() > 0.01)
     assert moved > 20, "the camera moves"
+
+
+def test_in_a_mosaic_of_stills_each_moves_in_a_way_of_its_own(tmp_path: Path) -> None:
+    images = [still(tmp_path / f"{number}.png", 60) for number in range(3)]
+    pairs = Pairs(images, np.ones(3), SIZES, 20, seed=4, scale=(0.8, 1.2), zoom=1.2, max_gap=5, mosaic=1.0)
+    for index in range(20):
+        shots, before, gap = pairs.draw(index)
+        sample = pairs[index]
+        assert len(shots) == len(before) == 4 and sample["arrived"] and not sample["key_image"].any()
+        count = sample["key_count"]
+        assert sample["mask"].sum() <= count <= 4
+        middles = sample["key_xyxy"][:count].reshape(-1, 2, 2).mean(1)
+        quarters = {(x >= 48, y >= 32) for x, y in middles.tolist()}
+        assert len(quarters) >= count - 1, "one in each quarter, but for who stands on an edge"
+        if count > 1:
+            assert len({tuple(row) for row in sample["key_velocity"][:count].round(3).tolist()}) > 1
+        now = middles - gap * STRIDE * sample["key_velocity"][:count]
+        corners = np.array([[40, 16, 1], [56, 16, 1], [40, 52, 1], [56, 52, 1]], np.float64).T
+        starts = [one.warp.matrix((96, 64), (48, 32)) @ corners for one in before]
+        expected = [(points.min(1) + points.max(1)) / 2 for points in starts]
+        for x, y in now:
+            assert min(np.hypot(x % 48 - cx % 48, y % 32 - cy % 32) for cx, cy in expected) < 0.5
 
 
 def test_sizes_are_drawn_per_batch_as_often_as_asked() -> None:
