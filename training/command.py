@@ -124,11 +124,18 @@ class Pictures:
         return cls(frames, identities, list(chain.from_iterable(images.values())), by_folder, missing)
 
     def looks(self) -> Tensor:
-        """(n, LOOKS) every appearance that the labels hold. Raises ValueError where there is none."""
+        """(n, LOOKS) every appearance that the labels hold; (0, 1) and a line about it where they hold none.
+
+        Raises ValueError where there are some, but too few to learn from.
+        """
         rows = [image.looks for image in (*self.frames, *self.photos) if image.looks is not None]
         looks = torch.from_numpy(np.concatenate(rows)) if rows else torch.empty(0, 1)
         looks = looks[looks[:, 0].isfinite()]
-        if len(looks) < 1000:
+        if len(looks) == 0:
+            print(
+                "labels hold no appearances: embeddings learn from identities alone; python -m training.label adds them"
+            )
+        elif len(looks) < 1000:
             raise ValueError(
                 f"labels hold {len(looks)} appearances, 1000 are needed; write them: training.label --help"
             )
