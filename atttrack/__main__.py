@@ -44,6 +44,16 @@ PROGRAMS = {
 }
 """Words -> module, and what it does."""
 
+EXAMPLES = {
+    "": ("atttrack serve --demo", "atttrack track film.mp4 --video"),
+    "bench": ("atttrack bench fps", "atttrack bench accuracy --data ../shared/data"),
+    "export": (
+        "atttrack export onnx runs/open-teacher/weights.pt --role teacher --output runs/models/open-teacher.onnx",
+        "atttrack export plan runs/models/open-teacher.onnx",
+    ),
+}
+"""First word of a group, or none -> what may be typed."""
+
 EXTRAS = {
     "train": "training",
     "adopt": "export",
@@ -126,9 +136,7 @@ def _help(group: str) -> str:
     width = max(map(len, chosen)) + 2
     lines = [f"usage: atttrack {group or 'COMMAND'} {'WHAT ' if group else ''}[options]", "", "commands:"]
     lines += [f"  {words:{width}}{about}" for words, about in chosen.items()]
-    lines += ["", "examples:"]
-    if group in ("", "track"):
-        lines += ["  atttrack serve --demo", "  atttrack track film.mp4 --video"]
+    lines += ["", "examples:", *(f"  {example}" for example in EXAMPLES[group])]
     first = next(iter(chosen))
     lines += ["", f"Each says more about itself: atttrack {first} --help"]
     return "\n".join(lines)
