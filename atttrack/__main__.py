@@ -39,6 +39,7 @@ PROGRAMS = {
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes"),
     "bench curves": ("benchmarks.speed.curves", "accuracy over speed, as a picture"),
     "bench paper": ("benchmarks.paper.__main__", "the paper's tables beside ours"),
+    "bench host": ("benchmarks.gpu.host", "milliseconds of the host for each frame beside a GPU that does nothing"),
     "bench gpu-check": ("benchmarks.gpu.check", "on a GPU: is it right, how fast is it?"),
     "bench gpu-train": ("benchmarks.gpu.train", "on a GPU: train, export and score one network after another"),
 }

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.tracking.mot_folders import sequence_folder
+from edge.tracking.mot_folders import data_folder, sequence_folder
 from training.data.drawn import draw_sequences
 from training.data.images import read_images
 from training.data.labelled import LabelledImage
@@ -40,7 +40,7 @@ def all_below(folder: Path) -> list[Path]:
 def training_options() -> argparse.ArgumentParser:
     """Options of every training: on which data, where, how long and how safely. A parent of other parsers."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--data", type=Path, required=True, help="folder with sequences/ and images/")
+    options.add_argument("--data", type=data_folder, required=True, help="folder with sequences/ and images/")
     options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
     options.add_argument("--all", action="store_true", help="learn from all that DATA has, whatever the recipe names")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.tracking.mot_folders import sequence_folder
+from edge.tracking.mot_folders import data_folder, sequence_folder
 from engines.files import whole
 from engines.signature import file_name
 from training.recipe import Recipe, chain
@@ -157,7 +157,7 @@ class Work:
     """How far it is, and what the commands need to know of this machine."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.out: Path = args.out.resolve()
+        self.out: Path = args.output.resolve()
         self.out.mkdir(parents=True, exist_ok=True)
         self._args = args
         data: Path = args.data.resolve()
@@ -253,8 +253,13 @@ def _die_with() -> Callable[[], object] | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of `run`."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with sequences/ and images/")
-    parser.add_argument("--out", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s")
+    parser.add_argument(
+        "--data", type=data_folder, required=True, metavar="DIR", help="folder with sequences/ and images/"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s"
+    )
+    parser.add_argument("--out", type=Path, dest="output", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--recipes", type=Path, default=RECIPES, metavar="DIR", help="default: training/recipes/gpu")
     parser.add_argument("--size", default="1088x608", metavar="WxH", help="of the exported networks' input")
     parser.add_argument("--k", nargs="+", default=["2", "4", "6"], help="keyframe periods to score (default 2 4 6)")

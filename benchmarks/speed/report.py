@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import has_period
+from benchmarks.conditions import percentiles
 from benchmarks.speed.blocks import Block, Setting, relative_error, undisturbed
 from edge.pipeline.modes import MODES
 
@@ -100,8 +101,7 @@ def _latencies(blocks: Sequence[Block]) -> dict[str, dict[str, float]]:
     for kind in blocks[0].latencies_ms:
         values = [value for block in blocks for value in block.latencies_ms[kind]]
         if values:
-            p50, p95, p99 = (round(value, 3) for value in np.percentile(values, (50, 95, 99)).tolist())
-            found[kind] = {"p50": p50, "p95": p95, "p99": p99, "count": len(values)}
+            found[kind] = percentiles(values) | {"count": len(values)}
     return found
 
 

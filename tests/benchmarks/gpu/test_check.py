@@ -44,7 +44,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def arguments(models: Path, out: Path, *more: str) -> list[str]:
     common = ["--device", "cpu", "--quick", "--pair", "tiny", "--size", "320x192"]
-    return [*common, "--models", str(models), "--out", str(out), *more]
+    return [*common, "--models", str(models), "--output", str(out), *more]
 
 
 def read(out: Path) -> dict[str, Any]:
