@@ -77,7 +77,7 @@ def nats_server(folder: Path) -> Iterator[str]:
         server.wait(10)
 
 
-class Line:
+class TcpLine:
     """A TCP line to a port of this machine that can be cut: what is sent then goes nowhere, and nobody is told."""
 
     def __init__(self, to: int) -> None:

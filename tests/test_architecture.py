@@ -272,6 +272,23 @@ def distribution(name: str) -> str:
     return re.sub(r"-cu\d+$", "", name.lower().replace("_", "-"))
 
 
+SAME_NAME = {
+    "Seen",  # what the tracker's crowd saw, and what a training's cached answer is of
+}
+"""Public classes that are called alike in more than one place."""
+
+
+def test_a_class_has_its_name_alone() -> None:
+    """One meaning each: who reads a name knows which class it is. Private ones and aliases of types do not count."""
+    found: dict[str, list[str]] = {}
+    for path in python_files(*PACKAGES):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module_name(path))
+    assert {name: modules for name, modules in found.items() if len(modules) > 1 and name not in SAME_NAME} == {}
+    assert all(len(found[name]) > 1 for name in SAME_NAME), "those that have become one leave the list"
+
+
 def test_every_third_party_import_of_the_runtime_is_declared(
     project: dict[str, dict[str, dict[str, list[str]]]],
 ) -> None:

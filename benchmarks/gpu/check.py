@@ -18,7 +18,7 @@ from time import perf_counter
 from benchmarks.command import command
 from benchmarks.conditions import save
 from benchmarks.gpu.process import Entry, fingerprint, run, say
-from benchmarks.gpu.subject import RESULT, Check, work_folder
+from benchmarks.gpu.subject import RESULT, GpuCheck, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _child(options.step)
     asked = {name: getattr(options, name) for name in ("device", "pair", "size", "quick")}
     print_of = fingerprint(asked, model_files(options.models, options.pair, options.size))
-    check = Check(**asked, out=options.output.resolve(), work=work_folder(), models=options.models.resolve())
+    check = GpuCheck(**asked, out=options.output.resolve(), work=work_folder(), models=options.models.resolve())
     results = check.results()
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()
@@ -99,7 +99,7 @@ def _child(step: str) -> int:
     from benchmarks.gpu.steps import STEPS, Skip
 
     try:
-        result = STEPS[step](Check.of_environment())
+        result = STEPS[step](GpuCheck.of_environment())
         say("ok" if result.get("passed", True) else "failed", result=result)
     except Skip as reason:
         say("skipped", error=str(reason))

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.conditions import percentiles
-from benchmarks.gpu.subject import Check, ModelFiles
+from benchmarks.gpu.subject import GpuCheck, ModelFiles
 from benchmarks.speed.report import fit
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
@@ -26,7 +26,7 @@ PATIENCE_S = 60.0
 """What is added to a measurement of many streams at most."""
 
 
-def law(check: Check) -> dict[str, Any]:
+def law(check: GpuCheck) -> dict[str, Any]:
     """Frames per second against K for one stream, the fit of the law, and the stages' times, by set of model files."""
     found: dict[str, Any] = {}
     for files in check.sets_of_files():
@@ -35,7 +35,7 @@ def law(check: Check) -> dict[str, Any]:
     return found
 
 
-def _law_of(check: Check, files: ModelFiles) -> dict[str, Any]:
+def _law_of(check: GpuCheck, files: ModelFiles) -> dict[str, Any]:
     """The law of one set of model files."""
     backend = check.backend(files)
     frames, repeats = check.frames(6 if check.quick else 240), 1 if check.quick else 3
@@ -112,7 +112,7 @@ def _stages(pipeline: TrackingPipeline) -> dict[str, float]:
     return {name: round(watch.ms_per_frame, 4) for name, watch in pipeline.times.stages().items()}
 
 
-def lanes(check: Check) -> dict[str, Any]:
+def lanes(check: GpuCheck) -> dict[str, Any]:
     """1 to 64 streams, first as fast as they can, then as cameras of 30 FPS through the service's device thread."""
     backend = check.backend(check.fastest())
     frames = check.frames(4 if check.quick else 60)

@@ -37,7 +37,7 @@ from service.cluster.counts import LeasedCounts
 from service.cluster.server_program import find_server, write_settings
 from service.streams.schema import NewStream
 from service.streams.spec import StreamSpec
-from testbed.fleet import FakeRunner, Line, add_specs, nats_server
+from testbed.fleet import FakeRunner, TcpLine, add_specs, nats_server
 from testbed.service_process import ServiceProcess
 
 NODES = ("a", "b", "c")
@@ -66,7 +66,7 @@ class Fleet:
         self.conf = write_settings(folder / "nats", self.nats_port, "bench")
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
-        self.line = Line(self.nats_port)
+        self.line = TcpLine(self.nats_port)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
         self.start_server()
         asyncio.run(make_buckets(self.url()))

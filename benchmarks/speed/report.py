@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.arms import has_period
 from benchmarks.conditions import percentiles
-from benchmarks.speed.blocks import Block, Setting, relative_error, undisturbed
+from benchmarks.speed.blocks import Setting, TimedBlock, relative_error, undisturbed
 from edge.pipeline.modes import MODES
 
 AGREE_WITHIN = 0.03
@@ -95,7 +95,7 @@ def _run(setting: Setting, fps_1: float, ratios: Sequence[float]) -> dict[str, A
     }
 
 
-def _latencies(blocks: Sequence[Block]) -> dict[str, dict[str, float]]:
+def _latencies(blocks: Sequence[TimedBlock]) -> dict[str, dict[str, float]]:
     """Percentiles over all blocks, by kind of frame."""
     found = {}
     for kind in blocks[0].latencies_ms:
