@@ -35,7 +35,7 @@ help: ## list the verbs
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
-demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
+demo: $(RUN_READY) ## start the service on three drawn scenes: http://127.0.0.1:8000
 	$(BIN)/atttrack serve --demo $(ARGS)
 
 pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium

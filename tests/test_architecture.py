@@ -272,6 +272,20 @@ def distribution(name: str) -> str:
     return re.sub(r"-cu\d+$", "", name.lower().replace("_", "-"))
 
 
+def test_a_threshold_is_named_in_few_files_between_route_and_tracker() -> None:
+    """As a name in the code of all that a stream's passes; what spells it out can forget it."""
+    found = set()
+    for path in python_files("service", "edge/pipeline", "edge/tracking"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = (getattr(node, field, None) for field in ("id", "attr", "arg"))
+            if any(name in ("threshold", "thresholds") for name in names):
+                found.add(str(path.relative_to(ROOT)))
+    pipeline = {"edge/pipeline/config.py", "edge/pipeline/lane.py"}
+    assert found == pipeline | {f"edge/tracking/{name}.py" for name in ("hindsight", "tracker", "seen")}
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    assert all(f"(../{name})" in page for name in found)
+
+
 SAME_NAME = {
     "Seen",  # what the tracker's crowd saw, and what a training's cached answer is of
 }
