@@ -77,6 +77,17 @@ def test_every_program_has_a_usage_that_can_be_typed_and_says_its_defaults(
                 assert "default" in said, f"{name} does not say its default"
 
 
+@pytest.mark.parametrize("words", parameters(list(PROGRAMS)))
+def test_where_a_result_goes_is_called_output_everywhere(
+    words: str, capsys: pytest.CaptureFixture[str], parsers: list[argparse.ArgumentParser]
+) -> None:
+    """Older names are understood, but not shown."""
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--help"])
+    shown = [action for action in parsers[0]._actions if action.help != argparse.SUPPRESS and action.nargs != 0]
+    assert not {"--out", "--json"} & {option for action in shown for option in action.option_strings}
+
+
 def with_nested(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """A parser, and those of its verbs."""
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
