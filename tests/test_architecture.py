@@ -112,7 +112,7 @@ def programs(path: Path) -> Iterator[str]:
                 yield node.value.strip("/").removesuffix(".py").replace("/", ".")
         elif isinstance(node, ast.List | ast.Tuple):
             values = [one.value if isinstance(one, ast.Constant) else None for one in node.elts]
-            yield from (f"{name}" for flag, name in pairwise(values) if flag == "-m" and name and "." not in name)
+            yield from (f"{name}" for flag, name in pairwise(values) if flag == "-m" and name and name.isidentifier())
 
 
 def is_module(name: str) -> bool:

@@ -224,8 +224,8 @@ class Work:
 
     def _command(self, words: list[str], training: bool) -> int:
         """Run a module in a process that ends with this one; its exit code."""
-        several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self._args.processes), "-m"]
-        command = [sys.executable, "-m", *(several if training and self._args.processes > 1 else []), *words]
+        several = in_processes(self._args.processes) if training and self._args.processes > 1 else []
+        command = [sys.executable, "-m", *several, *words]
         print(" ".join(command), flush=True)
         return subprocess.run(command, cwd=ROOT, env=self._environment, check=False, preexec_fn=_die_with()).returncode  # noqa: S603
 
@@ -241,6 +241,12 @@ class Work:
         with whole(self._file) as partial:
             partial.write_text(json.dumps(self.record, indent=1) + "\n")
         print(f"{stage.name:28} {entry['status']:20} {entry.get('seconds', 0):8.1f} s", flush=True)
+
+
+def in_processes(count: int) -> list[str]:
+    """What stands between `python -m` and a training, for so many processes of it."""
+    # Without --, the launcher takes the training's --start for the beginning of its own --start-method, and refuses.
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m", "--"]
 
 
 def _die_with() -> Callable[[], object] | None:
