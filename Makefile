@@ -35,7 +35,7 @@ help: ## list the verbs
 
 setup: $(RUN_READY) ## make .venv with all that the CPU service needs
 
-demo: $(RUN_READY) ## start the service on three drawn cameras: http://127.0.0.1:8000
+demo: $(RUN_READY) ## start the service on three drawn scenes: http://127.0.0.1:8000
 	$(BIN)/atttrack serve --demo $(ARGS)
 
 pictures: $(DEV_READY) ## make the page's pictures in docs/images anew; needs chromium
@@ -70,7 +70,7 @@ bench: $(DEV_READY) ## time what needs no data: association, and frames per seco
 	$(BIN)/atttrack bench fps
 
 accuracy: $(DEV_READY) ## MOTA, IDF1 and HOTA of every mode on the second halves (DATA=folder)
-	$(BIN)/atttrack bench accuracy --data $(DATA)/sequences $(ARGS)
+	$(BIN)/atttrack bench accuracy --data $(DATA) $(ARGS)
 
 image: $(DEV_READY) ## take the Dockerfile's steps in a clean environment, and run what comes out
 	$(BIN)/python -m tests.deploy.image_steps $(ARGS)
@@ -96,10 +96,10 @@ train: $(DEV_READY) ## train and export a pair into runs/ (DATA=folder PAIR=open
 	$(EXPORT) --role student runs/$(PAIR)-plain/weights.pt --output runs/models/$(PAIR)-student-plain.onnx
 
 gpu-check: ## on a machine with a GPU: is it right, how fast is it (OUT=folder)
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.check --out $(or $(OUT),runs/gpu-check) $(ARGS)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.check --output $(or $(OUT),runs/gpu-check) $(ARGS)
 
 gpu-train: ## on a machine with a GPU: train, export, score (DATA=folder OUT=folder; goes on where it stopped)
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.train --data $(DATA) --out $(or $(OUT),runs/gpu-train) $(ARGS)
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m benchmarks.gpu.train --data $(DATA) --output $(or $(OUT),runs/gpu-train) $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

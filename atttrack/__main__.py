@@ -39,10 +39,21 @@ PROGRAMS = {
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes"),
     "bench curves": ("benchmarks.speed.curves", "accuracy over speed, as a picture"),
     "bench paper": ("benchmarks.paper.__main__", "the paper's tables beside ours"),
+    "bench host": ("benchmarks.gpu.host", "milliseconds of the host for each frame beside a GPU that does nothing"),
     "bench gpu-check": ("benchmarks.gpu.check", "on a GPU: is it right, how fast is it?"),
     "bench gpu-train": ("benchmarks.gpu.train", "on a GPU: train, export and score one network after another"),
 }
 """Words -> module, and what it does."""
+
+EXAMPLES = {
+    "": ("atttrack serve --demo", "atttrack track film.mp4 --video"),
+    "bench": ("atttrack bench fps", "atttrack bench accuracy --data ../shared/data"),
+    "export": (
+        "atttrack export onnx runs/open-teacher/weights.pt --role teacher --output runs/models/open-teacher.onnx",
+        "atttrack export plan runs/models/open-teacher.onnx",
+    ),
+}
+"""First word of a group, or none -> what may be typed."""
 
 EXTRAS = {
     "train": "training",
@@ -126,9 +137,7 @@ def _help(group: str) -> str:
     width = max(map(len, chosen)) + 2
     lines = [f"usage: atttrack {group or 'COMMAND'} {'WHAT ' if group else ''}[options]", "", "commands:"]
     lines += [f"  {words:{width}}{about}" for words, about in chosen.items()]
-    lines += ["", "examples:"]
-    if group in ("", "track"):
-        lines += ["  atttrack serve --demo", "  atttrack track film.mp4 --video"]
+    lines += ["", "examples:", *(f"  {example}" for example in EXAMPLES[group])]
     first = next(iter(chosen))
     lines += ["", f"Each says more about itself: atttrack {first} --help"]
     return "\n".join(lines)

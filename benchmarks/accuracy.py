@@ -1,6 +1,6 @@
 """How accurate each mode is at each keyframe period, on sequences with known truth.
 
-    atttrack bench accuracy --data ../shared/data/sequences --sequences MOT17-09 PETS09-S2L1 --k 2 4 6
+    atttrack bench accuracy --data ../shared/data --sequences MOT17-09 PETS09-S2L1 --k 2 4 6
 
 Runs the pipeline that the service and `atttrack track` run. Every picture is decoded once and goes to all variants in
 turn, each with a tracker that starts fresh at the first frame of its half. Besides the pipeline's modes there is
@@ -28,7 +28,7 @@ from edge.pipeline.config import LaneSettings
 from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.sources.sequence import SequenceInfo, SequenceSource
-from edge.tracking.mot_folders import sequence_folder, sequence_name
+from edge.tracking.mot_folders import sequence_folder, sequence_name, sequences_folder
 from edge.tracking.mot_format import MotBoxes, parse_mot, read_mot
 from edge.tracking.tracker import TrackerSettings
 
@@ -122,7 +122,7 @@ def score(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score the networks of a folder of model files."""
     parser = command("accuracy", __doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of sequence folders")
+    parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, or that folder itself")
     parser.add_argument("--sequences", nargs="+", default=["MOT17-09", "PETS09-S2L1"], help="which")
     parser.add_argument("--modes", nargs="+", choices=ARMS, default=ARMS, help="which")
     parser.add_argument("--name", default="accuracy", help="of the result's file")
@@ -137,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = [named.partition("=") for named in options.trained]
     trained = {network: TrainedRun.find(Path(run)).as_record() for network, _, run in runs}
     told = about(options, backend) | ({"trained": trained} if trained else {})
-    score(options, [sequence_folder(options.data, name) for name in options.sequences], backend, options.modes, told)
+    folders = [sequence_folder(sequences_folder(options.data), name) for name in options.sequences]
+    score(options, folders, backend, options.modes, told)
     return 0
 
 

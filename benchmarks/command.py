@@ -14,6 +14,7 @@ from edge.pipeline.pipeline import PipelineError
 from edge.sources.base import SourceError
 from engines.errors import EngineError
 from engines.signature import size_name
+from service.cluster.server_program import NoServer
 
 FLAGS_WITHOUT_DEFAULT = (None, False, argparse.SUPPRESS)
 Main = Callable[[Sequence[str] | None], int]
@@ -46,7 +47,7 @@ def one_line(word: str) -> Callable[[Main], Callable[..., int]]:
         def run(arguments: Sequence[str] | None = None) -> int:
             try:
                 return main(arguments)
-            except (EngineError, PipelineError, SourceError, ValueError, OSError) as error:
+            except (EngineError, NoServer, PipelineError, SourceError, ValueError, OSError) as error:
                 print(f"atttrack bench {word}: {error}", file=sys.stderr)
                 return 2
 

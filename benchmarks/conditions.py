@@ -6,11 +6,13 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge.pipeline.backend import Backend
 from engines.cuda_device import CudaDevice
@@ -39,6 +41,12 @@ def conditions(models: Iterable[Path] = (), backend: Backend | None = None) -> d
         "models": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in sorted(models)},
         "runtime": None if backend is None else _runtime(backend),
     }
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """p50, p95 and p99, as results have them."""
+    found = np.percentile(values, (50, 95, 99)).tolist()
+    return dict(zip(("p50", "p95", "p99"), (round(value, 3) for value in found), strict=True))
 
 
 def save(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:

@@ -23,7 +23,7 @@ from benchmarks.trained_run import ScoreError, TrainedRun, export, train
 from edge.pipeline.backend import FILE_ROLES, Backend, open_backend
 from edge.pipeline.config import Mode, parse_size
 from edge.pipeline.modes import NetworkName
-from edge.tracking.mot_folders import sequence_folder
+from edge.tracking.mot_folders import data_folder, sequence_folder, sequences_folder
 from engines.signature import file_name, size_name
 
 MAPPINGS = ("none", "ifm", "efm")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, folder: Path) -> None:
     """Score one subject; the model files go to `folder`."""
-    sequences = present(options.data / "sequences", options.sequences)
+    sequences = present(sequences_folder(options.data), options.sequences)
     subject, teacher, plain = (find(path, options) for path in (options.subject, options.teacher, options.plain))
     assert subject is not None, "argparse wants a subject"  # noqa: S101
     size, pivot = options.size or subject.size, wants_pivot(subject, options.mapping)
@@ -135,7 +135,7 @@ def default_name(subject: TrainedRun, mapping: str | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = command("score", __doc__)
     parser.add_argument("subject", type=Path, help="recipe (.toml), folder of a run, or file of weights")
-    parser.add_argument("--data", type=Path, required=True, help="folder with sequences/, and images/ for training")
+    parser.add_argument("--data", type=data_folder, required=True, help="folder with sequences/, and images/ to train")
     parser.add_argument("--teacher", type=Path, metavar="RUN", help="likewise; default: the one that the recipe names")
     parser.add_argument("--plain", type=Path, metavar="RUN", help="likewise, without prior; for naive (default: none)")
     parser.add_argument("--mapping", choices=MAPPINGS, help="of features; default as trained. efm exports pivots")

@@ -37,7 +37,7 @@ _REMEDIES = {
 }
 
 
-class Address(Protocol):
+class DevicePointer(Protocol):
     """What a kernel takes as a pointer."""
 
     @property
@@ -202,7 +202,7 @@ class CudaKernel:
         self,
         grid: tuple[int, int, int],
         block: tuple[int, int, int],
-        arguments: Sequence[Address | int],
+        arguments: Sequence[DevicePointer | int],
         cuda_stream: CudaStream,
     ) -> None:
         """Enqueue. Arguments as the kernel has them: device memory (anything with a `pointer`) and 32 bit integers."""

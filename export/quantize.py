@@ -20,7 +20,7 @@ OPSET = 19
 """The first in which QDQ nodes may be fp16 on their float side."""
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # the base has no types
+class _FeedReader(CalibrationDataReader):  # type: ignore[misc]  # the base has no types
     """What the quantizer wants to read from."""
 
     def __init__(self, feeds: Iterator[Feed]) -> None:
@@ -42,7 +42,7 @@ def quantize(model: ModelProto, feeds: Iterator[Feed]) -> ModelProto:
             quantize_static(
                 plain,
                 quantized,
-                _Reader(feeds),
+                _FeedReader(feeds),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"],
                 nodes_to_exclude=_last_convolutions(model),

@@ -22,11 +22,11 @@ from service.auth.browser import BrowserGuard
 from service.auth.guard import Guard
 from service.auth.keys import KeyRing
 from service.auth.stored_keys import StoredKeys
-from service.backend import Backend
+from service.backend import ServiceBackend
 from service.errors import COMMON_PROBLEMS, Problem, install_handlers
 from service.limits import RequestLimits
 from service.proxy import ProxyPrefix
-from service.readiness import Progress
+from service.readiness import StartProgress
 from service.routes import (
     export,
     health,
@@ -94,7 +94,7 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
 
 
 def assemble(
-    settings: Settings, backend: Backend, make_guard: Callable[[], Guard], routers: Iterable[APIRouter]
+    settings: Settings, backend: ServiceBackend, make_guard: Callable[[], Guard], routers: Iterable[APIRouter]
 ) -> FastAPI:
     """Return the application of `routers` in front of `backend`, which it opens; the guard is made after that."""
 
@@ -129,7 +129,7 @@ def assemble(
     return app
 
 
-def build_pipeline(settings: Settings, progress: Progress) -> Pipeline:
+def build_pipeline(settings: Settings, progress: StartProgress) -> Pipeline:
     """Load the networks of `settings` and put a pipeline around them."""
     progress("loading_models", f"loading the networks of the pair {settings.pair!r}", None)
     builds = plan_builds(settings)

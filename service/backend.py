@@ -45,7 +45,7 @@ class Streams(Protocol):
     def etag(self, stream_id: str) -> str: ...
 
 
-class Started(Protocol):
+class Startup(Protocol):
     """Whether it takes streams, and what stands in the way."""
 
     @property
@@ -54,11 +54,11 @@ class Started(Protocol):
     def reasons(self) -> list[Reason]: ...
 
 
-class Backend(Protocol):
+class ServiceBackend(Protocol):
     """What an application stands in front of."""
 
     @property
-    def readiness(self) -> Started: ...
+    def readiness(self) -> Startup: ...
     @property
     def streams(self) -> Streams: ...
     @property

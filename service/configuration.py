@@ -40,7 +40,6 @@ _METAVARS = {
     "int": "N",
     "float": "X",
     "list[str]": "A,B",
-    "list[{rtsp,rtsps,synthetic}]": "rtsp,rtsps,synthetic",
     "list[IPvAnyNetwork]": "10.0.5.0/24",
 }
 """Type of a setting as pydantic writes it -> as a usage line has it."""
@@ -117,6 +116,11 @@ def origins(settings: Settings, arguments: Sequence[str], environment: Mapping[s
     }
 
 
+def examples(*commands: str) -> str:
+    """The end of a help: commands of the program, each on a line of its own."""
+    return "\n".join(["examples:", *(f"  {PROGRAM} {command}" for command in commands)])
+
+
 def stop(code: int, message: str) -> NoReturn:
     """End the program, with a message on standard error."""
     print(f"{PROGRAM}: {message}", file=sys.stderr)
@@ -147,8 +151,9 @@ def _flags(name: str) -> tuple[str, ...]:
 def _add_flag(group: argparse._ActionsContainer, *flags: str, **how: Any) -> argparse.Action:
     """Add a flag of pydantic's making, in this project's form: --k beside -k, and no Python in the help."""
     if "metavar" in how:
-        how["metavar"] = _METAVARS.get(how["metavar"], how["metavar"])
-    for theirs in ("(default: null)", "(default factory: list)"):
+        choices = re.fullmatch(r"list\[\{(.+)\}\]", how["metavar"])
+        how["metavar"] = choices[1] if choices else _METAVARS.get(how["metavar"], how["metavar"])
+    for theirs in ("(default: null)", "(default factory: list)", "(default: )"):
         how["help"] = how["help"].replace(theirs, "(default: none)")
     how["help"] = re.sub(
         r"\[('.*')\]\)$", lambda found: found[1].replace("'", "").replace(", ", ",") + ")", how["help"]
@@ -161,12 +166,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit code: 0 fine, 2 bad settings."""
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} config",
-        description="check: say whether the settings are right. show: print them as a settings file, with where each "
-        "came from. schema: print the JSON Schema of the file.",
-        epilog="Flags of the service may follow, such as --config FILE. Examples: atttrack config check; "
-        "atttrack config show --config atttrack.toml",
+        description="check: say whether the settings are right.\nshow: print them as a settings file, with where each "
+        "came from.\nschema: print the JSON Schema of the file.",
+        epilog=f"Flags of the service may follow, such as --config FILE.\n\n"
+        f"{examples('config check', 'config show --config atttrack.toml', 'config schema')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("what", choices=["check", "show", "schema"])
+    parser.add_argument("what", choices=["check", "show", "schema"], help="what to do, as said above")
     chosen, flags = parser.parse_known_args(arguments)
     if chosen.what == "schema":
         print(json.dumps(file_schema(), indent=2))

@@ -28,7 +28,7 @@ SCENES: tuple[dict[str, Any], ...] = (
     {
         "id": "fast",
         "name": "Fast",
-        "note": "Runners at 10 frames a second: far from where they just were.",
+        "note": "Runners, in each frame far from where they just were.",
         "url": "synthetic://?view=fast&people=10&seed=11&width=960&height=540&fps=10&patient=1",
         "k": 4,
         "zones": [{"id": "finish", "name": "Finish", "type": "line", "points": [[0.75, 0.4], [0.75, 1.0]]}],

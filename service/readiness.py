@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Progress = Callable[[str, str, float | None], None]
+StartProgress = Callable[[str, str, float | None], None]
 """Called as (code, what is being done, share of it that is done in 0..1 or None), on any thread."""
 
 
@@ -35,7 +35,7 @@ class Readiness:
         return list(self._reasons.values())
 
     def report(self, code: str, what: str, share: float | None = None) -> None:
-        """Say what the start is busy with; replaces what it was busy with before. Is a `Progress`."""
+        """Say what the start is busy with; replaces what it was busy with before. Is a `StartProgress`."""
         self._reasons = {code: Reason(code, what if share is None else f"{what} {share:.0%}")}
 
     def start(self) -> None:

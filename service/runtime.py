@@ -11,7 +11,7 @@ from service.demo import SCENES
 from service.logs import fields
 from service.memory import keep_tidy
 from service.metrics import Metrics
-from service.readiness import Progress, Readiness
+from service.readiness import Readiness, StartProgress
 from service.settings import Settings
 from service.sinks.sinks import Sinks
 from service.store import Store
@@ -41,7 +41,7 @@ class Runtime:
     """Starts with `open`, takes streams once `readiness` says so, ends with `drain`. Belongs to the event loop."""
 
     def __init__(
-        self, settings: Settings, build: Callable[[Progress], Pipeline], counts: CountStore | None = None
+        self, settings: Settings, build: Callable[[StartProgress], Pipeline], counts: CountStore | None = None
     ) -> None:
         """`build` loads the networks, on the device thread, and may report how far it is.
 

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from service.backend import Backend
+from service.backend import ServiceBackend
 from service.connections import HEAD_S, UNREAD_S, most_connections, timed
 from service.limits import HEADERS, URL, WS_MESSAGE
 from service.settings import Settings
@@ -75,7 +75,7 @@ class DrainingServer(uvicorn.Server):
     """Ends when the runtime cannot start; lets it say goodbye to its subscribers (1001) before uvicorn cuts them off
     (1012)."""
 
-    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+    def __init__(self, config: uvicorn.Config, backend: ServiceBackend) -> None:
         super().__init__(config)
         self._backend = backend
 

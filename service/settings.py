@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         min_length=SHORTEST_KEY,
         description="key with scope admin to begin with; by environment or file only",
     )
-    api_key_file: Path | None = Field(default=None, description="file that holds that key instead")
+    api_key_file: Path | None = Field(default=None, description="file with the key of scope admin to begin with")
     tls_cert: Path | None = Field(default=None, description="certificate chain (PEM): serve https and wss")
     tls_key: Path | None = Field(default=None, description="its private key (PEM), without a pass phrase")
     origins: Annotated[list[str], NoDecode] = Field(

@@ -107,7 +107,7 @@ def read_number(image: U8) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessUnit:
+class PacketizedPicture:
     """One coded picture: its RTP payloads in order, when it is sent and when it is shown."""
 
     payloads: tuple[bytes, ...]
@@ -119,7 +119,7 @@ class AccessUnit:
 class Clip:
     """A clip cut into RTP payloads (RFC 6184, RFC 7798) once, so that serving it costs little."""
 
-    units: tuple[AccessUnit, ...]
+    units: tuple[PacketizedPicture, ...]
     """In the order of coding."""
     duration_s: float
     coding: Coding
@@ -129,7 +129,7 @@ class Clip:
 
 def read_clip(path: Path) -> Clip:
     """Cut a clip into RTP payloads. Raises ValueError unless it is H.264 or H.265 with time stamps."""
-    units: list[AccessUnit] = []
+    units: list[PacketizedPicture] = []
     sets: dict[int, bytes] = {}
     with av.open(str(path)) as container:
         video = container.streams.video[0]
@@ -147,7 +147,7 @@ def read_clip(path: Path) -> Clip:
                         sets.setdefault(coding.kind_of(nal), nal)
                 payloads = tuple(payload for nal in nals for payload in _payloads(nal, coding))
                 tick_s = float(filtered.time_base)
-                units.append(AccessUnit(payloads, filtered.dts * tick_s, filtered.pts * tick_s))
+                units.append(PacketizedPicture(payloads, filtered.dts * tick_s, filtered.pts * tick_s))
         frame_s = float(1 / (video.average_rate or 25))
     start_s, first_s = units[0].sent_s, units[0].time_s
     units = [replace(unit, sent_s=unit.sent_s - start_s, time_s=unit.time_s - first_s) for unit in units]
@@ -196,7 +196,8 @@ def packetize(images: Iterable[U8], coding: Coding, frame_rate: float = 25.0) ->
         if not 200 <= packet[1] <= 204:  # RTCP's
             pictures.setdefault(packet[4:8], []).append(packet[12:])
     units = [
-        AccessUnit(tuple(payloads), i / frame_rate, i / frame_rate) for i, payloads in enumerate(pictures.values())
+        PacketizedPicture(tuple(payloads), i / frame_rate, i / frame_rate)
+        for i, payloads in enumerate(pictures.values())
     ]
     return Clip(tuple(units), len(units) / frame_rate, coding, ())
 

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from edge.pipeline.config import LaneSettings
+from service.cluster.box import free_port
 from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus, BusAddress
 from service.cluster.options import MAIN
+from service.cluster.server_program import find_server, write_settings
 from service.cluster.spec_document import SpecDocument
 from service.cluster.subjects import SiteSubjects, key
 from service.streams.spec import StreamSpec
@@ -60,7 +64,20 @@ async def add_specs(url: str, specs: Sequence[StreamSpec]) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-class Line:
+@contextlib.contextmanager
+def nats_server(folder: Path) -> Iterator[str]:
+    """The URL of a nats-server on this machine that runs meanwhile, with its files in `folder`. Raises NoServer."""
+    port = free_port()
+    conf = write_settings(folder, port, "bench")
+    server = subprocess.Popen([find_server(), "-c", str(conf), "-l", str(folder / "nats.log")])
+    try:
+        yield f"nats://box:bench@127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+class TcpLine:
     """A TCP line to a port of this machine that can be cut: what is sent then goes nowhere, and nobody is told."""
 
     def __init__(self, to: int) -> None:

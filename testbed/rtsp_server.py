@@ -25,7 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from testbed.clips import H264, H265, AccessUnit, Clip, read_clip
+from testbed.clips import H264, H265, Clip, PacketizedPicture, read_clip
 
 Result = TypeVar("Result")
 Fault = Literal["none", "silent", "busy", "stall", "frozen", "garbage", "unknown_codec", "no_video", "no_sps"]
@@ -231,7 +231,7 @@ class _Session:
                         self._send(clip.units[0] if self.server.fault == "frozen" else unit, stamp)
                         await self.writer.drain()
 
-    def _send(self, unit: AccessUnit, stamp: int) -> None:
+    def _send(self, unit: PacketizedPicture, stamp: int) -> None:
         """Write one picture as interleaved RTP packets on channel 0, the last one marked."""
         parts: list[bytes] = []
         last = len(unit.payloads) - 1

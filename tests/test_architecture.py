@@ -41,7 +41,7 @@ TRAINING_MAY_IMPORT = (
 
 MAY_START = {
     "atttrack": {"benchmarks", "service", "edge", "export", "training"},
-    "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training"},
+    "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training", "tests"},
     "testbed": {"testbed", "service", "edge", "engines"},
     "service": {"service", "edge", "engines", "export.to_plan"},
     "edge": {"edge", "engines"},
@@ -49,8 +49,12 @@ MAY_START = {
     "export": {"export", "training", "edge", "engines"},
     "training": {"training", "edge", "engines"},
 }
-"""Who may name whose modules as strings: what it may import, and programs that run in a process of their own. The
-service starts the builder of plans so, and benchmarks what trains and exports, since neither ever loads torch."""
+"""Who may name whose modules or files as strings: what it may import, and programs that run in a process of their own.
+The service starts the builder of plans so, and benchmarks what trains and exports, since neither ever loads torch.
+`gpu-check` runs the tests that need a GPU."""
+
+MOST_LINES, MOST_FLOORS, MOST_FILES = 4000, 10, 36
+"""Of benchmarks, of service, and of edge/sources: see the test of each for how they are counted."""
 
 IMPORT_EVERYTHING = """
 import importlib, sys
@@ -98,14 +102,17 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def programs(path: Path) -> Iterator[str]:
-    """Modules of ours that a file names as strings, to start them or to import them later."""
+    """Modules of ours that a file names as strings, to start them or to import them later; also by their paths."""
+    ours = "|".join((*PACKAGES, "tests"))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if re.fullmatch(rf"({'|'.join(PACKAGES)})(\.[a-z_]+)+", node.value) and is_module(node.value):
+            if re.fullmatch(rf"({ours})(\.[a-z_]+)+", node.value) and is_module(node.value):
                 yield node.value
+            elif re.fullmatch(rf"({ours})(/[\w.-]*)+", node.value) and (ROOT / node.value).exists():
+                yield node.value.strip("/").removesuffix(".py").replace("/", ".")
         elif isinstance(node, ast.List | ast.Tuple):
             values = [one.value if isinstance(one, ast.Constant) else None for one in node.elts]
-            yield from (f"{name}" for flag, name in pairwise(values) if flag == "-m" and name and "." not in name)
+            yield from (f"{name}" for flag, name in pairwise(values) if flag == "-m" and name and name.isidentifier())
 
 
 def is_module(name: str) -> bool:
@@ -201,10 +208,45 @@ def test_no_modules_know_each_other_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def floors(package: str) -> int:
+    """The length of the longest way down in a package: each folder in it is one room, each module beside them another,
+    and a room stands one floor above the highest of those that it imports from."""
+    modules = knows(python_files(package))
+
+    def room(module: str) -> str:
+        return ".".join(module.split(".")[:2])
+
+    below: dict[str, set[str]] = {}
+    for module, others in modules.items():
+        below.setdefault(room(module), set()).update({room(other) for other in others} - {room(module)})
+    floor: dict[str, int] = {}
+    for one in TopologicalSorter(below).static_order():
+        floor[one] = 1 + max((floor[other] for other in below[one]), default=0)
+    return max(floor.values())
+
+
+def test_the_service_has_few_floors() -> None:
+    assert floors("service") <= MOST_FLOORS
+
+
+def test_the_sources_are_in_few_files() -> None:
+    """All .py files below edge/sources, but for packages' __init__.py, of which there are four."""
+    assert len([path for path in python_files("edge/sources") if path.name != "__init__.py"]) <= MOST_FILES
+
+
+def test_the_benchmarks_are_no_second_product() -> None:
+    """Lines of all .py files below benchmarks, comments and empty ones included; the testbed is the tests', too."""
+    assert sum(len(path.read_text().splitlines()) for path in python_files("benchmarks")) <= MOST_LINES
+
+
 def test_a_hidden_arrow_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "wrong.py"
     file.write_text("run([sys.executable, '-m', 'training.chain'])\nrun(['python', '-m', 'service'])\nx = 'training'\n")
     assert sorted(programs(file)) == ["service", "training.chain"]
+    file.write_text(
+        "run(['pytest', 'tests/edge/test_text.py'])\nx = f'training/recipes/{y}', 'tests/nowhere', 'tests'\n"
+    )
+    assert sorted(programs(file)) == ["tests.edge.test_text", "training.recipes"]
 
 
 @pytest.mark.parametrize("path", python_files(*PACKAGES), ids=module_name)
@@ -228,6 +270,37 @@ def test_engines_import_nothing_else_of_ours(path: Path) -> None:
 def distribution(name: str) -> str:
     """Its name as a requirement has it; NVIDIA's say for which CUDA they are, and come with one that does not."""
     return re.sub(r"-cu\d+$", "", name.lower().replace("_", "-"))
+
+
+def test_a_threshold_is_named_in_few_files_between_route_and_tracker() -> None:
+    """As a name in the code of all that a stream's passes; what spells it out can forget it."""
+    found = set()
+    for path in python_files("service", "edge/pipeline", "edge/tracking"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = (getattr(node, field, None) for field in ("id", "attr", "arg"))
+            if any(name in ("threshold", "thresholds") for name in names):
+                found.add(str(path.relative_to(ROOT)))
+    pipeline = {"edge/pipeline/config.py", "edge/pipeline/lane.py"}
+    assert found == pipeline | {f"edge/tracking/{name}.py" for name in ("hindsight", "tracker", "seen")}
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+    assert all(f"(../{name})" in page for name in found)
+
+
+SAME_NAME = {
+    "Seen",  # what the tracker's crowd saw, and what a training's cached answer is of
+}
+"""Public classes that are called alike in more than one place."""
+
+
+def test_a_class_has_its_name_alone() -> None:
+    """One meaning each: who reads a name knows which class it is. Private ones and aliases of types do not count."""
+    found: dict[str, list[str]] = {}
+    for path in python_files(*PACKAGES):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module_name(path))
+    assert {name: modules for name, modules in found.items() if len(modules) > 1 and name not in SAME_NAME} == {}
+    assert all(len(found[name]) > 1 for name in SAME_NAME), "those that have become one leave the list"
 
 
 def test_every_third_party_import_of_the_runtime_is_declared(

@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 from atttrack.__main__ import PROGRAMS
+from atttrack.__main__ import main as atttrack
 from edge.video_writer import VideoWriter
 from service.configuration import gather
 from tests.support.commands import Block, blocks, commands, is_command, spans
@@ -211,6 +212,28 @@ def all_commands() -> list[Any]:
 def test_a_command_has_flags_that_exist(words: list[str]) -> None:
     assert "..." not in words, "what is left out cannot be checked"
     check(words)
+
+
+@pytest.mark.usefixtures("parse_only")
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(
+            one, marks=pytest.mark.training if one.partition(" ")[0] in ("train", "export", "adopt", "adapt") else ()
+        )
+        for one in (*PROGRAMS, "bench", "export", "")
+    ],
+)
+def test_an_example_of_a_help_has_flags_that_exist(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of its own that begins with the command; two spaces or a bracket end it, a backslash does not."""
+    with suppress(SystemExit):
+        atttrack([*words.split(), "--help"])
+    shown = re.sub(r" *\\\n *", " ", capsys.readouterr().out)
+    lines = [line for line in shown.splitlines() if re.match(r" {0,6}([A-Z_]+=\S+ )*atttrack \S", line)]
+    assert lines
+    for line in lines:
+        for typed in commands(re.split(r" {2,}| \(", line.strip())[0]):
+            check(typed)
 
 
 @pytest.mark.usefixtures("parse_only")

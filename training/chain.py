@@ -16,7 +16,8 @@ from pathlib import Path
 
 from training import train_plain, train_student
 from training.command import as_words, run_command, training_options
-from training.recipe import Recipe, chain
+from training.recipe import SHIPPED, Recipe, chain, start_weights
+from training.stages import in_processes
 
 SCALED = ("steps", "warmup", "pretrain_steps")
 
@@ -74,14 +75,21 @@ def train(path: Path, runs: Path, others: list[str], processes: int = 1) -> None
     """One recipe, whose teacher and start are trained. Ends the program where several processes could not."""
     recipe = Recipe.read(path)
     arguments = [str(path), "--out", str(runs / path.stem), *others]
-    for name in ("teacher", "start"):
-        if needed := getattr(recipe, name):
-            arguments += [f"--{name}", str(runs / needed / "weights.pt")]
+    if recipe.teacher:
+        arguments += ["--teacher", str(runs / recipe.teacher / "weights.pt")]
+    if recipe.start:
+        start = start_weights(path, recipe, runs)
+        if start.is_relative_to(SHIPPED):
+            print(
+                f"{path.stem}: there is no {recipe.start} in {runs}; training goes on from the shipped {start.name}",
+                flush=True,
+            )
+        arguments += ["--start", str(start)]
     program = train_student if recipe.teacher else train_plain
     if processes == 1:
         program.main(arguments)
         return
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    launch = [sys.executable, "-m", *in_processes(processes)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # on two cores: twice what one process with two threads does
     if code := subprocess.run([*launch, program.__name__, *arguments], env=environment, check=False).returncode:  # noqa: S603
         sys.exit(code)

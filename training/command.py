@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge.tracking.mot_folders import sequence_folder
+from edge.tracking.mot_folders import data_folder, sequence_folder
 from training.data.drawn import draw_sequences
 from training.data.images import read_images
 from training.data.labelled import LabelledImage
@@ -40,7 +40,7 @@ def all_below(folder: Path) -> list[Path]:
 def training_options() -> argparse.ArgumentParser:
     """Options of every training: on which data, where, how long and how safely. A parent of other parsers."""
     options = argparse.ArgumentParser(add_help=False)
-    options.add_argument("--data", type=Path, required=True, help="folder with sequences/ and images/")
+    options.add_argument("--data", type=data_folder, required=True, help="folder with sequences/ and images/")
     options.add_argument("--device", choices=DEVICES, help="default: the GPU where there is one")
     options.add_argument("--present", action="store_true", help="do without sequences and images that DATA lacks")
     options.add_argument("--all", action="store_true", help="learn from all that DATA has, whatever the recipe names")
@@ -124,11 +124,18 @@ class Pictures:
         return cls(frames, identities, list(chain.from_iterable(images.values())), by_folder, missing)
 
     def looks(self) -> Tensor:
-        """(n, LOOKS) every appearance that the labels hold. Raises ValueError where there is none."""
+        """(n, LOOKS) every appearance that the labels hold; (0, 1) and a line about it where they hold none.
+
+        Raises ValueError where there are some, but too few to learn from.
+        """
         rows = [image.looks for image in (*self.frames, *self.photos) if image.looks is not None]
         looks = torch.from_numpy(np.concatenate(rows)) if rows else torch.empty(0, 1)
         looks = looks[looks[:, 0].isfinite()]
-        if len(looks) < 1000:
+        if len(looks) == 0:
+            print(
+                "labels hold no appearances: embeddings learn from identities alone; python -m training.label adds them"
+            )
+        elif len(looks) < 1000:
             raise ValueError(
                 f"labels hold {len(looks)} appearances, 1000 are needed; write them: training.label --help"
             )

@@ -27,6 +27,7 @@ NotNegative: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False, descr
 Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a number above 0")]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="in 0..1")]
 Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False, description="0 (off) or below 1")]
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "weights"
 KINDS: Mapping[str, str] = {
     "string_type": "a text",
     "int_type": "a whole number",
@@ -199,10 +200,20 @@ def _complaint(recipe: type[Recipe], error: ValidationError) -> str:
     return f"{name} must be {expected}, got {first['input']!r}"
 
 
+def start_weights(path: Path, recipe: Recipe, runs: Path) -> Path:
+    """The weights that a recipe's `start` names: those of its run in `runs`.
+
+    Where a teacher's start is neither there nor trained by a recipe, the weights that are shipped for its pair.
+    """
+    made, shipped = runs / recipe.start / "weights.pt", SHIPPED / f"{recipe.pair}-teacher.pt"
+    known = recipe.teacher or made.exists() or path.with_name(f"{recipe.start}.toml").exists()
+    return made if known or not shipped.exists() else shipped
+
+
 def chain(recipe: Path, runs: Path | None = None) -> list[Path]:
     """The recipe files to train, in order, the given one last.
 
-    A start whose weights lie in `runs`, made by another program than a training, needs no recipe.
+    A start whose weights lie in `runs`, made by another program than a training, needs no recipe; nor do shipped ones.
 
     Raises FileNotFoundError for a recipe that is not there, ValueError for one that needs itself or cannot be read.
     """
@@ -213,9 +224,14 @@ def chain(recipe: Path, runs: Path | None = None) -> list[Path]:
             raise ValueError(f"{path} needs itself: {' -> '.join(one.stem for one in (*needed_by, path))}")
         if path in ordered:
             return
+        if needed_by and not path.exists():
+            raise FileNotFoundError(
+                f"{needed_by[-1]} needs {path.stem}, but no {path} trains it, and the folder of runs has no weights "
+                "of it; docs/TRAINING.md says what makes them"
+            )
         read = Recipe.read(path)
         for name in (read.teacher, read.start):
-            made = runs is not None and name == read.start and (runs / name / "weights.pt").exists()
+            made = runs is not None and name == read.start and start_weights(path, read, runs).exists()
             if name and (not made or path.with_name(f"{name}.toml").exists()):
                 add(path.with_name(f"{name}.toml"), (*needed_by, path))
         ordered.append(path)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.tracking.mot_folders import sequence_folder
+from edge.tracking.mot_folders import data_folder, sequence_folder
 from engines.files import whole
 from engines.signature import file_name
 from training.recipe import Recipe, chain
@@ -157,7 +157,7 @@ class Work:
     """How far it is, and what the commands need to know of this machine."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.out: Path = args.out.resolve()
+        self.out: Path = args.output.resolve()
         self.out.mkdir(parents=True, exist_ok=True)
         self._args = args
         data: Path = args.data.resolve()
@@ -224,8 +224,8 @@ class Work:
 
     def _command(self, words: list[str], training: bool) -> int:
         """Run a module in a process that ends with this one; its exit code."""
-        several = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(self._args.processes), "-m"]
-        command = [sys.executable, "-m", *(several if training and self._args.processes > 1 else []), *words]
+        several = in_processes(self._args.processes) if training and self._args.processes > 1 else []
+        command = [sys.executable, "-m", *several, *words]
         print(" ".join(command), flush=True)
         return subprocess.run(command, cwd=ROOT, env=self._environment, check=False, preexec_fn=_die_with()).returncode  # noqa: S603
 
@@ -243,6 +243,12 @@ class Work:
         print(f"{stage.name:28} {entry['status']:20} {entry.get('seconds', 0):8.1f} s", flush=True)
 
 
+def in_processes(count: int) -> list[str]:
+    """What stands between `python -m` and a training, for so many processes of it."""
+    # Without --, the launcher takes the training's --start for the beginning of its own --start-method, and refuses.
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "-m", "--"]
+
+
 def _die_with() -> Callable[[], object] | None:
     """For a child on Linux: be killed when the parent is, so that stages begun anew find nobody at work."""
     if sys.platform != "linux":
@@ -253,8 +259,13 @@ def _die_with() -> Callable[[], object] | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of `run`."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with sequences/ and images/")
-    parser.add_argument("--out", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s")
+    parser.add_argument(
+        "--data", type=data_folder, required=True, metavar="DIR", help="folder with sequences/ and images/"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/gpu-train"), metavar="DIR", help="default %(default)s"
+    )
+    parser.add_argument("--out", type=Path, dest="output", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--recipes", type=Path, default=RECIPES, metavar="DIR", help="default: training/recipes/gpu")
     parser.add_argument("--size", default="1088x608", metavar="WxH", help="of the exported networks' input")
     parser.add_argument("--k", nargs="+", default=["2", "4", "6"], help="keyframe periods to score (default 2 4 6)")

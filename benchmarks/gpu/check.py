@@ -1,7 +1,7 @@
 """Everything that only a GPU can show, by one command: is it right, and how fast is it.
 
-    atttrack bench gpu-check --out out
-    atttrack bench gpu-check --device cpu --quick --out out        (the rehearsal, which is also its test)
+    atttrack bench gpu-check --output out
+    atttrack bench gpu-check --device cpu --quick --output out        (the rehearsal, which is also its test)
 
 Each step runs in a process of its own under a time limit, and is saved in OUT/gpu_check.json as soon as it is done: a
 crash or a long build costs that step alone. The command ends within its budget, under nine minutes: what there is no
@@ -18,7 +18,7 @@ from time import perf_counter
 from benchmarks.command import command
 from benchmarks.conditions import save
 from benchmarks.gpu.process import Entry, fingerprint, run, say
-from benchmarks.gpu.subject import RESULT, Check, work_folder
+from benchmarks.gpu.subject import RESULT, GpuCheck, work_folder
 from benchmarks.gpu.verdicts import verdicts
 from edge.pipeline.backend import SHIPPED_MODELS, model_files
 from edge.pipeline.config import SHIPPED_PAIR, parse_size
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _child(options.step)
     asked = {name: getattr(options, name) for name in ("device", "pair", "size", "quick")}
     print_of = fingerprint(asked, model_files(options.models, options.pair, options.size))
-    check = Check(**asked, out=options.out.resolve(), work=work_folder(), models=options.models.resolve())
+    check = GpuCheck(**asked, out=options.output.resolve(), work=work_folder(), models=options.models.resolve())
     results = check.results()
     for step in to_do(results, print_of, options.again):
         left_s = started_s + options.budget - perf_counter()
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "error": f"{max(left_s, 0):.0f} s were left; run it again",
             }
         else:
-            command = [sys.executable, "-m", MODULE, "--out", str(check.out), "--step", step]
+            command = [sys.executable, "-m", MODULE, "--output", str(check.out), "--step", step]
             entry = run(command, check.as_environment(), min(LIMITS[step], left_s))
         results[step] = entry | {"fingerprint": print_of}
         results["verdicts"] = verdicts(results)
@@ -99,7 +99,7 @@ def _child(step: str) -> int:
     from benchmarks.gpu.steps import STEPS, Skip
 
     try:
-        result = STEPS[step](Check.of_environment())
+        result = STEPS[step](GpuCheck.of_environment())
         say("ok" if result.get("passed", True) else "failed", result=result)
     except Skip as reason:
         say("skipped", error=str(reason))
@@ -116,7 +116,9 @@ def _why(entry: Entry) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command("gpu-check", __doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the result")
+    default = Path("runs/gpu-check")
+    parser.add_argument("--output", type=Path, default=default, metavar="DIR", help="folder for the result")
+    parser.add_argument("--out", type=Path, dest="output", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="default cuda")
     parser.add_argument("--quick", action="store_true", help="tiny settings, for a rehearsal")
     parser.add_argument("--models", type=Path, default=SHIPPED_MODELS, metavar="DIR", help="default: the shipped ones")

@@ -1,7 +1,7 @@
 """What the host does for each frame of a stream on a GPU, without the GPU: its driver does nothing, at once.
 
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.gpu.host
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.gpu.host --lanes 16 64 --people 20
+    OPENBLAS_NUM_THREADS=1 atttrack bench host
+    OPENBLAS_NUM_THREADS=1 atttrack bench host --lanes 16 64 128 --people 20
 
 Drawn crowds (testbed.crowd) are the networks' answers, at K=6 with the shipped mode. Pictures come as the readers of
 cameras send them: on their way to the device. Counted is the time that the device thread worked (`thread_time`).
@@ -12,12 +12,14 @@ some microseconds for each call, is left out: the calls of a tick are as many fo
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.command import command
+from benchmarks.conditions import RESULTS, conditions, save
 from edge.ops.cuda_ops import CudaOps
 from edge.ops.letterbox import Letterbox
 from edge.ops.pixels import BT601, Uploaded
@@ -191,18 +193,23 @@ def _step_s() -> float:
     return (time.thread_time() - began_s) / 200
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure and print a table."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, save."""
     parser = command("host", __doc__)
-    parser.add_argument("--lanes", type=int, nargs="+", default=[1, 4, 16, 64, 128])
-    parser.add_argument("--people", type=int, nargs="+", default=[0, 5, 20, 50])
-    parser.add_argument("--ticks", type=int, default=30)
+    parser.add_argument("--lanes", type=int, nargs="+", default=[1, 4, 16, 64, 128], help="numbers of streams")
+    parser.add_argument("--people", type=int, nargs="+", default=[0, 5, 20, 50], help="numbers of people in each")
+    parser.add_argument("--ticks", type=int, default=30, help="frames of each stream")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for host.json")
     options = parser.parse_args(arguments)
+    if min(*options.lanes, options.ticks) < 1 or min(options.people) < 0:
+        parser.error("--lanes and --ticks must be at least 1, --people 0 or more")
     found = measure([(lanes, people) for people in options.people for lanes in options.lanes], options.ticks)
     print(f"{'people':>6} {'lanes':>5} {'device thread ms':>16} {'steps':>7}  stages")
     for one in found:
         stages = " ".join(f"{name} {value:.3f}" for name, value in one.stages_ms.items())
         print(f"{one.people:6} {one.lanes:5} {one.device_thread_ms:16.3f} {one.steps:7.1f}  {stages}")
+    result = {"conditions": conditions(), "ticks": options.ticks, "results": [asdict(one) for one in found]}
+    print(f"saved {save('host', result, options.output)}")
     return 0
 
 

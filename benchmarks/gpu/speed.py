@@ -8,9 +8,8 @@ from threading import Event, Thread
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
-from benchmarks.gpu.subject import Check, ModelFiles
+from benchmarks.conditions import percentiles
+from benchmarks.gpu.subject import GpuCheck, ModelFiles
 from benchmarks.speed.report import fit
 from edge.pipeline.backend import Backend
 from edge.pipeline.config import LaneSettings, Mode, PipelineSettings
@@ -27,7 +26,7 @@ PATIENCE_S = 60.0
 """What is added to a measurement of many streams at most."""
 
 
-def law(check: Check) -> dict[str, Any]:
+def law(check: GpuCheck) -> dict[str, Any]:
     """Frames per second against K for one stream, the fit of the law, and the stages' times, by set of model files."""
     found: dict[str, Any] = {}
     for files in check.sets_of_files():
@@ -36,7 +35,7 @@ def law(check: Check) -> dict[str, Any]:
     return found
 
 
-def _law_of(check: Check, files: ModelFiles) -> dict[str, Any]:
+def _law_of(check: GpuCheck, files: ModelFiles) -> dict[str, Any]:
     """The law of one set of model files."""
     backend = check.backend(files)
     frames, repeats = check.frames(6 if check.quick else 240), 1 if check.quick else 3
@@ -113,13 +112,7 @@ def _stages(pipeline: TrackingPipeline) -> dict[str, float]:
     return {name: round(watch.ms_per_frame, 4) for name, watch in pipeline.times.stages().items()}
 
 
-def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """In milliseconds."""
-    p50, p95, p99 = (1e3 * np.percentile(seconds, (50, 95, 99))).tolist()
-    return {"p50": p50, "p95": p95, "p99": p99}
-
-
-def lanes(check: Check) -> dict[str, Any]:
+def lanes(check: GpuCheck) -> dict[str, Any]:
     """1 to 64 streams, first as fast as they can, then as cameras of 30 FPS through the service's device thread."""
     backend = check.backend(check.fastest())
     frames = check.frames(4 if check.quick else 60)
@@ -141,7 +134,7 @@ def _flat_out(backend: Backend, count: int, frames: Sequence[Frame]) -> dict[str
     took_s, times = run_ticks(pipeline, ticks, warm=len(frames) // 5 + 1)
     return {
         "fps_total": count * len(times) / took_s,
-        "tick_ms": _percentiles(times),
+        "tick_ms": percentiles([1e3 * one for one in times]),
         "stages_ms_per_frame": _stages(pipeline),
     }
 
@@ -169,14 +162,16 @@ def _paced(backend: Backend, count: int, frames: Sequence[Frame], warm_s: float,
         while not all(one.ages_s or one.failed for one in cameras) and perf_counter() < began_s + PATIENCE_S:
             done.wait(0.05)
         took_s = perf_counter() - began_s
-        ages_s = [age_s for camera in cameras for age_s in tuple(camera.ages_s)]
+        ages_ms = [1e3 * age_s for camera in cameras for age_s in tuple(camera.ages_s)]
         missed = sum(camera.missed for camera in cameras)
     finally:
         done.set()
         worker.stop(10)
     if failed := [camera.failed for camera in cameras if camera.failed]:
         return {"error": failed[0]}
-    return {"fps_total": len(ages_s) / took_s, "missed": missed} | ({"age_ms": _percentiles(ages_s)} if ages_s else {})
+    return {"fps_total": len(ages_ms) / took_s, "missed": missed} | (
+        {"age_ms": percentiles(ages_ms)} if ages_ms else {}
+    )
 
 
 def _ring(worker: Worker, every_s: float, done: Event) -> None:

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from benchmarks.conditions import ROOT, conditions
 from benchmarks.gpu.speed import lanes, law
-from benchmarks.gpu.subject import ROLES, Check
+from benchmarks.gpu.subject import ROLES, GpuCheck
 from engines.device import GpuDevice
 from engines.errors import EngineError
 from engines.gpu import Gpu
@@ -34,7 +34,7 @@ class Skip(Exception):
     """A step that cannot be done here, and why."""
 
 
-def environment(check: Check) -> dict[str, Any]:
+def environment(check: GpuCheck) -> dict[str, Any]:
     """Machine, driver, versions."""
     found = conditions([check.model(role) for role in ROLES])
     device = open_device(check.device)
@@ -46,7 +46,7 @@ def environment(check: Check) -> dict[str, Any]:
     return found
 
 
-def plans(check: Check) -> dict[str, Any]:
+def plans(check: GpuCheck) -> dict[str, Any]:
     """Plans in fp16 of all networks with every runtime that is installed, if this GPU can run one of them."""
     runtimes = [name for name in get_args(RuntimeName) if find_spec(name)]
     if not runtimes:
@@ -64,7 +64,7 @@ def plans(check: Check) -> dict[str, Any]:
     return found
 
 
-def halved(check: Check) -> dict[str, Any]:
+def halved(check: GpuCheck) -> dict[str, Any]:
     """Model files in fp16 for ONNX Runtime, which is all that runs where TensorRT does not."""
     if not find_spec("onnx"):
         raise Skip("onnx is not installed, which changes a file's precision")
@@ -75,17 +75,17 @@ def halved(check: Check) -> dict[str, Any]:
     return {role: check.model(role, "halved").stat().st_size for role in ROLES}
 
 
-def kernels(check: Check) -> dict[str, Any]:
+def kernels(check: GpuCheck) -> dict[str, Any]:
     """Letterbox, ownership and extrapolation against their specification, `edge.ops.host`."""
     return _tests(check, "kernels", KERNEL_TESTS)
 
 
-def parity(check: Check) -> dict[str, Any]:
+def parity(check: GpuCheck) -> dict[str, Any]:
     """Every engine against ONNX Runtime on the CPU, on drawn frames."""
     return _tests(check, "parity", "tests/engines/test_parity.py")
 
 
-def _tests(check: Check, name: str, file: str) -> dict[str, Any]:
+def _tests(check: GpuCheck, name: str, file: str) -> dict[str, Any]:
     """What the tests marked `gpu` of a file say. Raises Skip where they cannot run."""
     if missing := [package for package in ("pytest", "hypothesis") if not find_spec(package)]:
         raise Skip(f"{' and '.join(missing)} not installed, which the tests need")
@@ -109,7 +109,7 @@ def _tests(check: Check, name: str, file: str) -> dict[str, Any]:
     }
 
 
-def sanitizer(check: Check) -> dict[str, Any]:
+def sanitizer(check: GpuCheck) -> dict[str, Any]:
     """The kernels under compute-sanitizer: no access out of bounds, no use of what was never written."""
     tool = which("compute-sanitizer")
     if tool is None:
@@ -125,7 +125,7 @@ def sanitizer(check: Check) -> dict[str, Any]:
     return found | {"passed": all(entry["exit"] == 0 for entry in found.values())}
 
 
-def _build(check: Check, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
+def _build(check: GpuCheck, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
     """Seconds, and what the builder complained about."""
     command = [sys.executable, "-m", "export.to_plan", "--runtime", runtime, "--precision", "fp16"]
     command += ["--output", str(check.plans), "--progress", "none", "--max-batch", str(check.largest_batch)]
@@ -137,7 +137,7 @@ def _build(check: Check, runtime: str, roles: Sequence[str]) -> dict[str, Any]:
     return {"seconds": round(perf_counter() - started_s, 1), "failed": complaint}
 
 
-def _cannot_load(check: Check) -> str:
+def _cannot_load(check: GpuCheck) -> str:
     """Why the newest plan does not run here; empty where it does."""
     path: Path = next(PlanStore(check.plans).manifests())[0]
     try:
@@ -150,7 +150,7 @@ def _cannot_load(check: Check) -> str:
     return ""
 
 
-STEPS: Mapping[str, Callable[[Check], dict[str, Any]]] = {
+STEPS: Mapping[str, Callable[[GpuCheck], dict[str, Any]]] = {
     step.__name__: step for step in (environment, kernels, plans, halved, parity, sanitizer, law, lanes)
 }
 """Names as in `benchmarks.gpu.check.LIMITS`."""

@@ -33,7 +33,7 @@ def work_folder() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class GpuCheck:
     """What is to be checked."""
 
     device: str
@@ -47,7 +47,7 @@ class Check:
     """Tiny settings, for rehearsals."""
 
     @classmethod
-    def of_environment(cls) -> "Check":
+    def of_environment(cls) -> "GpuCheck":
         """The one that a step, or a test that it starts, is about; without one, the shipped networks on a GPU."""
         asked = json.loads(os.environ.get(VARIABLE, "{}"))
         paths = {name: Path(asked[name]) for name in ("out", "work", "models") if name in asked}

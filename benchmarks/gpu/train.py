@@ -1,6 +1,6 @@
 """Train, export and score on a machine with a GPU, by one command that can be killed and started again.
 
-    atttrack bench gpu-train --data ../shared/data --out runs/gpu-train
+    atttrack bench gpu-train --data ../shared/data --output runs/gpu-train
     atttrack bench gpu-train --data ../shared/data --minutes 3        (3 minutes a network)
     atttrack bench gpu-train --data ../shared/data --list
 

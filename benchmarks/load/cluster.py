@@ -27,7 +27,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from benchmarks.command import command
+from benchmarks.command import command, one_line
 from benchmarks.conditions import RESULTS, conditions, save_verdict
 from benchmarks.load.usage import cpu_s
 from service.cluster.box import free_port, make_buckets
@@ -37,7 +37,7 @@ from service.cluster.counts import LeasedCounts
 from service.cluster.server_program import find_server, write_settings
 from service.streams.schema import NewStream
 from service.streams.spec import StreamSpec
-from testbed.fleet import FakeRunner, Line, add_specs
+from testbed.fleet import FakeRunner, TcpLine, add_specs, nats_server
 from testbed.service_process import ServiceProcess
 
 NODES = ("a", "b", "c")
@@ -66,7 +66,7 @@ class Fleet:
         self.conf = write_settings(folder / "nats", self.nats_port, "bench")
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         self.seen: dict[str, list[tuple[float, int, int]]] = defaultdict(list)
-        self.line = Line(self.nats_port)
+        self.line = TcpLine(self.nats_port)
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20)
         self.start_server()
         asyncio.run(make_buckets(self.url()))
@@ -235,11 +235,7 @@ def costs(site: Fleet, seconds: float = 20.0) -> dict[str, Any]:
 
 def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
     """How fast many streams are placed on many nodes, and taken over from one that is gone without a word."""
-    with tempfile.TemporaryDirectory(dir=store) as folder:
-        port = free_port()
-        conf = write_settings(Path(folder), port, "bench")
-        server = subprocess.Popen([find_server(), "-c", str(conf), "-l", f"{folder}/nats.log"])
-        url = f"nats://box:bench@127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(dir=store) as folder, nats_server(Path(folder)) as url:
         asyncio.run(make_buckets(url))
         runners = [FakeRunner(capacity=streams) for _ in range(nodes)]
         controls = [
@@ -267,8 +263,6 @@ def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
         taken_s = time.monotonic() - died_s
         for control in controls[1:]:
             control.die()
-        server.kill()
-        server.wait(10)
     return {
         "placed_1000_s": round(placed_s, 2),
         "taken_over_s": round(taken_s, 2),
@@ -277,6 +271,7 @@ def crowded(streams: int, nodes: int, store: Path | None) -> dict[str, Any]:
     }
 
 
+@one_line("cluster")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, save, and return 1 where a limit is exceeded."""
     parser = command("cluster", __doc__)

@@ -6,18 +6,15 @@
 Starts looping RTSP cameras and the service as a process of its own, posts the streams, subscribes, and watches.
 --minutes: one camera, one subscriber; memory may grow by 5 MB, tracks may be 150 ms old (p95). --hours: eight cameras
 with zones, of which two hang up and one is removed and added again, every --turn seconds; twenty subscribers, one of
-whom leaves; and a broker where mosquitto is installed. Memory may grow by 1 MB an hour. Exit code 1
-when more grows.
+whom leaves; and NATS as a broker. Memory may grow by 1 MB an hour. Exit code 1 when more grows.
 """
 
 import math
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,11 +24,11 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.command import command, one_line
-from benchmarks.conditions import RESULTS, conditions, save_verdict
+from benchmarks.conditions import RESULTS, conditions, percentiles, save_verdict
 from benchmarks.load.listener import Arrival, Listener
 from benchmarks.load.usage import Held, more
-from service.cluster.box import free_port
 from testbed.clips import read_clip, record
+from testbed.fleet import nats_server
 from testbed.rtsp_server import RtspServer
 from testbed.service_process import ServiceProcess
 
@@ -75,13 +72,10 @@ def judge(samples: Sequence[Held], arrivals: Sequence[Arrival], warm_up_s: float
 def _freshness(arrivals: Sequence[Arrival]) -> dict[str, float]:
     if len(arrivals) < 2:
         raise ValueError("no tracks came after the warm-up: see the service's log")
-    p50, p95, p99 = np.percentile([one.age_ms for one in arrivals], (50, 95, 99)).tolist()
     seconds = arrivals[-1].time_s - arrivals[0].time_s
     return {
         "messages_per_s": round((len(arrivals) - 1) / seconds, 2),
-        "age_p50_ms": round(p50, 1),
-        "age_p95_ms": round(p95, 1),
-        "age_p99_ms": round(p99, 1),
+        **{f"age_{name}_ms": value for name, value in percentiles([one.age_ms for one in arrivals]).items()},
         "delivered_p95_ms": round(float(np.percentile([one.delivered_ms for one in arrivals], 95)), 1),
         "frames_skipped": arrivals[-1].frame_id - arrivals[0].frame_id + 1 - len(arrivals),
         "messages_lost": sum(one.gap for one in arrivals),
@@ -127,23 +121,6 @@ def _turn(
     listeners[number % len(listeners)].leave()
 
 
-@contextmanager
-def broker(folder: Path) -> Iterator[str | None]:
-    """The address of an MQTT broker that runs meanwhile; None where mosquitto is not installed."""
-    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
-    if program is None:
-        yield None
-        return
-    port, settings = free_port(), folder / "mosquitto.conf"
-    settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen([program, "-c", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"mqtt://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
 @one_line("soak")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, save; 0 when all promises hold."""
@@ -162,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clip = read_clip(record(options.video, folder / "clip.mp4"))
         cameras = [stack.enter_context(RtspServer({"camera": clip})) for _ in range(CAMERAS if many else 1)]
         flags = ["--allow-loopback", "--state-dir", f"{folder}/state", "--max-streams", "16", *options.service]
-        sink = stack.enter_context(broker(folder)) if many else None
+        sink = stack.enter_context(nats_server(folder / "nats")) if many else None
         if sink is not None:
             (folder / "atttrack.toml").write_text(f'sinks = ["{sink}"]\n')
             flags += ["--config", f"{folder}/atttrack.toml"]

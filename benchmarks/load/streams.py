@@ -22,10 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.command import about, add_networks, command
-from benchmarks.conditions import RESULTS, save
+from benchmarks.conditions import RESULTS, percentiles, save
 from benchmarks.load.listener import Arrival, Listener
 from engines.signature import size_name
 from testbed.clips import read_clip, record
@@ -75,8 +73,7 @@ def judge(seen: Sequence[Sequence[Arrival]], fps: float, seconds: float) -> Prob
     ages: dict[str, dict[str, float]] = {}
     for kind in ("all", *dict.fromkeys(message.kind for message in every)) if every else ():
         values = [message.age_ms for message in every if kind in ("all", message.kind)]
-        p50, p95, p99 = (round(value, 2) for value in np.percentile(values, (50, 95, 99)).tolist())
-        ages[kind] = {"p50": p50, "p95": p95, "p99": p99, "count": len(values)}
+        ages[kind] = percentiles(values) | {"count": len(values)}
     failures = []
     if silent := sum(not one for one in seen):
         failures.append(f"{silent} streams gave nothing")

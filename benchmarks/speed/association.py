@@ -1,14 +1,14 @@
 """Milliseconds that the tracker takes per frame, by size of the crowd.
 
     OPENBLAS_NUM_THREADS=1 atttrack bench association
-    OPENBLAS_NUM_THREADS=1 atttrack bench association --people 50 200 --frames 500 --json association.json
+    OPENBLAS_NUM_THREADS=1 atttrack bench association --people 50 200 --frames 500 --output runs
 
 A drawn crowd (testbed.crowd) walks at 30 frames per second with misses and false alarms, embeddings of 64 numbers; the
 variable keeps NumPy on one core. `wall` is the whole update by the clock on the wall, `core` the time the core worked
 for it, which a busy machine disturbs less: targets are judged by it.
 """
 
-import json
+import argparse
 import os
 import sys
 import time
@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.command import command
-from benchmarks.conditions import conditions
+from benchmarks.conditions import RESULTS, conditions, percentiles, save
 from edge.tracking.tracker import Tracker
 from testbed.crowd import CrowdFilm
 
@@ -32,30 +32,15 @@ WARM_UP = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Milliseconds per frame."""
-
-    p50_ms: float
-    p95_ms: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> "Spread":
-        """Of each frame's time."""
-        return cls(*(round(float(ms), 4) for ms in np.percentile(np.asarray(seconds) * 1e3, (50, 95))))
-
-    def __str__(self) -> str:
-        return f"{self.p50_ms:.3f}/{self.p95_ms:.3f}"
-
-
-@dataclass(frozen=True, slots=True)
 class CrowdTimes:
     """What a crowd of one size costs."""
 
     people: int
     tracks: float
     """Mean number of tracks reported per frame."""
-    wall: Spread
-    core: Spread
+    wall_ms: dict[str, float]
+    """Per frame: percentiles."""
+    core_ms: dict[str, float]
 
 
 def measure(people: int, frames: int) -> CrowdTimes:
@@ -68,16 +53,16 @@ def measure(people: int, frames: int) -> CrowdTimes:
         tracks = tracker.update(seen, crowd.dt_s)
         core_s, wall_s = time.thread_time() - core_s, time.perf_counter() - wall_s
         times.append((wall_s, core_s, len(tracks)))
-    wall, core, _ = zip(*times[WARM_UP:], strict=True)
-    return CrowdTimes(people, round(sum(n for *_, n in times) / len(times), 1), Spread.of(wall), Spread.of(core))
+    wall_ms, core_ms = (percentiles([1e3 * one[clock] for one in times[WARM_UP:]]) for clock in (0, 1))
+    return CrowdTimes(people, round(sum(n for *_, n in times) / len(times), 1), wall_ms, core_ms)
 
 
 def missed_targets(results: Sequence[CrowdTimes]) -> list[str]:
     """Sentences on the targets that do not hold."""
     return [
-        f"{result.people} people: {result.core.p50_ms:.3f} ms of the core per frame, should be below {target} ms"
+        f"{result.people} people: {result.core_ms['p50']:.3f} ms of the core per frame, should be below {target} ms"
         for result in results
-        if result.core.p50_ms >= (target := TARGETS_MS.get(result.people, np.inf))
+        if result.core_ms["p50"] >= (target := TARGETS_MS.get(result.people, np.inf))
     ]
 
 
@@ -86,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command("association", __doc__)
     parser.add_argument("--people", type=int, nargs="+", default=PEOPLE, help="crowds' sizes")
     parser.add_argument("--frames", type=int, default=300, help="frames per size")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for numbers and conditions (default: nowhere)")
+    parser.add_argument("--output", type=Path, default=RESULTS, metavar="DIR", help="folder for association.json")
+    parser.add_argument("--json", type=Path, help=argparse.SUPPRESS)  # the file itself, as it was before
     options = parser.parse_args(arguments)
     if options.frames < 1 or min(options.people) < 0:
         parser.error("--frames must be at least 1 and --people 0 or more")
@@ -95,12 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"milliseconds per frame, p50/p95 over {options.frames} frames; BLAS threads: {threads}")
     print(f"{'people':>6} {'tracks':>6} {'wall':>15} {'core':>15}")
     for one in results:
-        print(f"{one.people:>6} {one.tracks:>6} {one.wall!s:>15} {one.core!s:>15}")
+        wall, core = (f"{clock['p50']:.3f}/{clock['p95']:.3f}" for clock in (one.wall_ms, one.core_ms))
+        print(f"{one.people:>6} {one.tracks:>6} {wall:>15} {core:>15}")
     for sentence in (missed := missed_targets(results)):
         print(sentence, file=sys.stderr)
-    if options.json:
-        about = {"conditions": conditions(), "blas_threads": threads, "frames": options.frames}
-        options.json.write_text(json.dumps(about | {"results": [asdict(one) for one in results]}, indent=1) + "\n")
+    about = {"conditions": conditions(), "blas_threads": threads, "frames": options.frames}
+    path: Path = options.json or options.output / "association.json"
+    print(f"saved {save(path.stem, about | {'results': [asdict(one) for one in results]}, path.parent)}")
     return 1 if missed else 0
 
 

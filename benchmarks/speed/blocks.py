@@ -34,7 +34,7 @@ ERROR_OF_QUARTILE = 1.01
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TimedBlock:
     """What one stretch of frames took."""
 
     fps: float
@@ -46,8 +46,8 @@ class Block:
 class PairedBlock:
     """An arm's turns, and the teacher's between them."""
 
-    reference: Block
-    block: Block
+    reference: TimedBlock
+    block: TimedBlock
     ratio: float
     """Of the two rates, the arm's over the teacher's: the median over turns."""
 
@@ -58,7 +58,7 @@ class Setting:
 
     arm: Arm
     k: int
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[TimedBlock] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
     """Of each block; none for the reference."""
 
@@ -104,14 +104,14 @@ class Player:
             frames += self._tracker.k
         return total_s / frames
 
-    def block(self) -> Block:
+    def block(self) -> TimedBlock:
         """All turns so far."""
         times_ms = [value for values in self._latencies.values() for value in values]
         stages = {
             name: 1e3 * (watch.seconds - self._before[name][0]) / max(watch.frames - self._before[name][1], 1)
             for name, watch in self._watches.items()
         }
-        return Block(1e3 * len(times_ms) / sum(times_ms), self._latencies, stages)
+        return TimedBlock(1e3 * len(times_ms) / sum(times_ms), self._latencies, stages)
 
 
 class Bench:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arms import has_period
-from benchmarks.speed.blocks import Block, Setting, relative_error, undisturbed
+from benchmarks.conditions import percentiles
+from benchmarks.speed.blocks import Setting, TimedBlock, relative_error, undisturbed
 from edge.pipeline.modes import MODES
 
 AGREE_WITHIN = 0.03
@@ -94,14 +95,13 @@ def _run(setting: Setting, fps_1: float, ratios: Sequence[float]) -> dict[str, A
     }
 
 
-def _latencies(blocks: Sequence[Block]) -> dict[str, dict[str, float]]:
+def _latencies(blocks: Sequence[TimedBlock]) -> dict[str, dict[str, float]]:
     """Percentiles over all blocks, by kind of frame."""
     found = {}
     for kind in blocks[0].latencies_ms:
         values = [value for block in blocks for value in block.latencies_ms[kind]]
         if values:
-            p50, p95, p99 = (round(value, 3) for value in np.percentile(values, (50, 95, 99)).tolist())
-            found[kind] = {"p50": p50, "p95": p95, "p99": p99, "count": len(values)}
+            found[kind] = percentiles(values) | {"count": len(values)}
     return found
 
 

@@ -53,7 +53,9 @@ class SequenceInfo:
             )
         except FileNotFoundError:
             raise SourceError(
-                "not_found", f"{path.parent} is no MOTChallenge sequence: it has no {path.name}"
+                "not_found",
+                f"{path.parent} is no MOTChallenge sequence: it has no {path.name}; a sequence is a folder with "
+                f"{path.name} and img1/ or video.mp4, and gt.txt or gt/gt.txt where its people are known",
             ) from None
         except (OSError, KeyError, ValueError, configparser.Error) as error:
             raise SourceError("no_video", f"{path} is no sequence description: {error}") from None

@@ -11,6 +11,18 @@ DETECTORS = ("FRCNN", "SDP", "DPM")
 _COPY = re.compile(rf"(MOT17-\d\d)-({'|'.join(DETECTORS)})")
 
 
+def data_folder(text: str) -> Path:
+    """DATA, the folder with sequences/ and images/; it may be named by its sequences/, too."""
+    path = Path(text)
+    return path.parent if path.name == "sequences" and not (path / "sequences").is_dir() else path
+
+
+def sequences_folder(data: Path) -> Path:
+    """Where the sequences of DATA lie: in its sequences/ or, where it has none, in DATA itself."""
+    below = data / "sequences"
+    return below if below.is_dir() else data
+
+
 def sequence_folder(parent: Path, name: str) -> Path:
     """The folder of a sequence: parent/name, or one of its three copies; parent/name where there is none of them."""
     folders = [parent / name, *(parent / f"{name}-{detector}" for detector in DETECTORS)]

@@ -35,7 +35,7 @@ from engines.onnx_engine import OnnxEngine
 from engines.signature import Signature, check_size, file_name, size_name
 from export.adapt.labels import LABELS, StretchLabels, Teacher, label_stretch, read_labels
 from export.adapt.recordings import Recording, Stretch, choose_stretches, find_recordings, frames_of
-from export.adapt.report import Comparison, compare_students, summary, write_report
+from export.adapt.report import StudentComparison, compare_students, summary, write_report
 from export.adapt.student import (
     LEAST_STEPS,
     MOST_STEPS,
@@ -258,7 +258,7 @@ def _lend_shipped(teacher: Signature, path: Path) -> None:
 
 
 def _leave(
-    options: argparse.Namespace, found: Comparison, teacher: Signature, pair: str, students: dict[str, Path]
+    options: argparse.Namespace, found: StudentComparison, teacher: Signature, pair: str, students: dict[str, Path]
 ) -> None:
     """Write the pair: the teacher as it is, and the better student."""
     model = read_model(options.teacher)

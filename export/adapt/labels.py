@@ -74,7 +74,7 @@ class Teacher:
             self._pipeline.remove_lane(lane)
         self._pipeline.add_lane("stretch")
 
-    def look(self, frame: Frame) -> "Look":
+    def look(self, frame: Frame) -> "TeacherLook":
         """At the stretch's next frame."""
         (tracked,) = self._pipeline.collect(self._pipeline.submit({"stretch": frame}))
         found = {name: self._heard.outputs[name][0] for name in (HEATMAP, POINTS, BOXES, SCORES, EMBEDDINGS)}
@@ -82,7 +82,7 @@ class Teacher:
         box = Letterbox(*frame.size, self.signature.width, self.signature.height)
         points = box.to_source(np.tile(found[POINTS][good] * STRIDE, 2))[:, :2]
         known = self.signature.appearance != "none"
-        return Look(
+        return TeacherLook(
             time_s=frame.time_s,
             heatmap=np.round(255 * found[HEATMAP][0]).astype(np.uint8),
             letterbox=box,
@@ -103,7 +103,7 @@ class Teacher:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TeacherLook:
     """What the teacher and its tracker said about one frame; source pixels."""
 
     time_s: float
@@ -164,7 +164,7 @@ class StretchLabels:
 def label_stretch(teacher: Teacher, frames: Iterator[Frame], folder: Path) -> StretchLabels:
     """Write a folder of a stretch, its labels last; frames of another size than the first end it."""
     folder.mkdir(parents=True, exist_ok=True)
-    looks: list[Look] = []
+    looks: list[TeacherLook] = []
     kept, size = (0, 0), (0, 0)
     teacher.begin()
     for frame in frames:
@@ -188,7 +188,7 @@ def picture_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.jpg"
 
 
-def judge_stretch(looks: Sequence[Look], size: tuple[int, int], kept: tuple[int, int]) -> StretchLabels:
+def judge_stretch(looks: Sequence[TeacherLook], size: tuple[int, int], kept: tuple[int, int]) -> StretchLabels:
     """Who is a person, who is doubtful."""
     labels = StretchLabels(size, kept, len(looks))
     seen: dict[int, list[tuple[int, int]]] = {}  # identity -> frame and row of each sighting
@@ -230,7 +230,7 @@ def judge_stretch(looks: Sequence[Look], size: tuple[int, int], kept: tuple[int,
     return labels
 
 
-def _hidden(looks: Sequence[Look], sightings: Sequence[tuple[int, int]]) -> Iterator[tuple[int, F32]]:
+def _hidden(looks: Sequence[TeacherLook], sightings: Sequence[tuple[int, int]]) -> Iterator[tuple[int, F32]]:
     """Frame and box of a person between two sightings, along a straight line."""
     for (a, row_a), (b, row_b) in pairwise(sightings):
         if looks[b - 1].time_s - looks[a - 1].time_s > HIDDEN_S:

@@ -74,7 +74,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class Comparison:
+class StudentComparison:
     """Both students, by the names 'before' and 'after'."""
 
     trials: dict[str, Trial]
@@ -90,7 +90,7 @@ class Comparison:
 
 def compare_students(
     teacher: Engine, students: Mapping[str, Engine], stretches: Sequence[Stretch], folder: Path
-) -> Comparison:
+) -> StudentComparison:
     """Run AttTrack with each student over the same frames, in turns; the truth is the teacher's own tracks.
 
     folder: of the labelled stretches.
@@ -101,7 +101,7 @@ def compare_students(
         name: TrackingPipeline(Backend(HostDevice(), HostOps(), teacher, student), settings, costs)
         for name, student in students.items()
     }
-    found = Comparison({name: Trial() for name in students})
+    found = StudentComparison({name: Trial() for name in students})
     recordings = list(dict.fromkeys(stretch.recording for stretch in stretches))
     with tqdm(total=sum(map(len, stretches)), desc="comparing", unit="frame") as bar:
         for recording in recordings:
@@ -152,7 +152,7 @@ def _pairs(theirs: F32, ours: F32) -> tuple[list[int], list[int]]:
     return rows.tolist(), columns.tolist()
 
 
-def write_report(found: Comparison, facts: Mapping[str, str], labels: Path, folder: Path) -> None:
+def write_report(found: StudentComparison, facts: Mapping[str, str], labels: Path, folder: Path) -> None:
     """report.md, and the pictures that it shows."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = _choose(found.differences)
@@ -166,7 +166,7 @@ def write_report(found: Comparison, facts: Mapping[str, str], labels: Path, fold
         partial.write_text(text)
 
 
-def summary(found: Comparison) -> str:
+def summary(found: StudentComparison) -> str:
     """Two lines for the terminal: before and after."""
     rows = []
     for name, trial in found.trials.items():
@@ -187,7 +187,7 @@ def _choose(differences: Sequence[Difference]) -> list[Difference]:
     return chosen
 
 
-def _drawn(found: Comparison, difference: Difference, labels: Path) -> U8:
+def _drawn(found: StudentComparison, difference: Difference, labels: Path) -> U8:
     """A frame before and after, side by side."""
     stretch = difference.stretch
     wanted = Stretch(stretch.recording, stretch.first + difference.number, stretch.first + difference.number + 1, True)
@@ -216,7 +216,7 @@ def _box(image: U8, xyxy: F32, colour: tuple[int, int, int]) -> None:
     cv2.rectangle(image, (x1, y1), (x2, y2), colour, max(1, image.shape[1] // 480))
 
 
-def _lines(found: Comparison, facts: Mapping[str, str], pictures: Sequence[tuple[str, Difference]]) -> list[str]:
+def _lines(found: StudentComparison, facts: Mapping[str, str], pictures: Sequence[tuple[str, Difference]]) -> list[str]:
     before, after = found.trials["before"], found.trials["after"]
     verdict = "the adapted student is taken" if found.better else "the student stays as it was; it was not better"
     lines = ["# Adaptation", "", f"**{verdict[0].upper()}{verdict[1:]}.**", ""]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.arrays import U8
-from export.adopt.detector import Array, Network, Pixels
+from export.adopt.detector import Array, DetectorNetwork, Pixels
 from export.adopt.errors import AdoptError
 from export.adopt.heatmap import LEAST_SCORE
 from export.adopt.nodes import Nodes, tensor
@@ -22,14 +22,14 @@ PREFIX = "appearance."
 class Appearance:
     """A network from a person's crop to numbers that are alike for the same person."""
 
-    network: Network
+    network: DetectorNetwork
     output: str
     dim: int
     """How many numbers."""
     pixels: Pixels
 
 
-def recognise_appearance(network: Network, pixels: Pixels) -> Appearance:
+def recognise_appearance(network: DetectorNetwork, pixels: Pixels) -> Appearance:
     """What the network says of a grey crop. Raises AdoptError, which names the output, where that is no embedding."""
     grey: U8 = np.full((1, 3, network.height, network.width), 128, np.uint8)
     outputs: Mapping[str, Array] = network.opened()(grey, pixels)

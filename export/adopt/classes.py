@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engines.signature import PERSON, check_classes
-from export.adopt.detector import Network
+from export.adopt.detector import DetectorNetwork
 from export.adopt.errors import AdoptError
 from export.adopt.layout import Layout
 
@@ -48,7 +48,7 @@ VOC = (
 ).split()
 
 
-def names_of(network: Network, layout: Layout) -> tuple[Mapping[int, str], str]:
+def names_of(network: DetectorNetwork, layout: Layout) -> tuple[Mapping[int, str], str]:
     """Class number -> name, and how that is known."""
     if network.names:
         return network.names, "names in the file"
@@ -72,7 +72,7 @@ def names_of(network: Network, layout: Layout) -> tuple[Mapping[int, str], str]:
     return {}, "unknown"
 
 
-def choose(network: Network, layout: Layout, wanted: Sequence[str] | None) -> Chosen:
+def choose(network: DetectorNetwork, layout: Layout, wanted: Sequence[str] | None) -> Chosen:
     """The wanted classes: each a name or a number, or several of these as one: vehicle=car,truck. None: people, or the
     only class that there is, as the file calls it.
 
@@ -98,7 +98,7 @@ def choose(network: Network, layout: Layout, wanted: Sequence[str] | None) -> Ch
     return Chosen(tuple(found), tuple(one for numbers in found.values() for one in numbers), tuple(places), why)
 
 
-def _numbers(network: Network, layout: Layout, names: Mapping[int, str], word: str) -> list[int]:
+def _numbers(network: DetectorNetwork, layout: Layout, names: Mapping[int, str], word: str) -> list[int]:
     """The detector's classes that a word means. Raises AdoptError where it has none."""
     if layout.classes == 1:
         return [0]

@@ -49,7 +49,7 @@ RGB_AS_THEY_ARE, BGR_AS_THEY_ARE = Pixels("rgb"), Pixels("bgr")
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class DetectorNetwork:
     """A graph with one picture as its input, of one size."""
 
     path: Path
@@ -133,7 +133,7 @@ def open_model(model: ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def read_network(path: Path, size: tuple[int, int] | None, default: tuple[int, int]) -> Network:
+def read_network(path: Path, size: tuple[int, int] | None, default: tuple[int, int]) -> DetectorNetwork:
     """The network in `path`, an .onnx file, or OpenVINO's .xml where `openvino` is installed.
 
     size: width and height that its input is to have, where these are open; `default` where nothing is said.
@@ -180,7 +180,7 @@ def read_network(path: Path, size: tuple[int, int] | None, default: tuple[int, i
         )
     _close(model, image, rows, wanted)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return Network(
+    return DetectorNetwork(
         path,
         model,
         image.name,

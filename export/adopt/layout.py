@@ -27,7 +27,7 @@ from export.adopt.detector import (
     RGB_AS_THEY_ARE,
     RGB_TO_ONE,
     Array,
-    Network,
+    DetectorNetwork,
     Pixels,
 )
 from export.adopt.errors import AdoptError
@@ -96,7 +96,7 @@ class Layout:
         return rows[:, None] if rows.ndim == 1 else rows
 
 
-def recognise(network: Network, answer: Callable[[Pixels], Mapping[str, Array]]) -> Layout:
+def recognise(network: DetectorNetwork, answer: Callable[[Pixels], Mapping[str, Array]]) -> Layout:
     """The layout of a detector, by what it answers to a picture.
 
     answer: outputs for pixels as a layout wants them; asked again where the layout wants others than were guessed.
@@ -111,7 +111,7 @@ def recognise(network: Network, answer: Callable[[Pixels], Mapping[str, Array]])
     return _confirmed(layout, network, outputs)
 
 
-def _by_shape(network: Network, outputs: Mapping[str, Array]) -> Layout:
+def _by_shape(network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout:
     """The layout that has outputs of such shapes."""
     for attempt in (_triple, _pair, _fives, _single):
         layout = attempt(network, outputs)
@@ -123,7 +123,7 @@ def _by_shape(network: Network, outputs: Mapping[str, Array]) -> Layout:
     )
 
 
-def _triple(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
+def _triple(network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout | None:
     """Boxes and scores apart, and labels where there are several classes."""
     boxes = _only(outputs, lambda one: one.ndim in (2, 3) and one.shape[-1] == 4)
     if boxes is None:
@@ -148,7 +148,7 @@ def _triple(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
     )
 
 
-def _pair(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
+def _pair(network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout | None:
     """DETR's boxes, and a number for each class."""
     boxes = _only(outputs, lambda one: one.ndim == 3 and one.shape[2] == 4, prefer=("box", "dets"))
     if boxes is None:
@@ -171,7 +171,7 @@ def _pair(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
     )
 
 
-def _fives(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
+def _fives(network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout | None:
     """OpenVINO's (M, 5), and MMDetection's (1, M, 5)."""
     boxes = _only(
         outputs, lambda one: one.shape[-1:] == (5,) and (one.ndim == 2 or (one.ndim == 3 and one.shape[1] <= FEW))
@@ -195,7 +195,7 @@ def _fives(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
     )
 
 
-def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
+def _single(network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout | None:
     """Everything in the rows of one output."""
     sevens = _only(
         outputs, lambda one: one.shape[-1:] == (7,) and (one.ndim == 2 or one.shape[:-2] == (1,) * (one.ndim - 2))
@@ -255,7 +255,7 @@ def _single(network: Network, outputs: Mapping[str, Array]) -> Layout | None:
     )
 
 
-def _rows(network: Network) -> dict[int, tuple[str, tuple[int, ...]]]:
+def _rows(network: DetectorNetwork) -> dict[int, tuple[str, tuple[int, ...]]]:
     """Numbers of rows that grids over the picture have -> rows a cell, and the grids' strides."""
     found: dict[int, tuple[str, tuple[int, ...]]] = {}
     for strides in STRIDES:
@@ -264,7 +264,7 @@ def _rows(network: Network) -> dict[int, tuple[str, tuple[int, ...]]]:
     return found
 
 
-def _confirmed(layout: Layout, network: Network, outputs: Mapping[str, Array]) -> Layout:
+def _confirmed(layout: Layout, network: DetectorNetwork, outputs: Mapping[str, Array]) -> Layout:
     """The layout with what only values tell; raises AdoptError where they are none that it can have."""
     boxes = layout.boxes.of(layout.table(outputs[layout.boxes.output])).astype(np.float64)
     scores = layout.scores.of(layout.table(outputs[layout.scores.output])).astype(np.float64)
@@ -294,7 +294,7 @@ def _confirmed(layout: Layout, network: Network, outputs: Mapping[str, Array]) -
 
 
 def _with_likelihood(
-    layout: Layout, network: Network, outputs: Mapping[str, Array], scores: npt.NDArray[np.float64]
+    layout: Layout, network: DetectorNetwork, outputs: Mapping[str, Array], scores: npt.NDArray[np.float64]
 ) -> Layout:
     """Whether scores are likelihoods, or become such by sigmoid or softmax."""
     name = layout.scores.output
@@ -313,7 +313,7 @@ def _with_likelihood(
     return replace(layout, likelihood="softmax" if nobody and layout.suppresses else "sigmoid")
 
 
-def _with_boxes(layout: Layout, network: Network, boxes: npt.NDArray[np.float64]) -> Layout:
+def _with_boxes(layout: Layout, network: DetectorNetwork, boxes: npt.NDArray[np.float64]) -> Layout:
     """What the four numbers of a box are."""
     name = layout.boxes.output
     if not len(boxes):
@@ -338,7 +338,7 @@ def _with_boxes(layout: Layout, network: Network, boxes: npt.NDArray[np.float64]
     return replace(layout, unit="shares" if np.abs(boxes).max() <= 2 else "pixels")
 
 
-def _in_grid(layout: Layout, network: Network, boxes: npt.NDArray[np.float64]) -> Layout:
+def _in_grid(layout: Layout, network: DetectorNetwork, boxes: npt.NDArray[np.float64]) -> Layout:
     """YOLOX: centres that lie near their row's cell are decoded, small numbers are offsets from it."""
     corner, stride = grid(network, layout.strides)
     near = np.abs(boxes[:, :2] / stride - corner - 0.5).max(1) < 4
@@ -354,7 +354,7 @@ def _in_grid(layout: Layout, network: Network, boxes: npt.NDArray[np.float64]) -
     )
 
 
-def grid(network: Network, strides: tuple[int, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def grid(network: DetectorNetwork, strides: tuple[int, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """(M, 2) column and row of every cell, and (M, 1) its stride, level after level, row by row."""
     corners, of = [], []
     for stride in strides:

@@ -6,14 +6,14 @@ import numpy as np
 from onnx import TensorProto
 
 from export.adopt.classes import Chosen
-from export.adopt.detector import Network
+from export.adopt.detector import DetectorNetwork
 from export.adopt.heatmap import LEAST_SCORE
 from export.adopt.layout import Layout, Part, grid
 from export.adopt.nodes import Nodes
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ObjectTensors:
     """Names of tensors."""
 
     boxes: str  # (B, N, 4) xyxy, input pixels
@@ -24,28 +24,28 @@ class Objects:
 def find(
     nodes: Nodes,
     layout: Layout,
-    network: Network,
+    network: DetectorNetwork,
     outputs: str,
     chosen: Chosen,
     size: tuple[int, int],
     peaks: int,
     suppress_iou: float,
-) -> Objects:
+) -> ObjectTensors:
     """The surest objects, as many as `peaks`.
 
     outputs: what the names of the detector's outputs begin with; chosen: whose boxes count; size: width and height of
     the input; suppress_iou: of a class's boxes that overlap by more, one remains where the detector leaves several; 1:
     all.
     """
-    reader = _Reader(nodes, layout, outputs)
+    reader = _PartReader(nodes, layout, outputs)
     boxes = _corners(nodes, layout, network, reader(layout.boxes), size)
     scores, classes = _score(nodes, layout, reader, chosen)
     if not layout.suppresses and suppress_iou < 1:
         scores = _suppressed(nodes, boxes, scores, classes, len(chosen), peaks, suppress_iou)
-    return _surest(nodes, Objects(boxes, scores, classes), peaks)
+    return _surest(nodes, ObjectTensors(boxes, scores, classes), peaks)
 
 
-class _Reader:
+class _PartReader:
     """Parts of the outputs as (B, M, columns) float32."""
 
     def __init__(self, nodes: Nodes, layout: Layout, prefix: str) -> None:
@@ -72,7 +72,7 @@ class _Reader:
         return nodes("Unsqueeze", value, [2]) if output in self._layout.flat else value
 
 
-def _corners(nodes: Nodes, layout: Layout, network: Network, boxes: str, size: tuple[int, int]) -> str:
+def _corners(nodes: Nodes, layout: Layout, network: DetectorNetwork, boxes: str, size: tuple[int, int]) -> str:
     """(B, M, 4) xyxy in input pixels."""
     if layout.form == "corners, y first":
         boxes = nodes("Gather", boxes, [1, 0, 3, 2], axis=2)
@@ -90,7 +90,7 @@ def _corners(nodes: Nodes, layout: Layout, network: Network, boxes: str, size: t
     return boxes if (x, y) == (1, 1) else nodes("Mul", boxes, np.array([x, y, x, y], np.float32))
 
 
-def _score(nodes: Nodes, layout: Layout, reader: _Reader, chosen: Chosen) -> tuple[str, str]:
+def _score(nodes: Nodes, layout: Layout, reader: _PartReader, chosen: Chosen) -> tuple[str, str]:
     """(B, M) the best score of the classes that count, and (B, M) which that is, a place in the names that were chosen;
     "" where there is but one name.
     """
@@ -129,13 +129,13 @@ def _suppressed(nodes: Nodes, boxes: str, scores: str, classes: str, count: int,
     return nodes("Mul", scores, nodes("ScatterND", nobody, places, ones))
 
 
-def _surest(nodes: Nodes, found: Objects, peaks: int) -> Objects:
+def _surest(nodes: Nodes, found: ObjectTensors, peaks: int) -> ObjectTensors:
     """The `peaks` best rows, filled up with empty ones."""
     scores, rows = nodes.several("TopK", 2, nodes("Pad", found.scores, [0, 0, 0, peaks]), [peaks], axis=1)
     boxes = nodes("Pad", found.boxes, [0, 0, 0, 0, peaks, 0])
     every = nodes("Tile", nodes("Unsqueeze", rows, [2]), [1, 1, 4])
     boxes = nodes("GatherElements", boxes, every, axis=1)
     if not found.classes:
-        return Objects(boxes, scores)
+        return ObjectTensors(boxes, scores)
     classes = nodes("GatherElements", nodes("Pad", found.classes, [0, 0, 0, peaks]), rows, axis=1)
-    return Objects(boxes, scores, nodes.cast(classes, TensorProto.INT32))
+    return ObjectTensors(boxes, scores, nodes.cast(classes, TensorProto.INT32))

@@ -12,18 +12,18 @@ from onnx import ModelProto, helper
 from engines.signature import BOXES, CLASSES, EMBEDDINGS, HEATMAP, IMAGE, POINTS, SCORES, Signature
 from export.adopt.appearance import Appearance, look
 from export.adopt.classes import Chosen
-from export.adopt.detector import Network, Pixels
+from export.adopt.detector import DetectorNetwork, Pixels
 from export.adopt.heatmap import draw
 from export.adopt.layout import Layout
 from export.adopt.nodes import Nodes, model_of, tensor
-from export.adopt.objects import Objects, find
+from export.adopt.objects import ObjectTensors, find
 
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
     """All that was decided of a detector."""
 
-    network: Network
+    network: DetectorNetwork
     layout: Layout
     pixels: Pixels
     chosen: Chosen
@@ -66,7 +66,7 @@ def make_teacher(adopted: Adoption) -> ModelProto:
     return model
 
 
-def _found(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
+def _found(nodes: Nodes, adopted: Adoption, planes: str) -> ObjectTensors:
     """What is seen in RGB planes (B, 3, H, W) float32."""
     signature = adopted.signature
     size = signature.width, signature.height
@@ -78,7 +78,7 @@ def _found(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
     )
 
 
-def _found_in_turn(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
+def _found_in_turn(nodes: Nodes, adopted: Adoption, planes: str) -> ObjectTensors:
     """As `_found`, one picture after the other."""
     signature, body = adopted.signature, Nodes("one")
     found = _found(body, adopted, body("Unsqueeze", "planes", [0]))
@@ -91,4 +91,4 @@ def _found_in_turn(nodes: Nodes, adopted: Adoption, planes: str) -> Objects:
         body.rename(body("Squeeze", value, [0]), one.name)
     picture = tensor("planes", np.float32, (3, signature.height, signature.width))
     graph = body.graph([picture], [one for _, one in rows])
-    return Objects(*nodes.several("Scan", len(rows), planes, body=graph, num_scan_inputs=1))
+    return ObjectTensors(*nodes.several("Scan", len(rows), planes, body=graph, num_scan_inputs=1))

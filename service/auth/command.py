@@ -11,11 +11,17 @@ from datetime import UTC, datetime
 from service.auth.caller import SCOPES
 from service.auth.keys import ApiKey, KeyRing
 from service.auth.stored_keys import StoredKeys
-from service.configuration import PROGRAM, read_settings
+from service.configuration import PROGRAM, examples, read_settings
 from service.errors import ApiError
 from service.store import ID_PATTERN, WATCH_S, Store, StoreError
 
 MOST_DAYS = 36600
+EXAMPLES = {
+    "add": ("keys add hall --scope read --streams hall", "keys add guest --scope read --expires-in 7"),
+    "list": ("keys list", "keys list --state-dir /var/lib/atttrack"),
+    "revoke": ("keys revoke hall",),
+}
+"""What may be typed, by verb."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -67,20 +73,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} keys",
         description="API keys. A running service knows of changes within a second. Settings may follow: --state-dir.",
-        epilog="Examples: atttrack keys add hall --scope read --streams hall; atttrack keys list; "
-        "atttrack keys revoke hall",
+        epilog=examples(*(one for each in EXAMPLES.values() for one in each)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    add = verbs.add_parser("add", help="make a key and print it, once", allow_abbrev=False)
-    add.add_argument("name", type=_name)
+    add = _verb(verbs, "add", "make a key and print it, once")
+    add.add_argument("name", type=_name, help="what the key is called: 1 to 64 letters, digits, '.', '_' or '-'")
     add.add_argument("--scope", choices=SCOPES, required=True, help="read < write < admin")
     add.add_argument("--streams", type=_streams, metavar="A,B", help="only these streams (default: all)")
     add.add_argument("--expires-in", type=_days, metavar="DAYS", help="worthless after so many days (default: never)")
-    verbs.add_parser("list", help="show all keys, without their secrets", allow_abbrev=False)
-    revoke = verbs.add_parser("revoke", help="make a key worthless", allow_abbrev=False)
-    revoke.add_argument("name")
+    _verb(verbs, "list", "show all keys, without their secrets")
+    _verb(verbs, "revoke", "make a key worthless").add_argument("name", help="of the key, as `keys list` shows it")
     return parser
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, about: str
+) -> argparse.ArgumentParser:
+    return verbs.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=examples(*EXAMPLES[name]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
 
 
 def _name(text: str) -> str:

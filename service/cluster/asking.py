@@ -49,7 +49,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Answer:
+class NodeAnswer:
     """One answer; its body is read once, by `pieces` or `whole`."""
 
     status: int
@@ -61,7 +61,7 @@ class Answer:
         return b"".join([piece async for piece in self.pieces])
 
 
-async def ask(bus: Bus, subject: str, question: Question, timeout_s: float = ANSWER_S) -> Answer:
+async def ask(bus: Bus, subject: str, question: Question, timeout_s: float = ANSWER_S) -> NodeAnswer:
     """Ask a node. Raises BusAway where nobody answers."""
     stack = contextlib.AsyncExitStack()
     try:
@@ -78,7 +78,7 @@ async def ask(bus: Bus, subject: str, question: Question, timeout_s: float = ANS
     if not head["more"]:
         await stack.aclose()
     headers = [(name, value) for name, value in head["headers"]]
-    return Answer(head["status"], headers, _pieces(begin, head["more"], answers, stack))
+    return NodeAnswer(head["status"], headers, _pieces(begin, head["more"], answers, stack))
 
 
 async def _pieces(

@@ -38,7 +38,7 @@ class Beats:
         for life in self._lives.values():
             life.last_s = now_s
 
-    def hear(self, life: str, body: Mapping[str, Any], now_s: float) -> None:
+    def receive(self, life: str, body: Mapping[str, Any], now_s: float) -> None:
         """Take one beat."""
         if life == self._me:
             if self._own_last_s is None or now_s - self._own_last_s > HOLE_S:

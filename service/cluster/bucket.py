@@ -183,7 +183,7 @@ async def read_table(bucket: Bucket, table: Table) -> None:
     table.complete = True
 
 
-async def hear_table(bus: Bus, subjects: SiteSubjects, table: Table) -> None:
+async def subscribe_table(bus: Bus, subjects: SiteSubjects, table: Table) -> None:
     """Follow what is written from now on, for as long as the connection lasts. Raises BusAway."""
 
     async def take(message: Msg) -> None:

@@ -16,20 +16,20 @@ from service.cluster.options import ClusterOptions, add_options, read_options
 from service.cluster.shared_keys import NEWS
 from service.cluster.subjects import KEYS_BUCKET, TICKETS_BUCKET, SiteSubjects, node_of, token
 from service.cluster.table import Table
-from service.configuration import PROGRAM
+from service.configuration import PROGRAM, examples
 from service.ending import end
 
 DONE, FAILED = 0, 1
 CONNECT_S = 5.0
 TICKET_S = 30.0
 FORMAT = "atttrack-cluster/1"
-EXAMPLES = """\
-examples:
-  atttrack cluster init --nats tls://nats1:4222 --replicas 3
-  atttrack cluster status
-  atttrack cluster export backup.json      all that is kept, passwords of cameras among it: mode 0600
-  atttrack cluster import backup.json      into a server without these buckets
-"""
+EXAMPLES = {
+    "init": "cluster init --nats tls://nats1:4222 --replicas 3",
+    "status": "cluster status",
+    "export": "cluster export backup.json",
+    "import": "cluster import backup.json",
+}
+"""What may be typed, by verb."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,21 +37,33 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} cluster",
         description="Make a cluster, look at it, save it.",
-        epilog=EXAMPLES,
+        epilog=examples(*EXAMPLES.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
-    init = verbs.add_parser("init", help="make the buckets of a site; what there is stays", allow_abbrev=False)
-    init.add_argument("--replicas", type=int, choices=(1, 3, 5), default=1, help="servers that keep each bucket")
-    status = verbs.add_parser("status", help="show streams, and which node has them", allow_abbrev=False)
-    save = verbs.add_parser("export", help="write all that is kept into a file", allow_abbrev=False)
-    save.add_argument("file", type=Path)
-    load = verbs.add_parser("import", help="make the buckets anew from such a file", allow_abbrev=False)
-    load.add_argument("file", type=Path)
-    load.add_argument("--replicas", type=int, choices=(1, 3, 5), default=1, help="servers that keep each bucket")
-    for one in (init, status, save, load):
-        add_options(one)
+    for name, about in (
+        ("init", "make the buckets of a site; what there is stays"),
+        ("status", "show streams, and which node has them"),
+        ("export", "write all that is kept into a file of mode 0600: it has the cameras' passwords"),
+        ("import", "make the buckets anew from such a file, on a server that has none of them"),
+    ):
+        verb = verbs.add_parser(
+            name,
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
+            epilog=examples(EXAMPLES[name]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        if name in ("export", "import"):
+            verb.add_argument("file", type=Path, help="to write" if name == "export" else "that an export wrote")
+        if name in ("init", "import"):
+            verb.add_argument(
+                "--replicas", type=int, choices=(1, 3, 5), default=1,
+                help="servers that keep each bucket (default: %(default)s)",
+            )  # fmt: skip
+        add_options(verb)
     given = parser.parse_args(arguments)
     act = {"init": _init, "status": _status, "export": _export, "import": _import}[given.verb]
     return asyncio.run(_connected(read_options(given), given, act))

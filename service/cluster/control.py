@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from nats.aio.msg import Msg
 
 from service.cluster.beats import BEAT_S, Beats
-from service.cluster.bucket import Bucket, hear_table, read_table
+from service.cluster.bucket import Bucket, read_table, subscribe_table
 from service.cluster.bus import Bus, BusAddress, BusAway, WriteRefused
 from service.cluster.claims import NOBODY, Decision, Offer, Situation, decide
 from service.cluster.counts import LeasedCounts, Unsaved
@@ -155,7 +155,7 @@ class Control:
     async def _begin(self, bus: Bus) -> None:
         self._beats.connected(time.monotonic())
         await bus.subscribe(self._subjects.beats, self._hear)
-        await hear_table(bus, self._subjects, self._table)
+        await subscribe_table(bus, self._subjects, self._table)
         await read_table(self._bucket, self._table)
 
     async def _hear(self, message: Msg) -> None:
@@ -165,7 +165,7 @@ class Control:
             self._beats.goodbye(who)
             self._news.set()
         else:
-            self._beats.hear(who, json.loads(message.data), time.monotonic())
+            self._beats.receive(who, json.loads(message.data), time.monotonic())
 
     async def _beat(self) -> None:
         node, _, life = self.life.partition("/")

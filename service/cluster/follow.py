@@ -32,16 +32,16 @@ class Follower:
         self._bus, self._subjects, self._hub, self._known = bus, subjects, hub, known
         self.fence = Fence()
         self._wanted: Counter[str | None] = Counter()
-        self._heard: dict[str | None, Subscription] = {}
+        self._subscriptions: dict[str | None, Subscription] = {}
         self._left_s: dict[str | None, float] = {}
         self._fresh: set[str] = set()
         """Streams that were not followed before: a hole in their numbers says nothing."""
 
     async def reconnected(self) -> None:
-        """Hear again what is wanted. Raises BusAway."""
-        self._heard = {}
+        """Subscribe again to what is wanted. Raises BusAway."""
+        self._subscriptions = {}
         for wanted in [one for one, count in self._wanted.items() if count > 0]:
-            await self._hear(wanted)
+            await self._subscribe(wanted)
         await self._bus.barrier()
 
     @contextlib.contextmanager
@@ -57,11 +57,11 @@ class Follower:
             with contextlib.suppress(RuntimeError):  # the loop ends
                 asyncio.get_running_loop().call_later(LINGER_S, self._leave, wanted)
 
-    async def hear(self, stream_ids: Collection[str] | None) -> None:
+    async def subscribe(self, stream_ids: Collection[str] | None) -> None:
         """Return when what these streams publish from now on comes to the hub; at once where NATS is away."""
         wanted: list[str | None] = [None] if stream_ids is None else list(stream_ids)
         with contextlib.suppress(BusAway):
-            if any([await self._hear(one) for one in wanted]):
+            if any([await self._subscribe(one) for one in wanted]):
                 await self._bus.barrier()
 
     def refill(self, stream_id: str, messages: Collection[bytes]) -> None:
@@ -75,12 +75,12 @@ class Follower:
             self._fresh.discard(stream_id)
         self._hub.refill(stream_id, [message for message, of_run in heads if of_run == run], anew=anew)
 
-    async def _hear(self, wanted: str | None) -> bool:
-        if wanted in self._heard:
+    async def _subscribe(self, wanted: str | None) -> bool:
+        if wanted in self._subscriptions:
             return False
         if wanted is not None:
             self._fresh.add(wanted)
-        self._heard[wanted] = await self._bus.subscribe(self._subjects.followed(wanted), self._take)
+        self._subscriptions[wanted] = await self._bus.subscribe(self._subjects.followed(wanted), self._take)
         return True
 
     def _leave(self, wanted: Collection[str | None]) -> None:
@@ -88,7 +88,7 @@ class Follower:
             if self._wanted[one] <= 0 and time.monotonic() - self._left_s.get(one, 0.0) > LINGER_S - 0.1:
                 del self._wanted[one]
                 self._left_s.pop(one, None)
-                if (subscription := self._heard.pop(one, None)) is not None:
+                if (subscription := self._subscriptions.pop(one, None)) is not None:
                     asyncio.get_running_loop().create_task(_unsubscribe(subscription))
 
     async def _take(self, received: Msg) -> None:

@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.requests import HTTPConnection
 
-from service.cluster.asking import Answer, Question
+from service.cluster.asking import NodeAnswer, Question
 from service.cluster.bus import BusAway
 from service.cluster.gateway import Gateway
 from service.errors import NotReady
@@ -92,12 +92,12 @@ async def _asked(request: Request) -> Response:
     return _response(answer)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: NodeAnswer) -> Response:
     headers = {name: value for name, value in answer.headers if name not in LEFT_OUT}
     return StreamingResponse(_until_lost(answer), answer.status, headers)
 
 
-async def _until_lost(answer: Answer) -> AsyncIterator[bytes]:
+async def _until_lost(answer: NodeAnswer) -> AsyncIterator[bytes]:
     async for piece in answer.pieces:
         yield piece
 
@@ -112,7 +112,7 @@ async def _follow(connection: HTTPConnection) -> AsyncIterator[None]:
     known = wanted if wanted is None else [one for one in wanted if gateway.knows(one)]
     from_seq = _from_seq(connection)
     with gateway.follower.wanting(known):
-        await gateway.follower.hear(known)
+        await gateway.follower.subscribe(known)
         if stream_id and known and from_seq is not None:
             await gateway.refill(stream_id, from_seq)
         yield

@@ -16,7 +16,7 @@ from service.auth.guard import Guard
 from service.auth.keys import KeyRing
 from service.cluster.asking import Question
 from service.cluster.beats import BEAT_S, Beats
-from service.cluster.bucket import Bucket, hear_table, read_table
+from service.cluster.bucket import Bucket, read_table, subscribe_table
 from service.cluster.bus import Bus, BusAway, WriteRefused
 from service.cluster.follow import Follower
 from service.cluster.options import ClusterOptions
@@ -112,7 +112,7 @@ class Gateway:
     async def _begin(self, bus: Bus) -> None:
         self.beats.connected(time.monotonic())
         await bus.subscribe(self.subjects.beats, self._hear)
-        await hear_table(bus, self.subjects, self.table)
+        await subscribe_table(bus, self.subjects, self.table)
         await read_table(Bucket(bus, self.subjects.bucket, self.options.domain), self.table)
         await self.keys.begin(bus)
         await self.follower.reconnected()
@@ -124,7 +124,7 @@ class Gateway:
         if message.data == b"bye":
             self.beats.goodbye(who)
         else:
-            self.beats.hear(who, json.loads(message.data), time.monotonic())
+            self.beats.receive(who, json.loads(message.data), time.monotonic())
         self.streams.live = self.live()
 
     async def _listen_to_beats(self) -> None:

@@ -26,7 +26,7 @@ from service.cluster.subjects import SiteSubjects
 from service.ending import end
 from service.errors import NotFound, install_handlers
 from service.logs import fields
-from service.readiness import Progress, Reason
+from service.readiness import Reason, StartProgress
 from service.routes import export, health, metrics, sinks, streams, timeline, tracks, video, zones
 from service.routes.dependencies import Needs
 from service.runtime import VERSION, Runtime
@@ -48,7 +48,7 @@ PICTURE_S = 3.0
 class Node:
     """Implements `service.backend.Backend` for the routes that tell of its health; all else is asked over NATS."""
 
-    def __init__(self, settings: Settings, options: ClusterOptions, build: Callable[[Progress], Pipeline]) -> None:
+    def __init__(self, settings: Settings, options: ClusterOptions, build: Callable[[StartProgress], Pipeline]) -> None:
         self.counts = LeasedCounts()
         self.runtime = Runtime(settings, build, self.counts)
         self.subjects = SiteSubjects(options.site)

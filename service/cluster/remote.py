@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from service.cluster.asking import Answer, Question
+from service.cluster.asking import NodeAnswer, Question
 from service.cluster.bus import BusAway
 from service.streams.spec import StreamSpec
 from service.tracks.video import EncodedPicture, FeedClosed, Style
 
 RETRY_S = 0.3
 """Between two questions for a picture that cannot be had now: its stream may move to another node."""
-AskOwner = Callable[[str, Question], Awaitable[Answer]]
+AskOwner = Callable[[str, Question], Awaitable[NodeAnswer]]
 """Asks the node that has a stream. Raises BusAway where nobody has it, or nobody answers."""
 
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from edge.pipeline.pipeline import PipelineError
 from engines.errors import DeviceLostError, EngineError
 from service.auth.exposure import ExposureError, check_tls
-from service.backend import Backend
+from service.backend import ServiceBackend
 from service.configuration import BAD_SETTINGS, stop
 from service.server import DrainingServer, ListenError, check_address, server_config
 from service.settings import Settings
@@ -19,7 +19,7 @@ from service.settings import Settings
 NOT_STARTED, BAD_MODELS, DEVICE_LOST = 1, 3, 5
 
 
-def serve(app: FastAPI, settings: Settings, backend: Backend, hangs: Callable[[], bool] = lambda: False) -> None:
+def serve(app: FastAPI, settings: Settings, backend: ServiceBackend, hangs: Callable[[], bool] = lambda: False) -> None:
     """Serve until told to stop, at once when told twice.
 
     `hangs`: whether native code still runs at the end, which survives no orderly end of the interpreter.

@@ -44,11 +44,11 @@ class SharedKeys:
     async def begin(self, bus: Bus) -> None:
         """Hear of changes and read all. Raises BusAway."""
 
-        async def hear(message: Msg) -> None:
+        async def changed(message: Msg) -> None:
             revision = int((message.headers or {})["Nats-Sequence"])
             self._apply(message.subject.removeprefix(NEWS[:-1]), revision, payload_of(message))
 
-        await bus.subscribe(NEWS, hear)
+        await bus.subscribe(NEWS, changed)
         await bus.barrier()
         await self.reread()
 

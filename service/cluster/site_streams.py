@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.cameras.url_policy import UrlPolicy
-from service.cluster.asking import Answer, Question, ask
+from service.cluster.asking import NodeAnswer, Question, ask
 from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus, BusAway, WriteRefused
 from service.cluster.claims import Offer
@@ -195,11 +195,11 @@ class SiteStreams:
         lease = self._table.lease(stream_id)
         return node_of(lease.owner) if lease is not None and lease.owner else None
 
-    async def ask_node(self, node: str, question: Question, timeout_s: float = 5.0) -> Answer:
+    async def ask_node(self, node: str, question: Question, timeout_s: float = 5.0) -> NodeAnswer:
         """Ask one node. Raises BusAway."""
         return await ask(self._bus, self._subjects.ask(node), question, timeout_s)
 
-    async def ask_owner(self, stream_id: str, question: Question, timeout_s: float = 5.0) -> Answer:
+    async def ask_owner(self, stream_id: str, question: Question, timeout_s: float = 5.0) -> NodeAnswer:
         """Ask the node that has a stream. Raises BusAway where nobody has it, or does not answer."""
         node = self.owner(stream_id)
         if node is None:

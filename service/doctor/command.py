@@ -16,7 +16,7 @@ from pydantic_settings import SettingsError
 
 from edge.pipeline.backend import open_backend
 from engines.errors import EngineError
-from service.configuration import PROGRAM, gather
+from service.configuration import PROGRAM, examples, gather
 from service.doctor.machine import Check, clock, decoders, decoding, driver, processor, runtimes
 from service.settings import Settings
 
@@ -29,10 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     """Print all checks; return 0 where the service can run, 1 where something failed."""
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} doctor",
-        description="Look at driver, runtime, decoders, clock, processor, settings, decoding, model pair, port, state "
+        description="Look at driver, runtime, decoders, clock, processor, settings, decoding, model pair, port, state\n"
         "and disk.",
-        epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first. "
-        "Examples: atttrack doctor; atttrack doctor --json",
+        epilog="Flags of the service may follow, such as --config FILE. Exit code 1: something has to be mended first."
+        f"\n\n{examples('doctor', 'doctor --json')}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", action="store_true", help="print JSON (default: a table)")
     chosen, flags = parser.parse_known_args(arguments)

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute
 from service.auth.caller import Caller, Scope
 from service.auth.guard import Guard
 from service.auth.subscriptions import Seat
-from service.backend import Backend, Streams
+from service.backend import ServiceBackend, Streams
 from service.errors import Forbidden, NotReady, stream_not_found
 from service.runtime import Runtime
 
@@ -101,8 +101,8 @@ SeatDependency = Annotated[Seat, Depends(_seat)]
 GuardDependency = Annotated[Guard, Depends(_guard)]
 
 
-def _backend(connection: HTTPConnection) -> Backend:
-    backend: Backend = connection.app.state.runtime
+def _backend(connection: HTTPConnection) -> ServiceBackend:
+    backend: ServiceBackend = connection.app.state.runtime
     return backend
 
 
@@ -124,7 +124,7 @@ async def _started(connection: HTTPConnection) -> None:
 STARTED = Depends(_started)
 """For routes that need the networks. Raises NotReady while they load."""
 
-BackendDependency = Annotated[Backend, Depends(_backend)]
+BackendDependency = Annotated[ServiceBackend, Depends(_backend)]
 StreamsDependency = Annotated[Streams, Depends(_streams)]
 RuntimeDependency = Annotated[Runtime, Depends(_runtime)]
 """For what only the process knows that runs the stream."""

@@ -8,7 +8,7 @@ from service.auth.caller import Caller
 from service.backend import Streams
 from service.errors import Forbidden, documented
 from service.routes.dependencies import STARTED, BackendDependency, Needs, StreamsDependency
-from service.streams.schema import NewStream, Phase, StreamList, StreamPatch, StreamView
+from service.streams.schema import NewStream, StreamList, StreamPatch, StreamPhase, StreamView
 
 router = APIRouter(tags=["streams"])
 
@@ -58,7 +58,7 @@ async def add_stream(
 async def list_streams(
     caller: Annotated[Caller, Needs("read")],
     backend: BackendDependency,
-    state: Annotated[list[Phase] | None, Query(description="Only streams in one of these phases.")] = None,
+    state: Annotated[list[StreamPhase] | None, Query(description="Only streams in one of these phases.")] = None,
 ) -> StreamList:
     """List all streams with their state and live numbers, oldest first."""
     seen = [one for one in await backend.streams.views() if caller.sees(one.id)]

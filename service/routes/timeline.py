@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from engines.signature import PEOPLE
 from service.errors import NotFound, NotReady, Refused, documented
 from service.routes.dependencies import Needs, RuntimeDependency
-from service.timeline.archive import STEP_S, Archive, Counts, EventType, StoredEvent
+from service.timeline.archive import STEP_S, Archive, EventType, PeopleCounts, StoredEvent
 from service.timeline.timeline import Timeline, TimelineLost
 
 router = APIRouter(tags=["timeline"])
@@ -89,7 +89,7 @@ async def get_timeline(
     begin, end = _span(from_s, to_s)
     step = _step(begin, end)
 
-    def look(kept: Archive) -> tuple[list[Counts], list[StoredEvent]]:
+    def look(kept: Archive) -> tuple[list[PeopleCounts], list[StoredEvent]]:
         return kept.counts(stream_id, begin, end, step, MOST_STEPS + 1), kept.events(stream_id, begin, end, MOST_EVENTS)
 
     counts, events = await _read(runtime.timeline, look)
@@ -188,7 +188,7 @@ def _no_still(still: int) -> NotFound:
     return NotFound("still_not_found", f"there is no still {still} of this stream, or it is not kept any more")
 
 
-def _page_of_counts(stream_id: str, from_s: float, to_s: float, kept: Archive) -> list[Counts]:
+def _page_of_counts(stream_id: str, from_s: float, to_s: float, kept: Archive) -> list[PeopleCounts]:
     return kept.counts(stream_id, from_s, to_s, STEP_S, CSV_ROWS)
 
 
@@ -221,7 +221,7 @@ def _lost() -> NotReady:
     return NotReady("timeline_failed", "the timeline cannot be read now; the service's log has the reason")
 
 
-def _counts(one: Counts) -> CountsView:
+def _counts(one: PeopleCounts) -> CountsView:
     mean = round(one.people / one.frames, 2)
     return CountsView(
         at=one.at,

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from service.auth.caller import Caller
 from service.auth.subscriptions import Seat, until_ended
-from service.backend import Backend
+from service.backend import ServiceBackend
 from service.errors import NotFound, Refused, documented, stream_not_found
 from service.routes.dependencies import SUBSCRIBES, BackendDependency, Needs, SeatDependency
 from service.tracks.hub import HubClosed, Subscription
@@ -148,7 +148,7 @@ async def recent_tracks(
     return EventSourceResponse(events, headers=EVENT_STREAM_HEADERS)
 
 
-async def _events(backend: Backend, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
+async def _events(backend: ServiceBackend, stream_id: str, view: View, from_seq: int | None) -> AsyncIterator[bytes]:
     """Yield server-sent events until the stream is removed or the client leaves.
 
     Subscribes by itself, since a generator that is never begun would never unsubscribe.
@@ -174,7 +174,7 @@ async def _events(backend: Backend, stream_id: str, view: View, from_seq: int | 
         backend.hub.unsubscribe(subscription)
 
 
-async def _serve(socket: WebSocket, backend: Backend, seat: Seat, subscription: Subscription) -> None:
+async def _serve(socket: WebSocket, backend: ServiceBackend, seat: Seat, subscription: Subscription) -> None:
     try:
         await socket.accept()
         await _send_until_either_leaves(socket, seat, subscription)

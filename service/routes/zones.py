@@ -9,7 +9,7 @@ from service.backend import Streams
 from service.errors import documented
 from service.routes.dependencies import STARTED, Needs, RuntimeDependency, StreamsDependency
 from service.streams.schema import StreamPatch
-from service.zones.counts import Counts
+from service.zones.counts import ZoneCounts
 from service.zones.zone import Zones
 
 router = APIRouter(tags=["zones"])
@@ -69,7 +69,7 @@ async def put_zones(
     dependencies=[Needs("read")],
     responses=documented(404),
 )
-async def get_counts(stream_id: str, runtime: RuntimeDependency) -> Counts:
+async def get_counts(stream_id: str, runtime: RuntimeDependency) -> ZoneCounts:
     """Show who is inside, who came and went, and who crossed which way. Counts outlive the service."""
     return runtime.registry.get(stream_id).counter.counts()
 
@@ -80,7 +80,7 @@ async def get_counts(stream_id: str, runtime: RuntimeDependency) -> Counts:
     dependencies=[Needs("write"), STARTED],
     responses=documented(404, 503),
 )
-async def reset_counts(stream_id: str, runtime: RuntimeDependency) -> Counts:
+async def reset_counts(stream_id: str, runtime: RuntimeDependency) -> ZoneCounts:
     """Begin to count anew, and return the counts as they were, so that nobody is lost between reading and resetting.
 
     Who is inside enters again with the next frame, as `appeared`. 503 `store_failed`: it cannot be kept, so it was not

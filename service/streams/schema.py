@@ -9,7 +9,8 @@ from service.ids import Id
 from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
 
-Phase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
+StreamPhase = Literal["pending", "connecting", "running", "degraded", "reconnecting", "failed", "stopped"]
+"""As `edge.sources.base.Phase`; but a stream whose source has ended is stopped."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Note = Annotated[str, StringConstraints(max_length=200)]
 StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
@@ -73,7 +74,7 @@ class StreamPatch(BaseModel):
 class StateView(BaseModel):
     """What the stream is doing, and why."""
 
-    phase: Phase = Field(
+    phase: StreamPhase = Field(
         description="pending: not begun yet. connecting: the first attempt. running: frames are tracked. degraded: "
         "they are, but see `cause`. reconnecting: frames failed to come, it goes on trying. failed: given up; PATCH "
         "its `url` to try again. stopped: the source came to its end."

@@ -58,7 +58,7 @@ EventType = Literal["enter", "leave", "cross", "discontinuity"]
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class PeopleCounts:
     """What was seen from `at` on, for `STEP_S` seconds or a multiple of it."""
 
     at: int
@@ -121,7 +121,7 @@ class Archive:
         """Close the file."""
         self._writer.close()
 
-    def add(self, stream_id: str, counts: Iterable[Counts], events: Iterable[StoredEvent]) -> None:
+    def add(self, stream_id: str, counts: Iterable[PeopleCounts], events: Iterable[StoredEvent]) -> None:
         """Keep counts and events; counts of the same time add up."""
         self._writer.executemany(
             f"INSERT INTO counts VALUES ({_marks(8)}) ON CONFLICT DO UPDATE SET frames = frames + excluded.frames, "  # noqa: S608
@@ -179,7 +179,7 @@ class Archive:
                 break
         self._writer.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def counts(self, stream_id: str, from_s: float, to_s: float, step_s: int, most: int) -> list[Counts]:
+    def counts(self, stream_id: str, from_s: float, to_s: float, step_s: int, most: int) -> list[PeopleCounts]:
         """Counts in [from_s, to_s), each over `step_s` seconds, the oldest `most`; none for a time without frames."""
         sql = (
             "SELECT at / :step * :step AS begin, sum(frames), sum(people), max(most), "
@@ -187,7 +187,7 @@ class Archive:
             "WHERE stream_id = :id AND at >= :from AND at < :to GROUP BY begin ORDER BY begin LIMIT :most"
         )
         span = {"from": from_s, "to": to_s, "step": step_s, "most": most}
-        return [Counts(*row) for row in self._read(sql, {"id": stream_id, **span})]
+        return [PeopleCounts(*row) for row in self._read(sql, {"id": stream_id, **span})]
 
     def events(self, stream_id: str, from_s: float, to_s: float, most: int, offset: int = 0) -> list[StoredEvent]:
         """The newest `most` events in [from_s, to_s) but for the first `offset`, newest first."""

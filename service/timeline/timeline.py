@@ -13,7 +13,7 @@ from typing import TypeVar
 from edge.annotate import Annotator
 from edge.pipeline.pipeline import Kind, TrackedFrame
 from service.timeline import archive
-from service.timeline.archive import STEP_S, Archive, Counts
+from service.timeline.archive import STEP_S, Archive, PeopleCounts
 from service.tracks.video import to_jpeg
 from service.zones.counter import ZoneEvent
 from service.zones.zone import Line, Polygon
@@ -53,7 +53,7 @@ class TimelineSettings:
 @dataclass(frozen=True, slots=True)
 class _Record:
     stream_id: str
-    counts: tuple[Counts, ...] = ()
+    counts: tuple[PeopleCounts, ...] = ()
     events: tuple[archive.StoredEvent, ...] = ()
     picture: TrackedFrame | None = None
     """Of the events."""
@@ -261,7 +261,7 @@ class Recorder:
         """Hand over what was counted since the last time."""
         frames = sum(self._looks.values())
         if frames:
-            counts = Counts(self._at, frames, self._people, self._most, **self._looks)
+            counts = PeopleCounts(self._at, frames, self._people, self._most, **self._looks)
             self._timeline.put(_Record(self._stream_id, (counts,)))
         self._looks = dict.fromkeys(self._looks, 0)
         self._people = self._most = 0

@@ -26,7 +26,7 @@ from edge.pipeline.pipeline import TrackedFrame
 from edge.tracking.detections import Tracks
 from engines.signature import PEOPLE
 from service.kept import kept
-from service.zones.counts import Counts, Dwell, LineCounts, PolygonCounts
+from service.zones.counts import Dwell, LineCounts, PolygonCounts, ZoneCounts
 from service.zones.presence import Presence
 from service.zones.totals import Totals
 from service.zones.zone import Line, Polygon
@@ -115,7 +115,7 @@ class ZoneCounter:
             self._takes = new.takes(self._classes)
             self._save()
 
-    async def reset(self) -> Counts:
+    async def reset(self) -> ZoneCounts:
         """Begin to count anew and return the counts until now. Who is inside enters again with the next frame.
 
         The zeros are kept first, and nothing else until they are in force. Raises NotReady, with the counts as they
@@ -136,7 +136,7 @@ class ZoneCounter:
                 self._resets -= 1
                 self._save()
 
-    def counts(self) -> Counts:
+    def counts(self) -> ZoneCounts:
         """Return the counts as the API shows them."""
         with self._lock:
             return self._counts()
@@ -215,8 +215,8 @@ class ZoneCounter:
         if not self._resets:
             self._store.put_counts(self._stream_id, self._totals.to_json(), patient=patient)
 
-    def _counts(self) -> Counts:
-        return Counts(stream_id=self._stream_id, zones=[self._zone_counts(zone) for zone in self._zones])
+    def _counts(self) -> ZoneCounts:
+        return ZoneCounts(stream_id=self._stream_id, zones=[self._zone_counts(zone) for zone in self._zones])
 
     def _zone_counts(self, zone: Polygon | Line) -> PolygonCounts | LineCounts:
         name = zone.name or zone.id

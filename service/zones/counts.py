@@ -45,7 +45,7 @@ class LineCounts(_ZoneCounts):
     backward: int
 
 
-class Counts(BaseModel):
+class ZoneCounts(BaseModel):
     """All counts of one stream, in the order of its zones."""
 
     stream_id: str

@@ -50,6 +50,10 @@ def test_help_names_the_programs(arguments: list[str], capsys: pytest.CaptureFix
     group = arguments[0] if len(arguments) > 1 else ""
     shown = capsys.readouterr().out
     assert [words for words in PROGRAMS if f"  {words} " in shown] == [w for w in PROGRAMS if w.startswith(group)]
+    typed = [
+        line.split()[1:] for line in shown.partition("examples:")[2].splitlines() if line.startswith("  atttrack ")
+    ]
+    assert typed and all(words[0] in PROGRAMS or " ".join(words[:2]) in PROGRAMS for words in typed)
 
 
 @pytest.mark.parametrize("words", parameters(list(PROGRAMS)))
@@ -61,11 +65,33 @@ def test_every_program_has_a_usage_that_can_be_typed_and_says_its_defaults(
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: atttrack {words}")
-    assert re.search(rf"^ *(.*= *\w+ )?atttrack {words}|[Ee]xamples?: ", shown.partition("\n")[2], re.MULTILINE), shown
-    for action in parsers[0]._actions:
-        if action.option_strings and action.nargs != 0 and not action.required and action.help != argparse.SUPPRESS:
-            said = parsers[0]._get_formatter()._expand_help(action) if action.help else ""
-            assert "default" in said, f"{action.option_strings[0]} of {words} does not say its default"
+    for parser in with_nested(parsers[0]):
+        help_page = parser.format_help().replace(f"usage: {parser.prog}", "", 1)
+        assert re.search(rf"^ *(.*= *\w+ )?{parser.prog}\b", help_page, re.MULTILINE), f"no example of {parser.prog}"
+        assert "list[" not in help_page and "(default: )" not in help_page
+        for action in parser._actions:
+            name = f"{'/'.join(action.option_strings) or action.dest} of {parser.prog}"
+            said = parser._get_formatter()._expand_help(action) if action.help else ""
+            assert said or isinstance(action, argparse._SubParsersAction), f"{name} does not say what it is"
+            if action.option_strings and action.nargs != 0 and not action.required and action.help != argparse.SUPPRESS:
+                assert "default" in said, f"{name} does not say its default"
+
+
+@pytest.mark.parametrize("words", parameters(list(PROGRAMS)))
+def test_where_a_result_goes_is_called_output_everywhere(
+    words: str, capsys: pytest.CaptureFixture[str], parsers: list[argparse.ArgumentParser]
+) -> None:
+    """Older names are understood, but not shown."""
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--help"])
+    shown = [action for action in parsers[0]._actions if action.help != argparse.SUPPRESS and action.nargs != 0]
+    assert not {"--out", "--json"} & {option for action in shown for option in action.option_strings}
+
+
+def with_nested(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """A parser, and those of its verbs."""
+    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [parser, *(verb for action in nested for verb in action.choices.values())]
 
 
 @pytest.mark.parametrize("words", parameters(list(PROGRAMS)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fps import main, read_frames
-from benchmarks.speed.blocks import Bench, Block, PairedBlock, Player, Setting, measure, ping_pong, relative_error
+from benchmarks.speed.blocks import Bench, PairedBlock, Player, Setting, TimedBlock, measure, ping_pong, relative_error
 from benchmarks.speed.report import differences, report, stages
 from edge.pipeline.backend import open_backend
 from edge.sources.base import Frame
@@ -76,7 +76,7 @@ def test_a_stage_counts_as_often_as_it_is_needed_and_the_sum_is_the_frame() -> N
 
 def test_blocks_that_were_disturbed_do_not_count() -> None:
     """Others made two of five blocks slower, and light frames more so."""
-    teacher = [Block(fps, {"teacher": [1.0]}, {"wait": 0.0}) for fps in (10.0, 10.0, 8.0, 9.0, 10.0)]
+    teacher = [TimedBlock(fps, {"teacher": [1.0]}, {"wait": 0.0}) for fps in (10.0, 10.0, 8.0, 9.0, 10.0)]
     student = Setting("student", 1, teacher, [4.0, 3.0, 3.6, 4.0, 4.0])
     result = report(Setting("teacher", 1, teacher), [student])
     assert [(run["fps"], run["ratio"]) for run in result["runs"]] == [(10.0, 1.0), (40.0, 4.0)]
@@ -168,7 +168,7 @@ class MachineWithNoise:
         self._noise, self._rng = noise, np.random.default_rng(1)
 
     def block(self, arm: str, k: int, turns: int) -> PairedBlock:
-        block = Block(20.0, {"teacher": [1.0]}, {"wait": 0.0})
+        block = TimedBlock(20.0, {"teacher": [1.0]}, {"wait": 0.0})
         return PairedBlock(block, block, 5 + self._noise[arm] * self._rng.uniform(-1, 1))
 
 
@@ -182,7 +182,7 @@ class MachineThatSlowsDown:
         speed = 2 ** (-self.calls / 18)
         self.calls += 1
         teacher, other = (
-            Block(self.fps[one] * speed, {"teacher": [1.0]}, {"wait": 0.0}) for one in (("teacher", 1), (arm, k))
+            TimedBlock(self.fps[one] * speed, {"teacher": [1.0]}, {"wait": 0.0}) for one in (("teacher", 1), (arm, k))
         )
         return PairedBlock(teacher, other, other.fps / teacher.fps)
 

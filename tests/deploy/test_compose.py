@@ -92,6 +92,38 @@ def test_plans_are_built_before_the_service_starts_and_where_it_looks(profile: s
     assert all(model.is_file() for model in shipped)
 
 
+NEEDED = {"compute", "utility", "video"}
+"""Of NVIDIA's driver, what a container that tracks has to find: libcuda, nvidia-smi's library, the video unit's."""
+
+
+def driver_capabilities(service: dict[str, Any]) -> set[str]:
+    """NVIDIA_DRIVER_CAPABILITIES of its container, by Docker's rule: those of a reserved device that the driver knows
+    go before the image's, which hold where the device names none (moby, `daemon/nvidia_linux.go`).
+    """
+    known = {"compute", "compat32", "graphics", "utility", "video", "display"}
+    reservations = service.get("deploy", {}).get("resources", {}).get("reservations", {})
+    devices = [device for device in reservations.get("devices", []) if device["driver"] == "nvidia"]
+    reserved = {one for device in devices for one in device["capabilities"]} & known
+    image = Dockerfile().environment(service["build"]["target"])["NVIDIA_DRIVER_CAPABILITIES"]
+    return reserved or set(image.split(","))
+
+
+@pytest.mark.parametrize("name", [*in_profile("gpu"), *in_profile("jetson")])
+def test_a_container_with_a_gpu_finds_all_of_the_driver_that_it_needs(name: str) -> None:
+    assert driver_capabilities(SERVICES[name]) >= NEEDED
+    devices = SERVICES[name].get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
+    assert all("gpu" in device["capabilities"] for device in devices), "without it Docker gives no GPU"
+    assert devices or SERVICES[name]["runtime"] == "nvidia"
+
+
+@pytest.mark.parametrize(("capabilities", "lacks"), [(["gpu", "video"], {"compute", "utility"}), (["gpu"], set())])
+def test_a_device_that_names_some_of_the_driver_takes_the_rest_away(capabilities: list[str], lacks: set[str]) -> None:
+    """So it was once: a GPU with its video unit, and no libcuda."""
+    device = {"driver": "nvidia", "count": 1, "capabilities": capabilities}
+    service = SERVICES["gpu"] | {"deploy": {"resources": {"reservations": {"devices": [device]}}}}
+    assert NEEDED - driver_capabilities(service) == lacks
+
+
 def test_programs_of_the_cluster_start_when_its_buckets_are_there() -> None:
     services = in_profile("cluster")
     assert set(services) == {"nats", "cluster-init", "node", "gateway"}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.gpu.subject import ROLES, Check
+from benchmarks.gpu.subject import ROLES, GpuCheck
 from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
 from engines.device import Device
@@ -38,7 +38,7 @@ TOLERANCE: Mapping[str, Mapping[str, float]] = {
 """Largest difference to ONNX Runtime on the CPU where the score is 0.3 or more."""
 
 
-def ways(check: Check, role: str, device: Device) -> Iterator[Way]:
+def ways(check: GpuCheck, role: str, device: Device) -> Iterator[Way]:
     """All ways in which the service would run a network here."""
     for files, precision in (("served", "fp32"), ("halved", "fp16")):
         path = check.model(role, files)
@@ -52,7 +52,7 @@ def ways(check: Check, role: str, device: Device) -> Iterator[Way]:
                 yield f"{key.runtime} {key.precision}", key.precision, partial(TensorRtEngine, path, device)
 
 
-def disagreements(check: Check, role: str) -> tuple[int, list[str]]:
+def disagreements(check: GpuCheck, role: str) -> tuple[int, list[str]]:
     """How many ways there are, and what is wrong with each that disagrees or cannot run."""
     device, feeds, found = open_device(check.device), _feeds(check, role), []
     expected = _outputs(OnnxEngine(check.model(role)), HostDevice(), feeds)
@@ -67,7 +67,7 @@ def disagreements(check: Check, role: str) -> tuple[int, list[str]]:
     return len(every), found
 
 
-def _feeds(check: Check, role: str) -> dict[str, Values]:
+def _feeds(check: GpuCheck, role: str) -> dict[str, Values]:
     """Inputs for a batch of two: drawn frames, and for a student with a prior the teacher's heatmap of them."""
     frames = check.frames(16)[::15]
     width, height = check.size
@@ -114,7 +114,7 @@ def _differences(expected: Mapping[str, Values], got: Mapping[str, Values]) -> d
 @pytest.mark.gpu
 @pytest.mark.parametrize("role", ROLES)
 def test_every_engine_of_this_machine_agrees(role: str) -> None:
-    check = Check.of_environment()
+    check = GpuCheck.of_environment()
     try:
         open_device(check.device)
     except EngineError as error:
@@ -123,20 +123,20 @@ def test_every_engine_of_this_machine_agrees(role: str) -> None:
 
 
 @pytest.fixture
-def tiny(tmp_path: Path) -> Check:
+def tiny(tmp_path: Path) -> GpuCheck:
     write_tiny_pair(tmp_path)
-    return Check("cpu", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
+    return GpuCheck("cpu", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_engines_agree_on_the_cpu(tiny: Check, role: str) -> None:
+def test_engines_agree_on_the_cpu(tiny: GpuCheck, role: str) -> None:
     assert disagreements(tiny, role) == (1, [])
 
 
 def test_engines_agree_on_a_gpu_made_of_host_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpu(monkeypatch)
     write_tiny_pair(tmp_path)
-    check = Check("cuda", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
+    check = GpuCheck("cuda", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
     gpu: Any = open_device("cuda")
     for role in ROLES:
         write_plan(PlanStore(check.plans), check.model(role), gpu, check.largest_batch)
@@ -146,13 +146,15 @@ def test_engines_agree_on_a_gpu_made_of_host_memory(tmp_path: Path, monkeypatch:
 def test_classes_agree_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with_gpu(monkeypatch)
     write_pair_of_classes(tmp_path)
-    check = Check("cuda", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
+    check = GpuCheck("cuda", tmp_path, tmp_path / "work", tmp_path, "tiny", (320, 192), quick=True)
     gpu: Any = open_device("cuda")
     write_plan(PlanStore(check.plans), check.model("teacher"), gpu, check.largest_batch)
     assert disagreements(check, "teacher") == (2, [])
 
 
-def test_an_engine_that_cannot_be_run_says_why_and_hides_no_other(tiny: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_cannot_be_run_says_why_and_hides_no_other(
+    tiny: GpuCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any, **__: Any) -> Engine:
         raise PlanError("not for this GPU")
 

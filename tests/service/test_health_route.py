@@ -10,7 +10,7 @@ import uvicorn
 
 from edge.sources.decoding import ON_CPU, Decoding
 from service.app import build_pipeline, create_app
-from service.readiness import Progress
+from service.readiness import StartProgress
 from service.runtime import Runtime
 from service.server import DrainingServer
 from service.settings import Settings
@@ -39,7 +39,7 @@ class SlowStart:
         port = self.server.servers[0].sockets[0].getsockname()[1]
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
 
-    def _build(self, progress: Progress) -> Pipeline:
+    def _build(self, progress: StartProgress) -> Pipeline:
         progress("building_engines", "building engines", 0.4)
         self.building.set()
         assert self.go.wait(60)

@@ -1,13 +1,19 @@
 """A recipe is trained after what it needs, and nothing is trained twice."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.tiny_data import HEIGHT, WIDTH, write_data
 from training import chain
 from training.command import as_words, training_options
 from training.recipe import chain as chain_of
+from training.recipe import resolve
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {"steps": 2, "warmup": 1, "batch": 2, "drawn": 1, "sizes": [], "input_width": WIDTH, "input_height": HEIGHT}
 
 RECIPE = 'pair = "p"\nnetwork = "yolo-1/8"\nsteps = 4\nwarmup = 0\n'
 
@@ -114,3 +120,61 @@ def test_a_circle_is_refused_with_its_way(tmp_path: Path, capsys: pytest.Capture
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.toml"):
         chain_of(write(tmp_path, "student", teacher="nowhere"))
+
+
+def test_a_start_that_nothing_here_makes_is_the_weights_that_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = commands(monkeypatch)
+    recipe = write(tmp_path, "teacher", start="begun")
+    recipe.write_text(recipe.read_text().replace('"p"', '"open"'))
+    chain.main([str(recipe), "--runs", str(tmp_path / "runs"), "--data", "D"])
+    assert seen[0][-2:] == ["--start", str(ROOT / "models/weights/open-teacher.pt")]
+    assert "there is no begun in" in capsys.readouterr().out
+    (tmp_path / "runs/begun").mkdir(parents=True)
+    (tmp_path / "runs/begun/weights.pt").touch()
+    chain.main([str(recipe), "--runs", str(tmp_path / "runs"), "--data", "D"])
+    assert seen[1][-2:] == ["--start", str(tmp_path / "runs/begun/weights.pt")]
+
+
+@pytest.mark.parametrize("teacher", ["", "teacher"])
+def test_a_start_that_is_nowhere_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], teacher: str
+) -> None:
+    """Of a pair that is not shipped; and a student never begins with a teacher's weights."""
+    write(tmp_path, "teacher")
+    recipe = write(tmp_path, "begins", teacher=teacher, start="begun")
+    if teacher:
+        recipe.write_text(recipe.read_text().replace('"p"', '"open"'))
+    with pytest.raises(SystemExit):
+        chain.main([str(recipe), "--runs", "R", "--data", "D"])
+    said = capsys.readouterr().err
+    assert "begins.toml needs begun" in said and "docs/TRAINING.md" in said and "Errno" not in said
+
+
+def test_what_make_train_types_trains_both_pairs_in_a_fresh_clone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own recipes, on tiny pictures and for two steps; no run is there, and labels hold no appearances.
+
+    The first training as it is typed, so in two processes; the others in this one.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    data = write_data(tmp_path)
+    (tmp_path / "training/recipes").mkdir(parents=True)
+    for path in (ROOT / "training/recipes").glob("[!_]*.toml"):
+        entries = resolve(path) | TINY
+        lines = [f"{name} = {json.dumps(value)}" for name, value in entries.items()]
+        (tmp_path / "training/recipes" / path.name).write_text("\n".join(lines))
+    for pair in ("open", "mot"):
+        make = ["make", "-n", "-W", "pyproject.toml", "train", f"DATA={data}", f"PAIR={pair}"]
+        typed = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        trainings = [line.split()[2:] for line in typed.splitlines() if "/atttrack train " in line]
+        assert len(trainings) == 3
+        for words in trainings:
+            alone = [] if words == trainings[0] and pair == "open" else ["--processes", "1"]
+            chain.main([*words, *alone, "--device", "cpu"])
+        for part in ("teacher", "student", "plain"):
+            assert json.loads(Path(f"runs/{pair}-{part}/facts.json").read_text())["step"] == 2
+    assert capsys.readouterr().out.count("training goes on from the shipped open-teacher.pt") == 1

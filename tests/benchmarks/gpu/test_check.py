@@ -14,7 +14,7 @@ from benchmarks.gpu import process as gpu_process
 from benchmarks.gpu import steps as gpu_steps
 from benchmarks.gpu.check import LIMITS, main, to_do
 from benchmarks.gpu.steps import STEPS, Skip
-from benchmarks.gpu.subject import RESULT, ROLES, VARIABLE, Check
+from benchmarks.gpu.subject import RESULT, ROLES, VARIABLE, GpuCheck
 from benchmarks.gpu.verdicts import BARS, verdicts
 from engines.errors import PlanError
 from engines.load import open_device
@@ -44,19 +44,19 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def arguments(models: Path, out: Path, *more: str) -> list[str]:
     common = ["--device", "cpu", "--quick", "--pair", "tiny", "--size", "320x192"]
-    return [*common, "--models", str(models), "--out", str(out), *more]
+    return [*common, "--models", str(models), "--output", str(out), *more]
 
 
 def read(out: Path) -> dict[str, Any]:
     return json.loads((out / f"{RESULT}.json").read_text())
 
 
-def subject(models: Path, out: Path, device: str = "cpu", **options: Any) -> Check:
+def subject(models: Path, out: Path, device: str = "cpu", **options: Any) -> GpuCheck:
     options = {"quick": True} | options
-    return Check(device, out, out / "work", models, pair="tiny", size=SIZE, **options)
+    return GpuCheck(device, out, out / "work", models, pair="tiny", size=SIZE, **options)
 
 
-def run_all(check: Check) -> dict[str, Any]:
+def run_all(check: GpuCheck) -> dict[str, Any]:
     """Every step in this process, each knowing the ones before as it would."""
     check.out.mkdir(exist_ok=True)
     results: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def test_every_step_runs_on_the_cpu(models: Path, tmp_path: Path, monkeypatch: p
     assert results["plans"]["error"] == "neither tensorrt nor tensorrt_rtx is installed"
 
 
-def build_plans(check: Check, runtime: str, roles: list[str]) -> dict[str, Any]:
+def build_plans(check: GpuCheck, runtime: str, roles: list[str]) -> dict[str, Any]:
     """In the place of TensorRT's builder."""
     gpu: Any = open_device("cuda")
     for role in roles:

@@ -36,6 +36,7 @@ def test_folder_without_description_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"seqinfo\.ini") as caught:
         open_source(tmp_path)
     assert caught.value.code == "not_found"
+    assert "img1/ or video.mp4" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from edge.tracking.mot_folders import sequence_folder, sequence_name
+from edge.tracking.mot_folders import data_folder, sequence_folder, sequence_name, sequences_folder
 
 
 def test_what_is_not_there_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
     assert sequence_folder(tmp_path, "MOT17-02") == tmp_path / "MOT17-02"
+
+
+def test_data_may_be_named_by_its_sequences_and_sequences_may_lie_in_it_themselves(tmp_path: Path) -> None:
+    assert sequences_folder(tmp_path) == tmp_path, "MOTChallenge's own folders have no sequences/"
+    (tmp_path / "sequences").mkdir()
+    assert sequences_folder(tmp_path) == tmp_path / "sequences"
+    assert sequences_folder(tmp_path / "sequences") == tmp_path / "sequences"
+    assert data_folder(str(tmp_path)) == data_folder(str(tmp_path / "sequences")) == tmp_path
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import numpy as np
 
 from edge.ops.letterbox import Letterbox
 from edge.tracking.detections import Tracks
-from export.adapt.labels import Look, StretchLabels, judge_stretch
+from export.adapt.labels import StretchLabels, TeacherLook, judge_stretch
 
 SIZE = (160, 90)
 
 
-def look(time_s: float, rows: list[tuple[float, float, int]]) -> Look:
+def look(time_s: float, rows: list[tuple[float, float, int]]) -> TeacherLook:
     """Rows of x, score and identity (0: no track); best first. Boxes are 16 x 40 pixels."""
     xyxy = np.array([[x, 20, x + 16, 60] for x, _, _ in rows], np.float32).reshape(-1, 4)
     ids = [identity for _, _, identity in rows if identity]
@@ -22,7 +22,7 @@ def look(time_s: float, rows: list[tuple[float, float, int]]) -> Look:
         np.ones(len(ids), np.uint8), np.zeros((len(ids), 2), np.float32), np.zeros(len(ids), np.float32),
         np.zeros(len(ids), np.float32), np.array(places, np.int32), empty.gone,
     )  # fmt: skip
-    return Look(
+    return TeacherLook(
         time_s, np.zeros((24, 40), np.uint8), Letterbox(*SIZE, 160, 96), (xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy,
         np.array([score for _, score, _ in rows], np.float32), np.ones((len(rows), 3), np.float16), tracks,
     )  # fmt: skip

@@ -7,13 +7,13 @@ from onnx import ModelProto
 
 from engines.signature import SignatureError
 from export.adopt.classes import choose
-from export.adopt.detector import RGB_TO_ONE, Network
+from export.adopt.detector import RGB_TO_ONE, DetectorNetwork
 from export.adopt.errors import AdoptError
 from export.adopt.layout import Layout, Part
 
 
-def network(names: dict[int, str] | None = None) -> Network:
-    return Network(Path("d.onnx"), ModelProto(), "images", 64, 64, 1, False, names=names or {})
+def network(names: dict[int, str] | None = None) -> DetectorNetwork:
+    return DetectorNetwork(Path("d.onnx"), ModelProto(), "images", 64, 64, 1, False, names=names or {})
 
 
 def layout(classes: int, name: str = "YOLOv8") -> Layout:

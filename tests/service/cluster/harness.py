@@ -117,7 +117,7 @@ class Watcher:
         assert await gateway.bus.wait(30), gateway.bus.error
         self._wanting = gateway.follower.wanting(None)
         self._wanting.__enter__()
-        await gateway.follower.hear(None)
+        await gateway.follower.subscribe(None)
         self._following = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:

@@ -10,7 +10,7 @@ def listened(until_s: float, beats: Beats | None = None, since_s: float = 0.0) -
     beats.connected(since_s)
     now = since_s
     while now <= until_s:
-        beats.hear(ME, {}, now)
+        beats.receive(ME, {}, now)
         now += 0.5
     return beats
 
@@ -22,14 +22,14 @@ def test_nobody_lives_before_a_beat() -> None:
 
 def test_silent_life_is_dead_after_its_time() -> None:
     beats = Beats(ME)
-    beats.hear(OTHER, {"capacity": 3}, 0.0)
+    beats.receive(OTHER, {"capacity": 3}, 0.0)
     assert beats.live(TTL_S) == {OTHER: {"capacity": 3}}
     assert beats.live(TTL_S + 0.01) == {}
 
 
 def test_goodbye_is_heard_at_once() -> None:
     beats = Beats(ME)
-    beats.hear(OTHER, {}, 0.0)
+    beats.receive(OTHER, {}, 0.0)
     beats.goodbye(OTHER)
     assert beats.live(0.1) == {}
 
@@ -42,14 +42,14 @@ def test_seasoned_is_who_has_heard_itself_without_a_hole() -> None:
 def test_hole_makes_unseasoned_until_it_has_listened_anew() -> None:
     beats = listened(10.0)
     assert not beats.seasoned(10.0 + HOLE_S + 0.1), "it hears nothing: it may be the one who is cut off"
-    beats.hear(ME, {}, 12.0)
+    beats.receive(ME, {}, 12.0)
     assert not beats.seasoned(12.0)
     assert listened(12.0 + TTL_S, beats, since_s=12.0).seasoned(12.0 + TTL_S)
 
 
 def test_new_connection_gives_everybody_time_to_be_heard() -> None:
     beats = listened(10.0)
-    beats.hear(OTHER, {}, 9.0)
+    beats.receive(OTHER, {}, 9.0)
     beats.connected(60.0)
     assert OTHER in beats.live(60.0 + TTL_S)
     assert not beats.seasoned(60.0)
@@ -67,8 +67,8 @@ def test_who_has_not_listened_for_long_misses_nobody() -> None:
 
 def test_settled_is_who_has_been_there_for_a_while() -> None:
     beats = Beats(ME)
-    beats.hear(OTHER, {}, 0.0)
+    beats.receive(OTHER, {}, 0.0)
     assert not beats.settled(OTHER, SETTLED_S - 0.1)
     assert beats.settled(OTHER, SETTLED_S)
-    beats.hear(OTHER, {}, 100.0)
+    beats.receive(OTHER, {}, 100.0)
     assert not beats.settled(OTHER, 101.0), "it was away"

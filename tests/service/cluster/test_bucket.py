@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.cluster.bucket import Bucket, Entry, hear_table, read_table
+from service.cluster.bucket import Bucket, Entry, read_table, subscribe_table
 from service.cluster.bus import Bus, WriteRefused
 from service.cluster.claims import Lease
 from service.cluster.subjects import key
@@ -65,7 +65,7 @@ def test_table_of_many_pages_follows_what_is_written(bus: Bus, loop: Loop) -> No
     table = Table()
     loop.do(read_table(Bucket(bus, MAIN.bucket), table))
     assert table.stream_ids() == set(ids)
-    loop.do(hear_table(bus, MAIN, table))
+    loop.do(subscribe_table(bus, MAIN, table))
     loop.do(Bucket(bus, MAIN.bucket).delete(key("spec", "cam.7")))
     wait_until(lambda: "cam.7" not in table.stream_ids(), 10, "the news")
     late = Table()

@@ -23,7 +23,7 @@ from service.cluster.bucket import Bucket
 from service.cluster.bus import Bus
 from service.cluster.subjects import key, node_of, stream_of
 from service.tracks.messages import read_head
-from testbed.fleet import Line
+from testbed.fleet import TcpLine
 from tests.service.cluster.harness import (
     MAIN,
     FakeNodes,
@@ -52,7 +52,7 @@ HANDOVER_S = 2.0
 @dataclass
 class Site:
     server: Broker
-    line: Line
+    line: TcpLine
     """The way from one node to the server."""
     bus: Bus
     loop: Loop
@@ -109,7 +109,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     server, loop = jetstream_server(tmp_path_factory.mktemp("nats")), Loop()
     server.start()
-    line = Line(server.port)
+    line = TcpLine(server.port)
     bus = make_site(loop, url_of(server))
     nodes = FakeNodes(url_of(server), {CUT: f"nats://127.0.0.1:{line.port}"})
     nodes.start(*NODES)

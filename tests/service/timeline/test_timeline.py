@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge.pipeline.pipeline import Kind, TrackedFrame
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks
-from service.timeline.archive import STEP_S, Archive, Counts, StoredEvent
+from service.timeline.archive import STEP_S, Archive, PeopleCounts, StoredEvent
 from service.timeline.timeline import MOST_STILLS_WAITING, Timeline, TimelineLost, TimelineSettings
 from service.zones.counter import ZoneEvent
 from service.zones.zone import Polygon
@@ -51,7 +51,7 @@ def events_of(kept: Archive, stream_id: str = "door") -> list[StoredEvent]:
     return kept.events(stream_id, 0, 1e11, 1000)
 
 
-def counts_of(kept: Archive, stream_id: str = "door") -> list[Counts]:
+def counts_of(kept: Archive, stream_id: str = "door") -> list[PeopleCounts]:
     return kept.counts(stream_id, 0, 1e11, STEP_S, 1000)
 
 
@@ -81,7 +81,7 @@ def test_two_archives_in_memory_share_nothing() -> None:
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9), st.integers(0, 9)), max_size=30), st.integers(1, 6))
 def test_counts_of_longer_steps_are_the_sums_of_their_parts(rows: list[tuple[int, int, int]], wide: int) -> None:
     archive = Archive(None)
-    archive.add("door", [Counts(T0 + STEP_S * at, n, n * most, most, n, 0, 0) for at, n, most in rows], [])
+    archive.add("door", [PeopleCounts(T0 + STEP_S * at, n, n * most, most, n, 0, 0) for at, n, most in rows], [])
     step = STEP_S * wide
     got = archive.counts("door", 0, 1e11, step, 1000)
     starts = sorted({(T0 + STEP_S * at) // step * step for at, _, _ in rows})
@@ -101,7 +101,7 @@ def test_stream_that_is_forgotten_leaves_nothing_behind_even_in_the_bytes_of_the
         with archive.transaction():
             number = archive.add_still(name, T0, f"picture of {name} ".encode() * 500)
             entered = StoredEvent(T0, "enter", f"zone of {name}", still=number)
-            archive.add(name, [Counts(T0, 1, 1, 1, 1, 0, 0)], [entered])
+            archive.add(name, [PeopleCounts(T0, 1, 1, 1, 1, 0, 0)], [entered])
     archive.forget("door")
     assert counts_of(archive) == events_of(archive) == []
     assert len(events_of(archive, "yard")) == len(counts_of(archive, "yard")) == 1
@@ -113,7 +113,7 @@ def test_stream_that_is_forgotten_leaves_nothing_behind_even_in_the_bytes_of_the
 def test_limits_take_the_old_and_the_too_many(kept: Archive) -> None:
     day = 86_400
     numbers = [kept.add_still("door", T0 + day * n, bytes(1000)) for n in range(5)]
-    kept.add("door", [Counts(T0 + STEP_S * n, 1, 1, 1, 1, 0, 0) for n in range(3)], [])
+    kept.add("door", [PeopleCounts(T0 + STEP_S * n, 1, 1, 1, 1, 0, 0) for n in range(3)], [])
     kept.add("door", [], [StoredEvent(T0 + day * n, "enter", "hall", still=number) for n, number in enumerate(numbers)])
     kept.keep_limits(T0 + day * 1.5, days=1, stills_bytes=2500)
     assert counts_of(kept) == []
@@ -156,7 +156,7 @@ def test_frames_are_counted_by_who_looked_in_steps_of_ten_seconds(timeline: Time
         recorder.record(frame(people, kind), [], [], 0, T0 + 5 * second)  # type: ignore[arg-type]
     recorder.finish()
     wait_until(lambda: len(timeline.read(counts_of)) == 2, 10, "both steps")
-    assert timeline.read(counts_of) == [Counts(T0, 2, 5, 3, 1, 1, 0), Counts(T0 + 10, 2, 5, 4, 0, 1, 1)]
+    assert timeline.read(counts_of) == [PeopleCounts(T0, 2, 5, 3, 1, 1, 0), PeopleCounts(T0 + 10, 2, 5, 4, 0, 1, 1)]
     assert timeline.read(events_of) == []
 
 
