@@ -69,6 +69,19 @@ class Backend:
         """The modes whose networks are all there."""
         return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})
 
+    def open_student(self, path: Path, max_batch: int) -> Engine:
+        """A student with a prior for some lanes, of the pair and at the size of the one here. On any thread.
+
+        Raises ModelFileError where there is none to take the place of, EngineError for a file that does not fit.
+        """
+        if self.teacher is None or self.student is None:
+            raise ModelFileError("this pair has no student with a prior that another one could take the place of")
+        ours = self.student.signature
+        engine = load_engine(path, self.device, max_batch=max_batch, size=(ours.width, ours.height))
+        _check_network("student", engine.signature, path)
+        check_pair(self.teacher.signature, engine.signature)
+        return engine
+
 
 def open_backend(
     models: Path | None = None,
