@@ -43,14 +43,15 @@ MAY_START = {
     "atttrack": {"benchmarks", "service", "edge", "export", "training"},
     "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training"},
     "testbed": {"testbed", "service", "edge", "engines"},
-    "service": {"service", "edge", "engines", "export.to_plan"},
+    "service": {"service", "edge", "engines", "export.to_plan", "export.adapt.live"},
     "edge": {"edge", "engines"},
     "engines": {"engines"},
     "export": {"export", "training", "edge", "engines"},
     "training": {"training", "edge", "engines"},
 }
 """Who may name whose modules as strings: what it may import, and programs that run in a process of their own. The
-service starts the builder of plans so, and benchmarks what trains and exports, since neither ever loads torch."""
+service starts the builder of plans and live adaptation so, and benchmarks what trains and exports, since neither ever
+loads torch."""
 
 IMPORT_EVERYTHING = """
 import importlib, sys

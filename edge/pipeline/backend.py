@@ -156,6 +156,25 @@ def model_files(
     return [path for paths in found for path in paths]
 
 
+@dataclass(frozen=True, slots=True)
+class PairFiles:
+    """A teacher and its student with a prior, as files, and the (width, height) of their inputs."""
+
+    teacher: Path
+    student: Path
+    teacher_size: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def find(
+        cls, folder: Path, pair: str, size: tuple[int, int], teacher_size: tuple[int, int] | None = None
+    ) -> "PairFiles":
+        """Those that `open_backend` takes. Raises ModelFileError where one is missing."""
+        teachers = _teachers_size(folder, pair, size, teacher_size)
+        teacher, student = model_file(folder, pair, "teacher", teachers), model_file(folder, pair, "student", size)
+        return cls(teacher, student, teachers, size)
+
+
 def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:
     """Where a network's file is: of one size, or of all."""
     return folder / file_name(pair, role, size_name(size)), folder / file_name(pair, role)

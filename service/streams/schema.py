@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from engines.signature import PEOPLE
+from service.adaptation.schema import AdaptationView
 from service.ids import Id
 from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
@@ -14,6 +15,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Note = Annotated[str, StringConstraints(max_length=200)]
 StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
 
+_ADAPT = (
+    "Whether the student learns this camera from the teacher while it runs; pictures to learn from stay in memory. "
+    "docs/ADAPT.md has the rest."
+)
 _STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 
 
@@ -50,6 +55,7 @@ class NewStream(BaseModel):
     note: Note = Field(default="", description="One line for people: what this camera shows.")
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
     stills_days: StillsDays = Field(default=0, description=_STILLS)
+    adapt: bool = Field(default=False, description=_ADAPT)
     credentials: NewCredentials | None = None
 
 
@@ -66,6 +72,7 @@ class StreamPatch(BaseModel):
     note: Note | None = Field(default=None, description="null: none.")
     zones: Zones | None = Field(default=None, description="null: none.")
     stills_days: StillsDays | None = Field(default=None, description=_STILLS)
+    adapt: bool | None = Field(default=None, description=f"{_ADAPT} null: it does not.")
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -116,6 +123,10 @@ class StreamView(BaseModel):
     has_credentials: bool
     zones: Zones
     stills_days: float
+    adapt: bool
+    adaptation: AdaptationView | None = Field(
+        default=None, exclude_if=lambda view: view is None, description="What that does; left out without `adapt`."
+    )
     classes: tuple[str, ...] = Field(
         default=PEOPLE,
         exclude_if=lambda classes: classes == PEOPLE,

@@ -30,6 +30,8 @@ class StreamSpec:
     note: str = ""
     stills_days: float = 0.0
     """How long a picture is kept of what happens in the zones; 0: none."""
+    adapt: bool = False
+    """Whether the student learns this camera while it runs."""
 
     @classmethod
     def from_request(cls, new: NewStream, defaults: LaneSettings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -48,6 +50,7 @@ class StreamSpec:
             zones=new.zones,
             note=new.note,
             stills_days=new.stills_days,
+            adapt=new.adapt,
         )
 
     @classmethod
@@ -63,7 +66,7 @@ class StreamSpec:
 
     def changed(self, patch: StreamPatch, defaults: LaneSettings) -> "StreamSpec":
         """The stream after a merge patch; null stands for the default. Raises Refused."""
-        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0}
+        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0, "adapt": False}
         changes: dict[str, Any] = {"lane": replace(self.lane, **asked_of_lane(patch, defaults))}
         for name in patch.model_fields_set.difference(LANE_FIELDS):
             value = getattr(patch, name)
