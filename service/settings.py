@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     )
     adapt_every_min: float = Field(
         default=60.0,
-        ge=0.1,
+        gt=0,
         le=10_080,
         description="minutes that a stream with `adapt` gathers before a round of learning",
     )
