@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.pipeline.backend import PairFiles
@@ -18,6 +22,7 @@ from service.adaptation.sample import Sample, Stretch
 from service.adaptation.settings import AdaptationSettings
 from service.adaptation.training import PREFIX, Predecessor, Training, TrainingFailed, sweep
 from tests.service.waiting import wait_until
+from tests.support.tiny_pair import write_tiny_pair
 
 
 @pytest.fixture
@@ -189,3 +194,42 @@ def _no_process_is_left() -> Iterator[None]:
     before = {thread.name for thread in threading.enumerate()}
     yield
     assert {thread.name for thread in threading.enumerate()} <= before
+
+
+SERVICE = """
+import os
+import sys
+from pathlib import Path
+from edge.pipeline.backend import PairFiles
+from service.adaptation import training
+from service.adaptation.sample import Sample, Stretch
+from service.adaptation.settings import AdaptationSettings
+
+memory, models, picture = map(Path, sys.argv[1:])
+training.MEMORY, training.TURN_S = memory, 0.5
+sample = Sample(10_000_000)
+for number in range(4):
+    sample.add(Stretch(number, (picture.read_bytes(),) * 40, (320, 192), 10.0))
+pair = PairFiles.find(models, "tiny", (320, 192))
+made = training.Training(AdaptationSettings(0.4 / len(os.sched_getaffinity(0)), 60.0, 60.0, 10_000_000, None), pair)
+made.run(sample, None, 6, lambda *told: print("it works", flush=True), lambda *verdict: None)
+"""
+
+
+@pytest.mark.training
+def test_a_service_that_is_killed_while_a_round_stands_still_leaves_neither_round_nor_pictures(tmp_path: Path) -> None:
+    """The kernel wakes a stopped process whose starter is gone, and the round sees that its input has ended."""
+    memory, picture = tmp_path / "memory", tmp_path / "picture.jpg"
+    memory.mkdir()
+    write_tiny_pair(tmp_path)
+    cv2.imwrite(str(picture), np.zeros((192, 320, 3), np.uint8))
+    command = [sys.executable, "-c", SERVICE, str(memory), str(tmp_path), str(picture)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == "it works\n"
+        tasks = Path(f"/proc/{service.pid}/task").glob("*/children")
+        (status,) = (Path(f"/proc/{child}/stat") for path in tasks for child in path.read_text().split())
+        wait_until(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", 60, "the round to stand still")
+        service.kill()
+    wait_until(lambda: not list(memory.iterdir()), 60, "the pictures to go")
+    wait_until(lambda: not status.exists(), 60, "the round to go")
