@@ -162,6 +162,20 @@ def test_otherwise_the_stream_goes_on_with_its_student_and_says_so(
     assert not list(training.MEMORY.glob(f"{training.PREFIX}*"))
 
 
+def test_where_the_pairs_own_student_has_become_better_it_is_back(start: Start, script: Callable[[str], None]) -> None:
+    script("better")
+    service, http = start()
+    with Subscriber(service) as subscriber:
+        wait_for_round(http)
+        script("shipped")
+        wait_until(lambda: subscriber.events("student_reverted"), 60, "the change back")
+        found = adaptation(http)
+    (back, *_) = subscriber.events("student_reverted")
+    assert (back["student"], back["verdict"]) == (0, "shipped")
+    assert found["student"] == 0 and found["before"] is not None
+    assert service.runtime.registry.get("door").student is None
+
+
 def test_one_can_go_back_and_forth(start: Start, script: Callable[[str], None]) -> None:
     script("better")
     _, http = start()
