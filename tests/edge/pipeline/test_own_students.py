@@ -1,11 +1,8 @@
 """Students of a lane's own: batches, change-overs between two ticks, and that nobody loses an identity by one."""
 
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +10,12 @@ from hypothesis import strategies as st
 from edge.ops.host import HostOps
 from edge.pipeline.backend import Backend, open_backend
 from edge.pipeline.config import LaneSettings, PipelineSettings
-from edge.pipeline.pipeline import PipelineError, TrackedFrame, TrackingPipeline
+from edge.pipeline.pipeline import PipelineError, TrackingPipeline
 from engines.engine import Engine
 from engines.errors import ModelFileError, SignatureError
 from engines.host import HostDevice
 from engines.signature import Signature
-from tests.support.day import SIGNATURES, Day, assert_same, on_host, see
+from tests.support.day import SIGNATURES, Day, assert_same, on_host, see, swapping
 from tests.support.drawn import Drawn
 from tests.support.recording_device import RecordingDevice, RecordingEngine, RecordingOps
 from tests.support.scripted_engine import ScriptedEngine, ScriptedExecution
@@ -88,29 +85,6 @@ def test_a_removed_lanes_student_goes_with_it() -> None:
     for index in range(6):
         pipeline.collect(pipeline.submit(frames(index, "lane0")))
     assert not own.batches[0] and shipped.batches[0]
-
-
-def swapping(backend: Backend, day: Day, make: Callable[[], Engine], seed: int) -> list[TrackedFrame]:
-    """A day on which lanes get students of their own and lose them, while ticks are in flight."""
-    rng = np.random.default_rng(seed)
-    pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(day.lanes)))
-    for lane, k, mode in day.lanes:
-        pipeline.add_lane(lane, LaneSettings(k, mode, 0.1, student_every=1 + int(lane[4:]) % 3))  # type: ignore[arg-type]
-    own = [make(), make(), None]
-    results, waiting = [], deque()
-    for ticks, change in day.ticks:
-        if change:
-            lane, mode, k = change
-            pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
-        for lane, _, _ in day.lanes:
-            if rng.random() < 0.4:
-                pipeline.set_student(lane, own[int(rng.integers(3))])
-        waiting.append(pipeline.submit(ticks))
-        if len(waiting) == pipeline.depth:
-            results += pipeline.collect(waiting.popleft())
-    while waiting:
-        results += pipeline.collect(waiting.popleft())
-    return results
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(1, 7))
