@@ -9,6 +9,7 @@ from edge.pipeline.backend import PairFiles
 from edge.sources.decoding import ON_CPU, choose_decoding
 from engines.gpu import built_in
 from service.adaptation.adaptations import Adaptations
+from service.adaptation.member import Member
 from service.adaptation.settings import AdaptationSettings
 from service.demo import SCENES
 from service.logs import fields
@@ -100,9 +101,9 @@ class Runtime:
             self.store,
             self.worker,
             self._make_stream,
-            self._forget,
-            lambda stream: self.adaptations.follow(stream.adaptation, stream.spec.adapt, stream.settings.k),
-            lambda stream: self.adaptations.end(stream.adaptation),
+            self.timeline.forget,
+            self._adapts,
+            lambda stream, removed: self.adaptations.end(stream.adaptation, removed),
         )
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
@@ -171,9 +172,9 @@ class Runtime:
             self.notice = f"this machine has {gpu}, but the networks run on the CPU: {UNUSED_GPU}"
             log.warning("%s", self.notice, extra=fields("unused_gpu"))
 
-    def _forget(self, stream_id: str) -> None:
-        self.timeline.forget(stream_id)
-        self.adaptations.forget(stream_id)
+    def _adapts(self, stream: Stream) -> None:
+        spec = stream.spec
+        self.adaptations.follow(stream.adaptation, spec.adapt, spec.adapt_group, spec.lane.k)
 
     def _make_stream(self, spec: StreamSpec, created_at: float, run: int | None = None) -> Stream:
         return Stream(
@@ -185,7 +186,7 @@ class Runtime:
             self.store if self._counts is None else self._counts,
             self.metrics.stream(spec.id),
             self.timeline.of(spec.id),
-            self.adaptations.of(spec.id),
+            Member(spec.id),
             lambda: self.decoding,
             secrets.token_hex(4) if run is None else f"{run:x}",
         )

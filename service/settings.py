@@ -108,7 +108,10 @@ class Settings(BaseSettings):
     )
     adapt_minutes: float = Field(default=30.0, gt=0, le=1440, description="minutes that a round of learning may take")
     adapt_mb: float = Field(
-        default=64.0, ge=8, le=4096, description="most megabytes of pictures to learn from, of each stream, in memory"
+        default=64.0,
+        ge=8,
+        le=4096,
+        description="most megabytes of pictures to learn from, of each stream or group, in memory",
     )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 

@@ -1,19 +1,19 @@
-"""Adaptation: what one stream keeps of live adaptation: its sample, its student, and what it has to tell."""
+"""Adaptation: a sample, and the student that learns from it, for one stream or a group of streams."""
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Condition, RLock
+from threading import RLock
 from typing import Any
 
-from edge.sources.base import Frame
 from engines.engine import Engine
 from engines.errors import EngineError
 from service.adaptation.gathering import Encoding, Gathering
+from service.adaptation.member import Member
 from service.adaptation.sample import KEPT_EVERY, Sample
 from service.adaptation.schema import AdaptationView, Choice, Phase, RoundView
 from service.adaptation.settings import AdaptationSettings, check_learning
@@ -41,122 +41,111 @@ class Means:
     open_student: Callable[[Path], Engine]
     change_over: Callable[[str, Engine | None], "Future[None]"]
     """Has the device thread set a stream's student between two ticks; None: the pair's own."""
-    news: Condition
-    """Rung when there may be work for the thread that learns."""
 
 
 class Adaptation:
-    """Of one stream. `observe` and `events` are for the device thread, the rest for any."""
+    """Any thread. Has members as long as it does anything."""
 
-    def __init__(self, stream_id: str, students: Students, means: Means) -> None:
-        """Nothing is kept or done before `turn`."""
-        self.stream_id = stream_id
-        self.on = False
-        self.k = 1
-        """Keyframe period to compare students at."""
+    def __init__(self, name: str, students: Students, means: Means) -> None:
+        """Nothing is kept or done before the first member joins."""
+        self.name = name
+        """For the log."""
+        self.students = students
+        """Its files."""
+        self.members: dict[str, Member] = {}
         self.sample: Sample | None = None
         self.engine: Engine | None = None
         """The student in force; None: the pair's own."""
+        self.standing = Standing()
+        """Which one that is."""
         self.verdicts: Counter[str] = Counter()
         self.training: Training | None = None
         self.next_s = 0.0
         """Monotonic time before which no round begins."""
-        self._students, self._means = students, means
-        self._gathering: Gathering | None = None
-        self._standing = Standing()
+        self._means = means
+        self._fit = (0, 0)
         self._restored = False
         self._unavailable: str | None = None
         self._progress = (0.0, "")
         self._last: RoundView | None = None
-        self._told: deque[Event] = deque()
         self._lock = RLock()
 
-    def turn(self, on: bool, k: int) -> None:
-        """Adapt from now on, or no more: then the sample is forgotten, and the pair's own student sees the stream."""
-        self.k = k
+    def join(self, member: Member) -> None:
+        """From now on the member's frames are gathered, and it has the student in force."""
         with self._lock:
-            if on == self.on:
-                return
-            self.on, self._restored = on, False
-            if on:
+            if not self.members:
                 self._begin()
-            else:
-                self._end()
-        with self._means.news:
-            self._means.news.notify_all()
+            self.members[member.stream_id] = member
+            member.learning = self
+            if self.sample is not None:
+                member.gathering = Gathering(
+                    self.sample, self._every_s, self._means.encoding, self._fit, member.stream_id
+                )
+            if self.engine is not None:
+                self._means.change_over(member.stream_id, self.engine)
+
+    def leave(self, member: Member) -> None:
+        """No more; after the last one the sample is forgotten and a round under way ends. Files stay."""
+        with self._lock:
+            del self.members[member.stream_id]
+            member.learning = member.gathering = None
+            member.told.clear()
+            if self.engine is not None:
+                self._means.change_over(member.stream_id, None)
+            if not self.members:
+                self.sample = self.engine = None
+                if self.training is not None:
+                    self.training.stop()
 
     def _begin(self) -> None:
-        settings = self._means.settings
-        self.next_s = time.monotonic() + settings.every_s
+        self.next_s = time.monotonic() + self._means.settings.every_s
+        self._restored = False
         try:
             check_learning()
-            fit = self._means.fit()
+            self._fit = self._means.fit()
         except (ApiError, EngineError) as error:
             self._unavailable = str(error)
-            log.error("stream %s does not adapt: %s", self.stream_id, error)
+            log.error("%s does not adapt: %s", self.name, error)
             return
         self._unavailable = None
-        self.sample = Sample(settings.sample_bytes)
-        every_s = settings.every_s / STRETCHES_A_ROUND
-        self._gathering = Gathering(self.sample, every_s, self._means.encoding, fit)
+        self.sample = Sample(self._means.settings.sample_bytes)
 
-    def _end(self) -> None:
-        self._gathering = self.sample = None
-        if self.training is not None:
-            self.training.stop()
-        if self.engine is not None:
-            self.engine = None
-            self._means.change_over(self.stream_id, None)
-        self._standing = Standing(rounds=self._standing.rounds)
-        self._students.forget()
-
-    def close(self) -> None:
-        """The service ends, or lets the stream go: what has learnt stays."""
-        with self._lock:
-            self.on, self._gathering, self.sample = False, None, None
-            if self.training is not None:
-                self.training.stop()
-
-    def observe(self, frame: Frame) -> None:
-        """Note a frame that was tracked. Costs nothing where the stream does not adapt."""
-        if (gathering := self._gathering) is not None:
-            gathering.offer(frame)
-
-    def events(self) -> list[Event]:
-        """What is to be told with the next message."""
-        return [self._told.popleft() for _ in range(len(self._told))] if self._told else []
+    def _every_s(self) -> float:
+        """From the beginning of a member's stretch to that of its next."""
+        return self._means.settings.every_s / STRETCHES_A_ROUND * max(1, len(self.members))
 
     def restore(self) -> None:
         """Once: put the student in force that was before the service restarted."""
         with self._lock:
-            if self._restored or not self.on:
+            if self._restored or not self.members:
                 return
             self._restored = True
-            standing = self._students.read()
-            self._standing = standing
-            if standing.current:
+            self.standing = self.students.read()
+            if self.standing.current:
                 try:
-                    self._install(standing.current)
+                    self._install(self.standing.current)
                 except EngineError as error:  # of another pair, say
-                    log.warning("stream %s begins with the pair's own student: %s", self.stream_id, error)
-                    self._standing = Standing(rounds=standing.rounds)
-                    self._students.write(self._standing)
+                    log.warning("%s begins with the pair's own student: %s", self.name, error)
+                    self.standing = Standing(rounds=self.standing.rounds)
+                    self.students.write(self.standing)
 
     @property
     def due(self) -> bool:
         """Whether it is time for a round."""
         sample = self.sample
-        return self.on and sample is not None and sample.ready and time.monotonic() >= self.next_s
+        return sample is not None and sample.ready and time.monotonic() >= self.next_s
 
     @property
-    def students(self) -> Students:
-        """Its files."""
-        return self._students
+    def k(self) -> int:
+        """Keyframe period to compare students at: the longest of the members'."""
+        return max((one.k for one in list(self.members.values())), default=1)
 
-    @property
-    def standing(self) -> Standing:
-        """Which student is in force."""
-        return self._standing
+    def begin_round(self, training: Training) -> None:
+        """A round is about to begin, unless nobody wants it any more: then it is stopped."""
+        with self._lock:
+            self._progress, self.training = (0.0, "it begins"), training
+            if not self.members:
+                training.stop()
 
     def end_round(self) -> None:
         """A round has ended, however it did."""
@@ -170,15 +159,15 @@ class Adaptation:
     def decide(self, verdict: dict[str, Any], folder: Path) -> None:
         """Do what a round came to; the new student lies in `folder`. Raises EngineError where it cannot be run."""
         with self._lock:
-            if not self.on:
+            if not self.members:
                 return
-            number = self._standing.rounds + 1
+            number = self.standing.rounds + 1
             found = RoundView(
                 at=time.time(), **{name: verdict[name] for name in RoundView.model_fields if name != "at"}
             )
-            now = self._standing
+            now = self.standing
             if found.verdict == "better":
-                self._students.add(number, folder)
+                self.students.add(number, folder)
                 self._install(number)
                 now = Standing(number, now.current, number)
             elif found.verdict == "shipped":
@@ -187,64 +176,65 @@ class Adaptation:
             self._finish(replace(now, rounds=number), found)
 
     def fail(self, reason: str) -> None:
-        """A round came to nothing. The stream goes on with the student that it has."""
+        """A round came to nothing. All go on with the student that they have."""
         with self._lock:
-            if not self.on:
+            if not self.members:
                 return
-            log.error("stream %s: a round of adaptation failed: %s", self.stream_id, reason)
-            number = self._standing.rounds + 1
-            self._finish(replace(self._standing, rounds=number), RoundView(at=time.time(), verdict="failed"))
+            log.error("%s: a round of adaptation failed: %s", self.name, reason)
+            number = self.standing.rounds + 1
+            self._finish(replace(self.standing, rounds=number), RoundView(at=time.time(), verdict="failed"))
 
     def _finish(self, standing: Standing, found: RoundView) -> None:
-        self._standing, self._last = standing, found
-        self._students.write(standing)
+        self.standing, self._last = standing, found
+        self.students.write(standing)
         self.verdicts[found.verdict] += 1
         kinds = {"better": "student_adapted", "shipped": "student_reverted", "failed": "adaptation_failed"}
         self._tell(kinds.get(found.verdict, "student_kept"), found)
 
     def go_back(self, choice: Choice) -> None:
-        """Put another student in force, which takes a moment. Raises Conflict where there is none."""
+        """Put another student in force for all members. Raises Conflict where there is none."""
         with self._lock:
-            if not self.on:
-                raise Conflict("adapt_is_off", "this stream does not adapt: the pair's own student sees it already")
-            now = self._standing
+            now = self.standing
             wanted = 0 if choice == "shipped" else now.before
             if wanted is None:
                 raise Conflict("no_student_before", "there was no change-over yet, so none to take back")
             if wanted == now.current:
                 return
             self._install(wanted)
-            self._standing = Standing(wanted, now.current, now.rounds)
-            self._students.write(self._standing)
+            self.standing = Standing(wanted, now.current, now.rounds)
+            self.students.write(self.standing)
             self._tell("student_reverted", None)
 
     def _install(self, number: int) -> None:
         """Load a student and change over; the one before stays in force where that fails, with its error."""
         before = self.engine
-        engine = self._means.open_student(self._students.path(number)) if number else None
-        self.engine = engine
+        self.engine = self._means.open_student(self.students.path(number)) if number else None
         try:
-            self._means.change_over(self.stream_id, engine).result(CHANGE_S)
+            self._change_over()
         except BaseException:
             self.engine = before
+            self._change_over()
             raise
 
+    def _change_over(self) -> None:
+        for done in [self._means.change_over(one, self.engine) for one in self.members]:
+            done.result(CHANGE_S)
+
     def _tell(self, kind: str, found: RoundView | None) -> None:
-        event: Event = {"type": kind, "student": self._standing.current}
+        event: Event = {"type": kind, "student": self.standing.current}
         if found is not None:
             event |= {"verdict": found.verdict, "scores": found.model_dump()["scores"]}
-        self._told.append(event)
-        extra = fields(kind, stream_id=self.stream_id, student=self._standing.current)
         told = "" if found is None else f", {found.verdict}: {_shown(found)}"
-        log.info(
-            "stream %s: %s, student %d is in force%s", self.stream_id, kind, self._standing.current, told, extra=extra
-        )
+        for stream_id, member in self.members.items():
+            member.told.append(event)
+            extra = fields(kind, stream_id=stream_id, student=self.standing.current)
+            log.info(
+                "stream %s: %s, student %d is in force%s", stream_id, kind, self.standing.current, told, extra=extra
+            )
 
-    def view(self) -> AdaptationView | None:
-        """What the API shows; None where the stream does not adapt."""
-        if not self.on:
-            return None
-        sample, training, standing = self.sample, self.training, self._standing
+    def view(self) -> AdaptationView:
+        """What the API shows."""
+        sample, training, standing = self.sample, self.training, self.standing
         phase: Phase = "gathering"
         doing, share = "keeping stretches of frames to learn from", None
         if self._unavailable is not None:
@@ -262,6 +252,7 @@ class Adaptation:
             next_round=round(time.time() + max(0.0, self.next_s - time.monotonic()), 1) if training is None else None,
             stretches=0 if sample is None else sum(1 for _ in sample),
             sample_mb=0 if sample is None else round(sample.nbytes / 1e6, 2),
+            verdicts=dict(self.verdicts),
             last=self._last,
         )
 

@@ -1,4 +1,4 @@
-"""Adaptations: the thread that has students learn, one stream after the other, as long as the service runs."""
+"""Adaptations: the thread that has students learn, one after the other, as long as the service runs."""
 
 import logging
 import secrets
@@ -13,6 +13,7 @@ from edge.pipeline.backend import PairFiles
 from engines.engine import Engine
 from service.adaptation.adaptation import Adaptation, Means
 from service.adaptation.gathering import Encoding
+from service.adaptation.member import Member
 from service.adaptation.settings import AdaptationSettings
 from service.adaptation.students import Students
 from service.adaptation.training import Training, TrainingFailed, sweep
@@ -36,56 +37,72 @@ class Adaptations:
     ) -> None:
         """`files`: of the pair; may raise EngineError, when they are needed. The others: see `Means`."""
         self._settings, self._files = settings, files
-        self._news = threading.Condition()
-        self._encoding = Encoding()
-        self._means = Means(settings, self._encoding, self._fit, open_student, change_over, self._news)
         lent = Path(tempfile.gettempdir()) / f"atttrack-students-{secrets.token_hex(8)}"
         self._folder = settings.students or lent  # which is made when there is something to put there
-        self._adapting: dict[str, Adaptation] = {}
+        self._encoding = Encoding()
+        self._means = Means(settings, self._encoding, self._fit, open_student, change_over)
+        self._joining = threading.Lock()  # who joins and who leaves
+        self._adapting: dict[str, Adaptation] = {}  # by folder
         self._thread: threading.Thread | None = None
-        self._stopping = False
+        self._stopping = threading.Event()
 
-    def of(self, stream_id: str) -> Adaptation:
-        """Make a stream's. Nothing is done before `follow`."""
-        return Adaptation(stream_id, Students(self._folder / stream_id), self._means)
+    def follow(self, member: Member, adapt: bool, group: str | None, k: int) -> None:
+        """A stream shall adapt, with its group where it has one, or shall not. Waits while students are changed."""
+        member.k = k
+        key = _key(member.stream_id, group)
+        with self._joining:
+            joined = self._joined(member)
+            if joined == (key if adapt else None):
+                return
+            if joined is not None:
+                self._leave(member, joined, forget=True)
+            if adapt and not self._stopping.is_set():
+                self._join(member, key)
 
-    def follow(self, one: Adaptation, on: bool, k: int) -> None:
-        """A stream shall adapt, or no more."""
-        if not on and not one.on:
-            return
-        if on:
-            with self._news:
-                if self._stopping:
-                    return
-                self._adapting[one.stream_id] = one
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="adaptation", daemon=True)
-                    self._thread.start()
-        else:
-            self._let_go(one)
-        one.turn(on, k)
-
-    def end(self, one: Adaptation) -> None:
-        """A stream is gone from here."""
-        self._let_go(one)
-        one.close()
-
-    def forget(self, stream_id: str) -> None:
-        """Delete what a stream that is removed has learnt."""
-        Students(self._folder / stream_id).forget()
+    def end(self, member: Member, removed: bool) -> None:
+        """A stream is gone from here. `removed`: it is nobody's any more, so what it alone has learnt goes, too."""
+        with self._joining:
+            joined = self._joined(member)
+            if joined is not None:
+                self._leave(member, joined, forget=removed)
+            if removed:
+                self._students(_key(member.stream_id, None)).forget()
 
     def close(self) -> None:
         """End the round under way, with all pictures; what was learnt stays where it is to stay."""
-        with self._news:
-            self._stopping = True
-            self._news.notify_all()
-        for one in list(self._adapting.values()):
-            one.close()
+        self._stopping.set()
+        with self._joining:
+            for key, adaptation in list(self._adapting.items()):
+                for member in list(adaptation.members.values()):
+                    self._leave(member, key, forget=False)
         if self._thread is not None:
             self._thread.join(CLOSE_S)
         self._encoding.close()
         if self._settings.students is None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _joined(self, member: Member) -> str | None:
+        """Where a stream belongs now."""
+        return next((key for key, one in self._adapting.items() if member.stream_id in one.members), None)
+
+    def _join(self, member: Member, key: str) -> None:
+        if key not in self._adapting:
+            self._adapting[key] = Adaptation(key.replace("-", " ", 1), self._students(key), self._means)
+        self._adapting[key].join(member)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="adaptation", daemon=True)
+            self._thread.start()
+
+    def _leave(self, member: Member, key: str, forget: bool) -> None:
+        adaptation = self._adapting[key]
+        adaptation.leave(member)
+        if not adaptation.members:
+            del self._adapting[key]
+            if forget:
+                adaptation.students.forget()
+
+    def _students(self, key: str) -> Students:
+        return Students(self._folder / key)
 
     def _fit(self) -> tuple[int, int]:
         """The larger of both networks' inputs."""
@@ -93,42 +110,37 @@ class Adaptations:
         (a, b), (c, d) = files.size, files.teacher_size
         return max(a, c), max(b, d)
 
-    def _let_go(self, one: Adaptation) -> None:
-        with self._news:
-            if self._adapting.get(one.stream_id) is one:
-                del self._adapting[one.stream_id]
-
     def _run(self) -> None:
         sweep()
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._stopping, LOOK_S)
-                if self._stopping:
-                    return
+        while not self._stopping.wait(LOOK_S):
+            with self._joining:
                 adapting = list(self._adapting.values())
             for one in adapting:
                 try:
                     one.restore()
                 except Exception:  # one stream's fault touches no other
-                    log.exception("stream %s: its student cannot be restored", one.stream_id)
+                    log.exception("%s: its student cannot be restored", one.name)
             if due := [one for one in adapting if one.due]:
                 self._round(min(due, key=lambda one: one.next_s))
 
     def _round(self, one: Adaptation) -> None:
-        """Have a stream's student learn, and decide."""
+        """Have a student learn, and decide."""
         sample = one.sample
         if sample is None:
             return
-        one.progress(0.0, "it begins")
         try:
-            training = one.training = Training(self._settings, self._files())
-            if one.on:
-                before = one.students.predecessor(one.standing.current)
-                training.run(sample, before, one.k, one.progress, one.decide)
+            training = Training(self._settings, self._files())
+            one.begin_round(training)
+            training.run(sample, one.students.predecessor(one.standing.current), one.k, one.progress, one.decide)
         except TrainingFailed as error:
             one.fail(str(error))
-        except Exception as error:  # whatever it is, the stream goes on
-            log.exception("stream %s: a round of adaptation broke", one.stream_id)
+        except Exception as error:  # whatever it is, the streams go on
+            log.exception("%s: a round of adaptation broke", one.name)
             one.fail(f"unexpected: {error}")
         finally:
             one.end_round()
+
+
+def _key(stream_id: str, group: str | None) -> str:
+    """Name of a folder; ids are fit for that."""
+    return f"stream-{stream_id}" if group is None else f"group-{group}"

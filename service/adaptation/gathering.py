@@ -49,10 +49,18 @@ class _Begun:
 class Gathering:
     """Gathers of one stream. `offer` is for the device thread, `take` and `finish` for the encoding one."""
 
-    def __init__(self, sample: Sample, every_s: float, encoding: "Encoding", fit: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        sample: Sample,
+        every_s: Callable[[], float],
+        encoding: "Encoding",
+        fit: tuple[int, int],
+        stream_id: str = "",
+    ) -> None:
         """`every_s`: from the beginning of a stretch to that of the next; `fit`: width and height that pictures fit
         into, pixels."""
         self._sample, self._every_s, self._encoding, self._fit = sample, every_s, encoding, fit
+        self._stream_id = stream_id
         self._next_s = time.monotonic()
         self._left = 0  # pictures that the stretch under way may still get
         self._before: Frame | None = None
@@ -66,7 +74,7 @@ class Gathering:
             now_s = time.monotonic()
             if now_s < self._next_s:
                 return
-            self._next_s, self._left, self._before = now_s + self._every_s, LONGEST, None
+            self._next_s, self._left, self._before = now_s + self._every_s(), LONGEST, None
         if (before := self._before) is not None and not _follows(before, frame):
             self._end()
             return
@@ -98,7 +106,7 @@ class Gathering:
         if begun is None or len(begun.pictures) < SHORTEST or begun.ended_s <= begun.began_s:
             return
         rate = (len(begun.pictures) - 1) / (begun.ended_s - begun.began_s)
-        self._sample.add(Stretch(self._count, tuple(begun.pictures), begun.size, rate))
+        self._sample.add(Stretch(self._stream_id, self._count, tuple(begun.pictures), begun.size, rate))
         self._count += 1
 
     def _scaled(self, frame: Frame) -> U8:

@@ -1,4 +1,4 @@
-"""Sample: what is kept of a stream to learn from: stretches of consecutive pictures, in memory alone and bounded."""
+"""Sample: what is kept of streams to learn from: stretches of consecutive pictures, in memory alone and bounded."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -17,14 +17,20 @@ LEAST_STRETCHES = 2
 class Stretch:
     """Consecutive pictures of one size."""
 
+    stream_id: str
     number: int
-    """Counted from 0 in a sample."""
+    """Counted from 0, of each stream."""
     pictures: tuple[bytes, ...]
     """As JPEG."""
     size: tuple[int, int]
     """(width, height), pixels."""
     frame_rate: float
     """Pictures per second."""
+
+    @property
+    def name(self) -> str:
+        """Of no other one in its sample."""
+        return f"{self.stream_id}.{self.number:06d}"
 
     @property
     def kept(self) -> bool:
@@ -38,7 +44,7 @@ class Stretch:
 
 
 class Sample:
-    """The newest stretches of one stream, within `most_bytes`. Any thread."""
+    """The newest stretches, within `most_bytes`. Any thread."""
 
     def __init__(self, most_bytes: int) -> None:
         kept = int(KEPT_SHARE * most_bytes)

@@ -35,7 +35,7 @@ class RoundView(BaseModel):
 
 
 class AdaptationView(BaseModel):
-    """What live adaptation does for a stream. Of a stream without `adapt` there is none."""
+    """What live adaptation does for a stream and its group. Of a stream without `adapt` there is none."""
 
     phase: Phase = Field(description="unavailable: something that it needs is missing on this machine, see `doing`.")
     doing: str = Field(description="The same for people.")
@@ -46,6 +46,7 @@ class AdaptationView(BaseModel):
     next_round: float | None = Field(default=None, description="Unix time before which no round begins.")
     stretches: int = Field(description="Stretches of consecutive frames kept in memory.")
     sample_mb: float = Field(description="Their size, megabytes.")
+    verdicts: dict[str, int] = Field(description="How many rounds came to which verdict, since the service began.")
     last: RoundView | None = Field(default=None, description="The last round.")
 
 

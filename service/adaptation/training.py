@@ -74,7 +74,7 @@ class Training:
         try:
             with _held(folder / LOCK):
                 for stretch in (*learnt, *kept):
-                    _write(stretch, folder / _name(stretch))
+                    _write(stretch, folder / stretch.name)
                 self._write_order(folder, learnt, kept, before, k)
                 take(self._learn(folder, tell), folder)
         finally:
@@ -109,8 +109,8 @@ class Training:
             "k": k,
             "minutes": self._settings.round_minutes,
             "threads": len(self._settings.processors),
-            "kept": [_name(one) for one in kept],
-            "learnt": [_name(one) for one in learnt],
+            "kept": [one.name for one in kept],
+            "learnt": [one.name for one in learnt],
         }
         (folder / "order.json").write_text(json.dumps(order))
 
@@ -190,10 +190,6 @@ def _held(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _name(stretch: Stretch) -> str:
-    return f"{stretch.number:06d}"
 
 
 def _write(stretch: Stretch, folder: Path) -> None:

@@ -93,7 +93,7 @@ class Gauges(Collector):
             lost.add_metric(label, self._hub.lost(stream.id))
             if view.adaptation is not None:
                 student.add_metric(label, view.adaptation.student)
-                sample.add_metric(label, 0 if stream.adaptation.sample is None else stream.adaptation.sample.nbytes)
-                for verdict, count in stream.adaptation.verdicts.items():
+                sample.add_metric(label, 1e6 * view.adaptation.sample_mb)
+                for verdict, count in view.adaptation.verdicts.items():
                     rounds.add_metric((stream.id, verdict), count)
         return iter((up, interval, tracks, retention, dropped, clients, lost, student, sample, rounds))

@@ -67,12 +67,12 @@ class StreamRegistry:
         make: MakeStream,
         forget: Callable[[str], object],
         adapts: Callable[[Stream], object],
-        adapts_no_more: Callable[[Stream], object],
+        adapts_no_more: Callable[[Stream, bool], object],
     ) -> None:
         """`lane`: what a stream has that asks for nothing else; `most` streams at a time.
 
         These may wait: `forget` deletes what is kept elsewhere of a stream that is removed, `adapts` hears of what a
-        stream's spec says of adaptation, `adapts_no_more` of one that is gone.
+        stream's spec says of adaptation, `adapts_no_more` of one that is gone, and whether it is nobody's any more.
         """
         self._lane, self._policy, self._most = lane, policy, most
         self._store = store
@@ -180,7 +180,7 @@ class StreamRegistry:
             await _done(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
-        await asyncio.to_thread(self._adapts_no_more, stream)
+        await asyncio.to_thread(self._adapts_no_more, stream, True)
         await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
@@ -214,7 +214,7 @@ class StreamRegistry:
         del self._rows[stream_id]
         await kept(self._store.remove_stream(stream_id))
         stream.end_subscriptions()
-        await asyncio.to_thread(self._adapts_no_more, stream)
+        await asyncio.to_thread(self._adapts_no_more, stream, removed)
         stream.close(timeout_s=0)
         if removed:
             await asyncio.to_thread(self._forget, stream_id)

@@ -19,6 +19,7 @@ _ADAPT = (
     "Whether the student learns this camera from the teacher while it runs; pictures to learn from stay in memory. "
     "docs/ADAPT.md has the rest."
 )
+_ADAPT_GROUP = "Streams of one group learn one student together; null: a student of its own."
 _STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 
 
@@ -56,6 +57,7 @@ class NewStream(BaseModel):
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
     stills_days: StillsDays = Field(default=0, description=_STILLS)
     adapt: bool = Field(default=False, description=_ADAPT)
+    adapt_group: Id | None = Field(default=None, description=_ADAPT_GROUP)
     credentials: NewCredentials | None = None
 
 
@@ -73,6 +75,7 @@ class StreamPatch(BaseModel):
     zones: Zones | None = Field(default=None, description="null: none.")
     stills_days: StillsDays | None = Field(default=None, description=_STILLS)
     adapt: bool | None = Field(default=None, description=f"{_ADAPT} null: it does not.")
+    adapt_group: Id | None = Field(default=None, description=_ADAPT_GROUP)
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -124,6 +127,7 @@ class StreamView(BaseModel):
     zones: Zones
     stills_days: float
     adapt: bool
+    adapt_group: str | None
     adaptation: AdaptationView | None = Field(
         default=None, exclude_if=lambda view: view is None, description="What that does; left out without `adapt`."
     )

@@ -32,6 +32,8 @@ class StreamSpec:
     """How long a picture is kept of what happens in the zones; 0: none."""
     adapt: bool = False
     """Whether the student learns this camera while it runs."""
+    adapt_group: str | None = None
+    """Of streams that share a student."""
 
     @classmethod
     def from_request(cls, new: NewStream, defaults: LaneSettings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -51,6 +53,7 @@ class StreamSpec:
             note=new.note,
             stills_days=new.stills_days,
             adapt=new.adapt,
+            adapt_group=new.adapt_group,
         )
 
     @classmethod

@@ -15,7 +15,7 @@ from edge.sources.decoding import Decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
 from engines.engine import Engine
-from service.adaptation.adaptation import Adaptation
+from service.adaptation.member import Member
 from service.cameras.url_policy import Address
 from service.lane_fields import as_fields
 from service.logs import fields
@@ -55,7 +55,7 @@ class Stream:
         store: CountStore,
         metrics: StreamMetrics,
         recorder: Recorder,
-        adaptation: Adaptation,
+        adaptation: Member,
         decoding: Callable[[], Decoding],
         run: str,
     ) -> None:
@@ -64,7 +64,7 @@ class Stream:
         `run` names this life of the stream in its messages.
         """
         self.spec = spec
-        """May be replaced by an equal one but for lane, zones, stills_days, adapt, name and note."""
+        """May be replaced by an equal one but for lane, zones, stills_days, adapt, adapt_group, name and note."""
         self.feed = feed
         self.stats = StreamStats()
         self.metrics = metrics
@@ -198,6 +198,7 @@ class Stream:
             zones=spec.zones,
             stills_days=spec.stills_days,
             adapt=spec.adapt,
+            adapt_group=spec.adapt_group,
             adaptation=self.adaptation.view(),
             classes=self.classes,
             created_at=self.created_at,

@@ -29,6 +29,8 @@ QUICK = {"adapt_every_min": 0.02, "adapt_minutes": 0.01, "adapt_mb": 8}
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Rounds end as the test says, and begin after a few short stretches."""
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(training, "MEMORY", tmp_path / "memory")
     monkeypatch.setattr(gathering, "LONGEST", 6)
     monkeypatch.setattr(gathering, "SHORTEST", 4)
     monkeypatch.setattr(training, "PROGRAM", "tests.support.scripted_round")
@@ -104,7 +106,7 @@ def test_a_stream_that_does_not_adapt_costs_nothing(
         assert http.post("/streams/door/adaptation", json={"student": "shipped"}).json()["code"] == "adapt_is_off"
         assert b"atttrack_student{" not in http.get("/metrics").content
     stream = service.runtime.registry.get("door")
-    assert (stream.adaptation._gathering, stream.adaptation.sample, threads("adaptation")) == (None, None, [])
+    assert (stream.adaptation.gathering, stream.adaptation.learning, threads("adaptation")) == (None, None, [])
     assert not (service.runtime.settings.store_path.parent / "students").exists()
 
 
@@ -190,6 +192,37 @@ def test_one_can_go_back_and_forth(start: Start, script: Callable[[str], None]) 
     assert http.post("/streams/nobody/adaptation", json={"student": "shipped"}).status_code == 404
 
 
+def test_streams_of_a_group_learn_one_student_together(
+    start_service: Callable[..., RunningService], camera: RtspServer, script: Callable[[str], None], tmp_path: Path
+) -> None:
+    script("better")
+    service = start_service(**QUICK)
+    with service.http as http:
+        for name in ("door", "hall", "alone"):
+            body = {"id": name, "url": camera.url(), "adapt": name != "alone", "adapt_group": "lobby"}
+            http.post("/streams", json=body).raise_for_status()
+        wait_for_round(http)
+        script("hangs")
+        learnt = json.loads((tmp_path / "seen.json").read_text())["pictures"]
+        assert {name.partition(".")[0] for name in learnt} == {"door", "hall"}
+        students = {name: service.runtime.registry.get(name).student for name in ("door", "hall", "alone")}
+        assert students["door"] is students["hall"] is not None and students["alone"] is None
+        pipeline_students = {
+            name: http.get(f"/streams/{name}").json()["adaptation"]["student"] for name in ("door", "hall")
+        }
+        assert pipeline_students == {"door": 1, "hall": 1}
+        http.patch("/streams/alone", json={"adapt": True}).raise_for_status()
+        assert service.runtime.registry.get("alone").student is students["door"], "who joins has it at once"
+        http.patch("/streams/hall", json={"adapt_group": None}).raise_for_status()
+        assert http.get("/streams/hall").json()["adaptation"]["student"] == 0, "it begins on its own"
+        http.delete("/streams/door").raise_for_status()
+        assert service.runtime.registry.get("alone").student is students["door"]
+        folder = service.runtime.settings.store_path.parent / "students"
+        assert (folder / "group-lobby" / "1.onnx").is_file()
+        http.patch("/streams/alone", json={"adapt": False}).raise_for_status()
+        assert not (folder / "group-lobby").exists()
+
+
 def test_a_student_is_there_again_after_a_restart_and_gone_when_the_stream_stops_to_adapt(
     start: Start, script: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -203,11 +236,11 @@ def test_a_student_is_there_again_after_a_restart_and_gone_when_the_stream_stops
     wait_until(lambda: adaptation(http)["student"] == 1, 20, "the student")
     stream = service.runtime.registry.get("door")
     wait_until(lambda: stream.student is not None, 20, "the student to be in force")
-    students = tmp_path / "state" / "students" / "door"
+    students = tmp_path / "state" / "students" / "stream-door"
     assert (students / "1.onnx").is_file()
     http.patch("/streams/door", json={"adapt": False}).raise_for_status()
     assert "adaptation" not in http.get("/streams/door").json()
-    assert stream.student is None and stream.adaptation.sample is None and not students.exists()
+    assert stream.student is None and stream.adaptation.gathering is None and not students.exists()
     http.patch("/streams/door", json={"adapt": True}).raise_for_status()
     assert adaptation(http)["student"] == 0
     http.delete("/streams/door").raise_for_status()

@@ -36,7 +36,7 @@ def encoding() -> Iterator[Encoding]:
 
 def gathered(encoding: Encoding, frames: list[Frame], fit: tuple[int, int] = (64, 64)) -> Sample:
     sample = Sample(10_000_000)
-    gathering = Gathering(sample, 0.0, encoding, fit)
+    gathering = Gathering(sample, lambda: 0.0, encoding, fit)
     for one in frames:
         gathering.offer(one)
     return sample
@@ -85,7 +85,7 @@ def test_one_that_breaks_off_early_is_not_kept(encoding: Encoding) -> None:
 
 def test_between_two_stretches_no_frame_is_touched(encoding: Encoding) -> None:
     sample = Sample(10_000_000)
-    gathering = Gathering(sample, 1e6, encoding, (64, 64))
+    gathering = Gathering(sample, lambda: 1e6, encoding, (64, 64))
     for index in range(5 * LONGEST):
         gathering.offer(frame(index))
     assert [len(one.pictures) for one in sample] == [LONGEST]
@@ -97,7 +97,7 @@ def test_where_the_encoding_thread_is_too_late_the_stretch_ends_and_frames_do_no
         assert encoding.put(lambda: held.wait(20) and None)
         wait_until(lambda: not encoding._waiting, 10, "the thread to be busy")
         sample = Sample(10_000_000)
-        gathering = Gathering(sample, 0.0, encoding, (64, 64))
+        gathering = Gathering(sample, lambda: 0.0, encoding, (64, 64))
         for index in range(500):
             gathering.offer(frame(index))
             assert len(encoding._waiting) <= 2 * MOST_WAITING

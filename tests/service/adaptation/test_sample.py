@@ -7,7 +7,7 @@ from service.adaptation.sample import KEPT_EVERY, KEPT_SHARE, Sample, Stretch
 
 
 def stretch(number: int, *lengths: int) -> Stretch:
-    return Stretch(number, tuple(bytes(length) for length in lengths), (64, 32), 25.0)
+    return Stretch("door", number, tuple(bytes(length) for length in lengths), (64, 32), 25.0)
 
 
 def test_an_empty_sample_is_ready_for_nothing() -> None:

@@ -45,7 +45,7 @@ def script(memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 def sample() -> Sample:
     made = Sample(1_000_000)
     for number in range(4):
-        made.add(Stretch(number, (b"one", b"two", b"three"), (64, 32), 12.5))
+        made.add(Stretch("door", number, (b"one", b"two", b"three"), (64, 32), 12.5))
     return made
 
 
@@ -77,9 +77,9 @@ def test_a_round_gets_the_stretches_and_gives_its_verdict(
     assert {"student.onnx", "weights.pt"} <= set(verdict["left"])
     assert told == [(0.5, "the student learns")]
     seen = json.loads((tmp_path / "seen.json").read_text())
-    assert seen["pictures"] == dict.fromkeys(("000003", "000000", "000001", "000002"), 3)
-    assert seen["order"]["kept"] == ["000003"]
-    assert seen["order"]["learnt"] == ["000000", "000001", "000002"]
+    assert seen["pictures"] == dict.fromkeys(("door.000003", "door.000000", "door.000001", "door.000002"), 3)
+    assert seen["order"]["kept"] == ["door.000003"]
+    assert seen["order"]["learnt"] == ["door.000000", "door.000001", "door.000002"]
     assert (seen["order"]["student"], seen["order"]["k"]) == (None, 6)
     assert seen["folder"].startswith(str(memory)) and seen["mode"] == 0o700
     assert list(memory.iterdir()) == []
@@ -209,7 +209,7 @@ memory, models, picture = map(Path, sys.argv[1:])
 training.MEMORY, training.TURN_S = memory, 0.5
 sample = Sample(10_000_000)
 for number in range(4):
-    sample.add(Stretch(number, (picture.read_bytes(),) * 40, (320, 192), 10.0))
+    sample.add(Stretch('door', number, (picture.read_bytes(),) * 40, (320, 192), 10.0))
 pair = PairFiles.find(models, "tiny", (320, 192))
 made = training.Training(AdaptationSettings(0.4 / len(os.sched_getaffinity(0)), 60.0, 60.0, 10_000_000, None), pair)
 made.run(sample, None, 6, lambda *told: print("it works", flush=True), lambda *verdict: None)

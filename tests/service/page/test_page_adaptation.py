@@ -20,10 +20,9 @@ def test_the_box_turns_it_on_and_a_sentence_says_what_it_does(watched: Page) -> 
     watched.click("adapt")
     watched.wait_text("adaptation", "The pair's own student; ")
     assert watched.stream()["adapt"] is True
-    adaptation = watched.service.runtime.registry.get("door").adaptation
-    adaptation.next_s = 0.0  # an hour is nothing to wait for
-    assert adaptation.sample is not None and adaptation._gathering is not None
-    adaptation._gathering._every_s = adaptation._gathering._next_s = 0.0
+    member = watched.service.runtime.registry.get("door").adaptation
+    member.learning.next_s = member.gathering._next_s = 0.0  # an hour is nothing to wait for
+    member.gathering._every_s = lambda: 0.0
     watched.wait_text("adaptation", "Student of round 1; ", 60)
     watched.wait_text("adaptation", "round 1: the new student was better and is taken.")
     watched.wait_shown("adapt-back")
