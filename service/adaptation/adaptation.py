@@ -63,6 +63,7 @@ class Adaptation:
         self.next_s = 0.0
         """Monotonic time before which no round begins."""
         self._means = means
+        self._engines: dict[int, Engine] = {}  # by number: the one in force, and the one before
         self._fit = (0, 0)
         self._restored = False
         self._unavailable: str | None = None
@@ -94,6 +95,7 @@ class Adaptation:
                 self._means.change_over(member.stream_id, None)
             if not self.members:
                 self.sample = self.engine = None
+                self._engines.clear()
                 if self.training is not None:
                     self.training.stop()
 
@@ -185,11 +187,17 @@ class Adaptation:
             self._finish(replace(self.standing, rounds=number), RoundView(at=time.time(), verdict="failed"))
 
     def _finish(self, standing: Standing, found: RoundView) -> None:
-        self.standing, self._last = standing, found
-        self.students.write(standing)
+        self._stand(standing)
+        self._last = found
         self.verdicts[found.verdict] += 1
         kinds = {"better": "student_adapted", "shipped": "student_reverted", "failed": "adaptation_failed"}
         self._tell(kinds.get(found.verdict, "student_kept"), found)
+
+    def _stand(self, standing: Standing) -> None:
+        self.standing = standing
+        self.students.write(standing)
+        named = (standing.current, standing.before)
+        self._engines = {number: engine for number, engine in self._engines.items() if number in named}
 
     def go_back(self, choice: Choice) -> None:
         """Put another student in force for all members. Raises Conflict where there is none."""
@@ -201,14 +209,16 @@ class Adaptation:
             if wanted == now.current:
                 return
             self._install(wanted)
-            self.standing = Standing(wanted, now.current, now.rounds)
-            self.students.write(self.standing)
+            self._stand(Standing(wanted, now.current, now.rounds))
             self._tell("student_reverted", None)
 
     def _install(self, number: int) -> None:
-        """Load a student and change over; the one before stays in force where that fails, with its error."""
+        """Load a student unless it is, and change over; the one before stays in force where that fails, with its
+        error."""
         before = self.engine
-        self.engine = self._means.open_student(self.students.path(number)) if number else None
+        if number and number not in self._engines:
+            self._engines[number] = self._means.open_student(self.students.path(number))
+        self.engine = self._engines[number] if number else None
         try:
             self._change_over()
         except BaseException:
