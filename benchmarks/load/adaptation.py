@@ -35,6 +35,8 @@ AROUND = 12
 CHANGES = ("student_adapted", "student_reverted")
 MAX_GROWTH_MB, MAX_MORE_MISSED = 5.0, 0.005
 """In the second half of the run; share of frames missed beyond the control's."""
+CHANCE = 2.0
+"""Standard deviations (of a Poisson distribution) by which people lost at change-overs may exceed what is usual."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,12 @@ class Log:
         before = self.people[place - 1] if place else frozenset[str]()
         return len(before.difference(*self.people[place : place + AROUND]))
 
+    def usually_lost(self) -> float:
+        """The same at a frame without a change-over near, on average: people leave, and hide."""
+        near = {place + step for place in self.changes for step in range(-AROUND, AROUND)}
+        places = [place for place in range(len(self.frames) - AROUND) if place not in near]
+        return float(np.mean([self.lost(place) for place in places])) if places else 0.0
+
     def at(self, time_s: float) -> int:
         """The place of the first message after a moment."""
         return int(np.searchsorted(self.times_s, time_s))
@@ -81,19 +89,18 @@ def judge(logs: Mapping[str, Log], samples: Sequence[Held], learning_s: Sequence
     if min(heard.values()) < 2 * AROUND:
         raise ValueError("hardly any tracks came: see the service's log")
     share = {name: log.missed() / (log.missed() + len(log.frames)) for name, log in logs.items()}
-    near: dict[str, list[int]] = {"missed": [], "missed_control": [], "lost": [], "lost_control": []}
+    near = {"missed": 0, "missed_control": 0, "lost": 0}
     for place in adapts.changes:
         there = control.at(adapts.times_s[min(place, len(adapts.times_s) - 1)])
-        for log, where, name in ((adapts, place, ""), (control, there, "_control")):
-            near[f"missed{name}"].append(log.missed(where - AROUND, where + AROUND))
-            near[f"lost{name}"].append(log.lost(where))
+        near["missed"] += adapts.missed(place - AROUND, place + AROUND)
+        near["missed_control"] += control.missed(there - AROUND, there + AROUND)
+        near["lost"] += adapts.lost(place)
+    usual = adapts.usually_lost() * len(adapts.changes)
     failures = []
     if share["adapts"] > share["control"] + MAX_MORE_MISSED:
         failures.append(f"{share['adapts']:.2%} of the frames were missed, of the control {share['control']:.2%}")
-    if sum(near["lost"]) > sum(near["lost_control"]):
-        failures.append(
-            f"{sum(near['lost'])} people were lost at change-overs, of the control {sum(near['lost_control'])}"
-        )
+    if near["lost"] > usual + CHANCE * (usual**0.5 + 1):
+        failures.append(f"{near['lost']} people were lost at change-overs, as many frames without lose {usual:.1f}")
     settled = samples[len(samples) // 2 :]  # by then the sample is full, and a round has been
     tenth = max(1, len(settled) // 10)
     start, end = (float(np.median([one.rss_mb for one in part])) for part in (settled[:tenth], settled[-tenth:]))
@@ -103,7 +110,7 @@ def judge(logs: Mapping[str, Log], samples: Sequence[Held], learning_s: Sequence
         "frames": heard,
         "missed": {name: log.missed() for name, log in logs.items()},
         "change_overs": len(adapts.changes),
-        "around_change_overs": {name: sum(values) for name, values in near.items()},
+        "around_change_overs": near | {"lost_usually": round(usual, 1)},
         "decisions": [event["type"] for event in adapts.decisions],
         "memory_start_mb": round(start, 1),
         "memory_end_mb": round(end, 1),
