@@ -28,8 +28,8 @@ PREFIX = "atttrack-adapt-"
 LOCK = "lock"
 TURN_S = 1.0
 """In each of them a round runs for its share and stands still for the rest."""
-SPARE = 4
-"""Times the sample that a round needs of memory for pictures."""
+SPARE, BESIDES = 4, 100_000_000
+"""Times the sample that a round needs of memory for pictures and answers; bytes beside them for what it learns."""
 FIRST_TO_GO = "1000"
 """Where memory is short, the kernel ends a round before anything else."""
 
@@ -86,9 +86,9 @@ class Training:
 
     def _check_room(self, nbytes: int) -> None:
         free = shutil.disk_usage(MEMORY).free
-        if free < SPARE * nbytes:
-            mb = 1e-6
-            raise TrainingFailed(f"{MEMORY} has {free * mb:.0f} MB free, a round needs {SPARE * nbytes * mb:.0f}")
+        needed = SPARE * nbytes + BESIDES
+        if free < needed:
+            raise TrainingFailed(f"{MEMORY} has {free / 1e6:.0f} MB free, a round needs {needed / 1e6:.0f}")
 
     def _write_order(
         self,
@@ -100,10 +100,10 @@ class Training:
     ) -> None:
         files = self._files
         order = {
-            "teacher": str(files.teacher),
-            "shipped": str(files.student),
-            "student": before and str(before.student),
-            "weights": before and str(before.weights),
+            "teacher": str(files.teacher.resolve()),  # the program has another working directory
+            "shipped": str(files.student.resolve()),
+            "student": before and str(before.student.resolve()),
+            "weights": before and str(before.weights.resolve()),
             "teacher_size": files.teacher_size,
             "size": files.size,
             "k": k,

@@ -104,6 +104,18 @@ def test_a_round_begins_with_the_student_in_force(script: Callable[[str], None],
 
 
 @pytest.mark.parametrize(("name", "told"), [("dies", "ended with -9"), ("complains", "loss is nan at step 7")])
+def test_files_named_from_where_the_service_was_started_are_found(
+    script: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("better")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    monkeypatch.chdir(tmp_path)
+    verdict, _ = run(make(Path(".")), Predecessor(Path("7.onnx"), Path("7.pt")))
+    assert "student.onnx" in verdict["left"]
+    order = json.loads((tmp_path / "seen.json").read_text())["order"]
+    assert order["teacher"] == str(tmp_path / "teacher.onnx") and order["weights"] == str(tmp_path / "7.pt")
+
+
 def test_a_round_that_comes_to_nothing_says_why_and_leaves_nothing(
     script: Callable[[str], None], memory: Path, tmp_path: Path, name: str, told: str
 ) -> None:
@@ -161,7 +173,7 @@ def test_without_room_in_memory_no_round_begins(
 ) -> None:
     script("better")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 90, 10))
-    with pytest.raises(TrainingFailed, match=f"{memory} has 0 MB free, a round needs"):
+    with pytest.raises(TrainingFailed, match=f"{memory} has 0 MB free, a round needs 100"):
         run(make(tmp_path))
     assert list(memory.iterdir()) == []
 
