@@ -103,7 +103,6 @@ def test_a_round_begins_with_the_student_in_force(script: Callable[[str], None],
     assert (order["student"], order["weights"]) == (str(tmp_path / "7.onnx"), str(tmp_path / "7.pt"))
 
 
-@pytest.mark.parametrize(("name", "told"), [("dies", "ended with -9"), ("complains", "loss is nan at step 7")])
 def test_files_named_from_where_the_service_was_started_are_found(
     script: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +115,7 @@ def test_files_named_from_where_the_service_was_started_are_found(
     assert order["teacher"] == str(tmp_path / "teacher.onnx") and order["weights"] == str(tmp_path / "7.pt")
 
 
+@pytest.mark.parametrize(("name", "told"), [("dies", "ended with -9"), ("complains", "loss is nan at step 7")])
 def test_a_round_that_comes_to_nothing_says_why_and_leaves_nothing(
     script: Callable[[str], None], memory: Path, tmp_path: Path, name: str, told: str
 ) -> None:
