@@ -34,7 +34,7 @@ AROUND = 12
 """Frames before and after a change-over that count as around it: two keyframe periods."""
 CHANGES = ("student_adapted", "student_reverted")
 MAX_GROWTH_MB, MAX_MORE_MISSED = 5.0, 0.005
-"""In the second half of the run; share of frames missed beyond the control's."""
+"""Between the tenths at the ends of the settled part; share of frames missed beyond the control's."""
 CHANCE = 2.0
 """Standard deviations (of a Poisson distribution) by which people lost at change-overs may exceed what is usual."""
 
@@ -82,26 +82,34 @@ class Log:
         return int(np.searchsorted(self.times_s, time_s))
 
 
-def judge(logs: Mapping[str, Log], samples: Sequence[Held], learning_s: Sequence[float]) -> dict[str, Any]:
-    """What was promised, and whether it was kept; `learning_s`: moments at which a round was under way."""
+def judge(
+    logs: Mapping[str, Log], samples: Sequence[Held], loaded: Sequence[int], learning_s: Sequence[float]
+) -> dict[str, Any]:
+    """What was promised, and whether it was kept.
+
+    loaded: students in memory besides the pair's, of which each takes its own; growth counts while they are as many as
+    in the end. learning_s: moments at which a round was under way.
+    """
     adapts, control = (logs[name] for name in STREAMS)
     heard = {name: len(log.frames) for name, log in logs.items()}
     if min(heard.values()) < 2 * AROUND:
         raise ValueError("hardly any tracks came: see the service's log")
     share = {name: log.missed() / (log.missed() + len(log.frames)) for name, log in logs.items()}
-    near = {"missed": 0, "missed_control": 0, "lost": 0}
+    near = {"missed": 0, "missed_control": 0, "lost": 0, "lost_control": 0}
     for place in adapts.changes:
         there = control.at(adapts.times_s[min(place, len(adapts.times_s) - 1)])
         near["missed"] += adapts.missed(place - AROUND, place + AROUND)
         near["missed_control"] += control.missed(there - AROUND, there + AROUND)
         near["lost"] += adapts.lost(place)
-    usual = adapts.usually_lost() * len(adapts.changes)
+        near["lost_control"] += control.lost(there)
+    usual = max(adapts.usually_lost() * len(adapts.changes), near["lost_control"])
     failures = []
     if share["adapts"] > share["control"] + MAX_MORE_MISSED:
         failures.append(f"{share['adapts']:.2%} of the frames were missed, of the control {share['control']:.2%}")
     if near["lost"] > usual + CHANCE * (usual**0.5 + 1):
-        failures.append(f"{near['lost']} people were lost at change-overs, as many frames without lose {usual:.1f}")
-    settled = samples[len(samples) // 2 :]  # by then the sample is full, and a round has been
+        failures.append(f"{near['lost']} people were lost at change-overs, {usual:.1f} are without one")
+    settled = [sample for sample, count in zip(samples, loaded, strict=True) if count == loaded[-1]]
+    settled = settled[len(settled) // 3 :]  # by then the sample is full, and the allocator has settled
     tenth = max(1, len(settled) // 10)
     start, end = (float(np.median([one.rss_mb for one in part])) for part in (settled[:tenth], settled[-tenth:]))
     if end - start >= MAX_GROWTH_MB:
@@ -121,13 +129,15 @@ def judge(logs: Mapping[str, Log], samples: Sequence[Held], learning_s: Sequence
 
 def watch(
     service: ServiceProcess, camera: RtspServer, seconds: float, swap_s: float | None
-) -> tuple[dict[str, Log], list[Held], list[float], float, list[dict[str, Any]]]:
-    """Logs, memory of the service, moments of learning, most memory of a round, and what each round came to."""
+) -> tuple[dict[str, Log], list[Held], list[int], list[float], float, list[dict[str, Any]]]:
+    """Logs, memory of the service, students in it, moments of learning, most memory of a round, and what each round
+    came to."""
     logs = {name: Log() for name in STREAMS}
     samples: list[Held] = []
+    loaded: list[int] = []
     learning: list[float] = []
     rounds: list[dict[str, Any]] = []
-    most_mb = 0.0
+    most_mb, chance = 0.0, np.random.default_rng(0)
     with service.http as http, ExitStack() as subscribed:
         for name in STREAMS:
             body = {"id": name, "url": camera.url(), "adapt": name == "adapts"}
@@ -138,15 +148,16 @@ def watch(
         for second in tqdm(range(round(seconds)), unit="s", desc="adaptation", disable=None):
             samples.append(Held.of(service.process.pid, begin_s))
             found = http.get("/streams/adapts").raise_for_status().json()["adaptation"]
+            loaded.append(len({found["student"], found["before"]} - {0, None}))
             if found["phase"] == "learning":
                 learning.append(samples[-1].time_s)
                 most_mb = max(most_mb, children_mb(service.process.pid))
             if found["last"] is not None and found["rounds"] > len(rounds):
                 rounds.append(found["last"])
-            if swap_s and found["before"] is not None and second % swap_s == 0:
+            if swap_s and found["before"] is not None and chance.random() < 1 / swap_s:  # in no step with the film
                 http.post("/streams/adapts/adaptation", json={"student": "before"}).raise_for_status()
             time.sleep(max(0.0, begin_s + second + 1 - time.monotonic()))
-    return logs, samples, learning, most_mb, rounds
+    return logs, samples, loaded, learning, most_mb, rounds
 
 
 def children_mb(pid: int) -> float:
@@ -167,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long")
     parser.add_argument("--rounds", type=float, default=4.0, help="of learning for which there shall be time")
     parser.add_argument(
-        "--swap", type=float, metavar="SECONDS", help="between two change-overs by hand (default: none)"
+        "--swap", type=float, metavar="SECONDS", help="between two change-overs by hand, on average (default: none)"
     )
     parser.add_argument("--share", type=float, default=0.25, help="of the processors, for learning")
     parser.add_argument("--video", default=DRAWN_SCENE, help="the camera's: a file, a MOT folder or synthetic://")
@@ -182,8 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flags = ["--allow-loopback", "--state-dir", f"{folder}/state", "--adapt-share", f"{options.share}"]
         flags += ["--adapt-every-min", f"{each_min / 2}", "--adapt-minutes", f"{each_min / 2}", "--adapt-mb", "16"]
         service = stack.enter_context(ServiceProcess(folder / "service.log", *flags, *options.service))
-        logs, samples, learning, most_mb, rounds = watch(service, camera, 60 * options.minutes, options.swap)
-    verdict = judge(logs, samples, learning) | {"round_most_mb": round(most_mb, 1)}
+        logs, samples, loaded, learning, most_mb, rounds = watch(service, camera, 60 * options.minutes, options.swap)
+    verdict = judge(logs, samples, loaded, learning) | {"round_most_mb": round(most_mb, 1)}
     result = {"conditions": conditions(), "video": options.video, "service": options.service, "rounds": rounds}
     result |= {"share": options.share, "rss_mb": [one.rss_mb for one in samples]}
     return save_verdict("adaptation", result, verdict, options.output)
