@@ -36,6 +36,10 @@ PROGRAMS = {
     "bench subscribers": ("benchmarks.load.subscribers", "many clients on one stream, some of them stalled"),
     "bench cluster": ("benchmarks.load.cluster", "nodes that die, hang and are upgraded, and a thousand streams"),
     "bench soak": ("benchmarks.load.soak", "minutes of one camera: memory and age of tracks"),
+    "bench adaptation": (
+        "benchmarks.load.adaptation",
+        "a student that learns while it runs: frames, identities, memory",
+    ),
     "bench association": ("benchmarks.speed.association", "milliseconds that the tracker takes"),
     "bench curves": ("benchmarks.speed.curves", "accuracy over speed, as a picture"),
     "bench paper": ("benchmarks.paper.__main__", "the paper's tables beside ours"),

@@ -28,6 +28,7 @@ from service.limits import RequestLimits
 from service.proxy import ProxyPrefix
 from service.readiness import StartProgress
 from service.routes import (
+    adaptation,
     export,
     health,
     keys,
@@ -72,7 +73,7 @@ and with 1001 when it shuts down. A refused handshake is answered with a problem
 
     websocat 'ws://127.0.0.1:8000/streams/door/tracks?max_rate=5'
 """
-ROUTES = (streams, tracks, video, timeline, health, export, sinks, schemas, zones, metrics, keys, tickets)
+ROUTES = (streams, tracks, video, timeline, health, export, sinks, schemas, zones, adaptation, metrics, keys, tickets)
 PUBLIC_PATHS = ("/docs", "/docs/oauth2-redirect", "/openapi.json", "/static-offline-docs", "/static")
 """Made by FastAPI, and folders of files, which take no dependency; they tell nothing that the source does not tell."""
 PAGE_POLICY = (

@@ -5,14 +5,16 @@ ApiError
   Forbidden       403  scope_too_small, key_limited, key_needed, origin_not_allowed
   Malformed       400  invalid_path
   NotFound        404  stream_not_found, no_frame_yet, key_not_found, still_not_found, node_not_found
-  Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin
+  Conflict        409  stream_exists, key_exists, last_admin_key, first_key_must_be_admin, adapt_is_off,
+                       no_student_before
   PreconditionFailed 412  stream_changed
   BodyTooLarge    413  body_too_large
   UrlTooLong      414  url_too_long
   Misdirected     421  host_not_allowed
   Refused         422  invalid_request, invalid_url, invalid_view, invalid_span, credentials_needed,
                        scheme_not_allowed, address_not_allowed, path_not_allowed, mode_not_available, class_not_seen,
-                       file_hangs, and what a source says of itself: no_video, not_found, codec_unsupported
+                       adapt_not_available, file_hangs, and what a source says of itself: no_video, not_found,
+                       codec_unsupported
   LimitReached    429  too_many_streams, too_many_requests, too_many_failures, too_many_connections,
                        too_many_subscribers, too_many_tickets
   HeadersTooLarge 431  headers_too_large

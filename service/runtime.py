@@ -5,8 +5,12 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from edge.pipeline.backend import PairFiles
 from edge.sources.decoding import ON_CPU, choose_decoding
 from engines.gpu import built_in
+from service.adaptation.adaptations import Adaptations
+from service.adaptation.member import Member
+from service.adaptation.settings import AdaptationSettings
 from service.demo import SCENES
 from service.logs import fields
 from service.memory import keep_tidy
@@ -31,6 +35,8 @@ log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 
+STUDENTS = "students"
+"""Folder beside the store."""
 UNUSED_GPU = "run `make up` in the project's folder, or see `atttrack doctor`; --device cpu is content with that"
 """What to do about a GPU that is not used."""
 STALLED_S = 30.0
@@ -51,6 +57,12 @@ class Runtime:
         self.readiness = Readiness()
         self.metrics = Metrics(VERSION)
         self.worker = Worker(lambda: build(self.readiness.report), self.metrics.tick)
+        self.adaptations = Adaptations(
+            adaptation_settings(settings),
+            lambda: pair_files(settings),
+            self.worker.open_student,
+            self.worker.set_student,
+        )
         self.decoding = ON_CPU
         """What streams are decoded by; chosen before the first one begins."""
         self.notice: str | None = None
@@ -90,6 +102,8 @@ class Runtime:
             self.worker,
             self._make_stream,
             self.timeline.forget,
+            self._adapts,
+            lambda stream, removed: self.adaptations.end(stream.adaptation, removed),
         )
         self.metrics.registry.register(Gauges(self.readiness, self.registry, self.hub, self.worker, self.store))
         self.registry.restore()
@@ -121,6 +135,7 @@ class Runtime:
         log.info("draining", extra=fields("draining"))
         self._task.cancel()
         self.readiness.end("draining", "the service is shutting down")
+        await asyncio.to_thread(self.adaptations.close)
         await self.registry.close()
         grace_s = self.settings.shutdown_grace_s
         await asyncio.to_thread(self.worker.stop, grace_s)
@@ -157,6 +172,10 @@ class Runtime:
             self.notice = f"this machine has {gpu}, but the networks run on the CPU: {UNUSED_GPU}"
             log.warning("%s", self.notice, extra=fields("unused_gpu"))
 
+    def _adapts(self, stream: Stream) -> None:
+        spec = stream.spec
+        self.adaptations.follow(stream.adaptation, spec.adapt, spec.adapt_group, spec.lane.k)
+
     def _make_stream(self, spec: StreamSpec, created_at: float, run: int | None = None) -> Stream:
         return Stream(
             spec,
@@ -167,6 +186,7 @@ class Runtime:
             self.store if self._counts is None else self._counts,
             self.metrics.stream(spec.id),
             self.timeline.of(spec.id),
+            Member(spec.id),
             lambda: self.decoding,
             secrets.token_hex(4) if run is None else f"{run:x}",
         )
@@ -176,6 +196,22 @@ def first_cameras(settings: Settings) -> list[NewStream]:
     """Streams to begin with, by ids that are the same at every start."""
     cameras = [NewStream(id=f"camera-{number}", url=url) for number, url in enumerate(settings.cameras, start=1)]
     return [*map(NewStream.model_validate, SCENES), *cameras] if settings.demo else cameras
+
+
+def adaptation_settings(settings: Settings) -> AdaptationSettings:
+    """How streams that adapt do so."""
+    return AdaptationSettings(
+        settings.adapt_share,
+        60 * settings.adapt_every_min,
+        settings.adapt_minutes,
+        int(settings.adapt_mb * 1e6),
+        settings.store_path and settings.store_path.with_name(STUDENTS),
+    )
+
+
+def pair_files(settings: Settings) -> PairFiles:
+    """The pair that learns. Raises ModelFileError where one of it is missing."""
+    return PairFiles.find(settings.models, settings.pair, settings.input_size, settings.teacher_input_size)
 
 
 def hub_settings(settings: Settings) -> HubSettings:

@@ -94,6 +94,25 @@ class Settings(BaseSettings):
         ge=0,
         description="most megabytes of the stills of all streams together; the oldest go first",
     )
+    adapt_share: float = Field(
+        default=0.25,
+        ge=0.01,
+        le=1,
+        description="share of the processors for students that learn, at the lowest priority",
+    )
+    adapt_every_min: float = Field(
+        default=60.0,
+        gt=0,
+        le=10_080,
+        description="minutes that a stream with `adapt` gathers before a round of learning",
+    )
+    adapt_minutes: float = Field(default=30.0, gt=0, le=1440, description="minutes that a round of learning may take")
+    adapt_mb: float = Field(
+        default=64.0,
+        ge=8,
+        le=4096,
+        description="most megabytes of pictures to learn from, of each stream or group, in memory",
+    )
     max_streams: int = Field(default=16, ge=1, le=256, description="most streams at a time")
 
     api_key: CliSuppress[SecretStr | None] = Field(

@@ -5,6 +5,7 @@ python -m testbed.crowd_service --port 8000
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
 from edge.tracking.detections import Tracks, TrackState
+from engines.engine import Engine
+from engines.errors import ModelFileError
 from service.app import create_app
 from service.configuration import read_settings
 from service.logs import configure_logs
@@ -40,6 +43,11 @@ class CrowdPipeline:
         """There is no other place."""
         return pixels
 
+    def open_student(self, path: Path) -> Engine:
+        """Nobody learns here."""
+        raise ModelFileError(f"{path} is of no use: there are no networks here")
+
+    def set_student(self, lane_id: str, engine: Engine | None) -> None: ...
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...

@@ -43,15 +43,15 @@ MAY_START = {
     "atttrack": {"benchmarks", "service", "edge", "export", "training"},
     "benchmarks": {"benchmarks", "testbed", "service", "edge", "engines", "export", "training", "tests"},
     "testbed": {"testbed", "service", "edge", "engines"},
-    "service": {"service", "edge", "engines", "export.to_plan"},
+    "service": {"service", "edge", "engines", "export.to_plan", "export.adapt.live"},
     "edge": {"edge", "engines"},
     "engines": {"engines"},
     "export": {"export", "training", "edge", "engines"},
     "training": {"training", "edge", "engines"},
 }
 """Who may name whose modules or files as strings: what it may import, and programs that run in a process of their own.
-The service starts the builder of plans so, and benchmarks what trains and exports, since neither ever loads torch.
-`gpu-check` runs the tests that need a GPU."""
+The service starts the builder of plans and live adaptation so, and benchmarks what trains and exports, since neither
+ever loads torch. `gpu-check` runs the tests that need a GPU."""
 
 MOST_LINES, MOST_FLOORS, MOST_FILES = 4000, 10, 36
 """Of benchmarks, of service, and of edge/sources: see the test of each for how they are counted."""

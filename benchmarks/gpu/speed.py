@@ -185,6 +185,7 @@ class Camera:
     """A stream whose frames are there when the clock says so: a `service.streams.worker.Trackable`."""
 
     settings = LaneSettings()
+    student = None
 
     def __init__(self, name: str, frames: Sequence[Frame], first_s: float) -> None:
         """`first_s`: when its first frame is there, by `perf_counter`."""

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -36,12 +36,21 @@ class Arrival:
 class Listener:
     """A context manager that subscribes and, in the end, leaves."""
 
-    def __init__(self, url: str, begin_s: float, keeps: bool = True) -> None:
-        """`begin_s`: the beginning, by `time.monotonic`; `keeps`: what came, which for hours is memory of its own."""
+    def __init__(
+        self,
+        url: str,
+        begin_s: float,
+        keeps: bool = True,
+        hear: Callable[[Mapping[str, Any]], object] | None = None,
+    ) -> None:
+        """`begin_s`: the beginning, by `time.monotonic`; `keeps`: what came, which for hours is memory of its own.
+
+        `hear` gets each message, in the listener's thread.
+        """
         self.arrivals: list[Arrival] = []
         self.messages = 0
         self.clock = ""
-        self._url, self._begin_s, self._keeps = url, begin_s, keeps
+        self._url, self._begin_s, self._keeps, self._hear = url, begin_s, keeps, hear
         self._leave, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
@@ -63,6 +72,8 @@ class Listener:
                 while not self._over.is_set() and not self._leave.is_set():
                     message = stream.recv(5)
                     self.messages += 1
+                    if self._hear is not None:
+                        self._hear(json.loads(message))
                     if self._keeps:
                         told = json.loads(message)
                         self.clock = str(told["clock"])

@@ -69,6 +69,19 @@ class Backend:
         """The modes whose networks are all there."""
         return tuple(mode for mode, plan in MODES.items() if self.engines.keys() >= {*plan.networks})
 
+    def open_student(self, path: Path, max_batch: int) -> Engine:
+        """A student with a prior for some lanes, of the pair and at the size of the one here. On any thread.
+
+        Raises ModelFileError where there is none to take the place of, EngineError for a file that does not fit.
+        """
+        if self.teacher is None or self.student is None:
+            raise ModelFileError("this pair has no student with a prior that another one could take the place of")
+        ours = self.student.signature
+        engine = load_engine(path, self.device, max_batch=max_batch, size=(ours.width, ours.height))
+        _check_network("student", engine.signature, path)
+        check_pair(self.teacher.signature, engine.signature)
+        return engine
+
 
 def open_backend(
     models: Path | None = None,
@@ -141,6 +154,25 @@ def model_files(
     sizes = [(role, teachers if role == "teacher" else size) for role in FILE_ROLES.values()]
     found = ([path for path in _paths(folder, pair, *wanted) if path.is_file()][:1] for wanted in sizes)
     return [path for paths in found for path in paths]
+
+
+@dataclass(frozen=True, slots=True)
+class PairFiles:
+    """A teacher and its student with a prior, as files, and the (width, height) of their inputs."""
+
+    teacher: Path
+    student: Path
+    teacher_size: tuple[int, int]
+    size: tuple[int, int]
+
+    @classmethod
+    def find(
+        cls, folder: Path, pair: str, size: tuple[int, int], teacher_size: tuple[int, int] | None = None
+    ) -> "PairFiles":
+        """Those that `open_backend` takes. Raises ModelFileError where one is missing."""
+        teachers = _teachers_size(folder, pair, size, teacher_size)
+        teacher, student = model_file(folder, pair, "teacher", teachers), model_file(folder, pair, "student", size)
+        return cls(teacher, student, teachers, size)
 
 
 def _paths(folder: Path, pair: str, role: str, size: tuple[int, int]) -> tuple[Path, Path]:

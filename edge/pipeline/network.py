@@ -9,6 +9,7 @@ import numpy.typing as npt
 from edge.arrays import I32, Bool
 from edge.ops.base import Ops
 from edge.ops.framing import Framing
+from edge.pipeline.modes import NetworkName
 from edge.pipeline.tick import Ticket
 from edge.pipeline.timings import StageTimes, Stopwatch
 from edge.tracking.detections import Detections
@@ -26,6 +27,7 @@ class Network:
 
     def __init__(
         self,
+        name: NetworkName,
         engine: Engine,
         device: Device,
         ops: Ops,
@@ -36,7 +38,7 @@ class Network:
         classes: Sequence[str] = PEOPLE,
     ) -> None:
         """`classes`: the pair's, in whose places detections tell theirs."""
-        self.cuda_stream = cuda_stream
+        self.name, self.engine, self.cuda_stream = name, engine, cuda_stream
         self._device, self._ops, self._times = device, ops, times
         self._role = engine.signature.role
         self._clock: Stopwatch = times.stages()[engine.signature.role]

@@ -40,6 +40,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 
 from edge.ops.framing import Framing
@@ -63,6 +64,8 @@ from edge.sources.base import Frame
 from edge.tracking.detections import Detections, Tracks
 from edge.tracking.tracker import Tracker, update_all
 from engines.device import Event
+from engines.engine import Engine
+from engines.signature import check_pair, size_name
 
 LATE = 2
 """Ticks with late teachers that may be on the device, each with result buffers of its own."""
@@ -93,19 +96,8 @@ class TrackingPipeline:
         self._tracker = replace(self.settings.tracker, classes=self.classes)
         device = backend.device
         self._teacher_stream, self._student_stream = device.cuda_stream(), device.cuda_stream()
-        self._networks: dict[NetworkName, Network] = {
-            name: Network(
-                engine,
-                device,
-                backend.ops,
-                self._teacher_stream if name == "teacher" else self._student_stream,
-                self.times,
-                self.settings.max_lanes,
-                self.depth + (LATE if name == "teacher" else 0),
-                self.classes,
-            )
-            for name, engine in backend.engines.items()
-        }
+        self._networks = {name: self._network(name, engine) for name, engine in backend.engines.items()}
+        self._own_students: dict[str, Network] = {}  # lane -> the student that it has in place of the pair's
         self._teacher, self._student = backend.signatures
         self._schedules: dict[type[Schedule], Schedule] = {plan.schedule: plan.schedule() for plan in MODES.values()}
         self._costs = costs or LookCosts()
@@ -156,6 +148,7 @@ class TrackingPipeline:
         self._teacher_stream.synchronize()  # a heatmap may still be on its way into the lane's memory
         lane.begin_anew()
         del self._lanes[lane_id]
+        self._own_students.pop(lane_id, None)
         self._schedule(lane).forget(lane_id)
 
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None:
@@ -171,6 +164,32 @@ class TrackingPipeline:
             self._schedule(lane).forget(lane_id)
             lane.frames_since_teacher = None
         lane.settings = settings
+
+    def open_student(self, path: Path) -> Engine:
+        """A student to set for lanes. May be called on any thread. Raises EngineError for a file that does not fit."""
+        return self._backend.open_student(path, self.settings.max_lanes)
+
+    def set_student(self, lane_id: str, engine: Engine | None) -> None:
+        """From a lane's next frame on, let `engine` see what the pair's student with a prior would; None: that one.
+
+        Tracks, memory and identities stay. Lanes with the same engine are one batch. Raises PipelineError for an
+        unknown lane, and where the pair's student has another size or there is none; SignatureError for an engine of
+        another pair.
+        """
+        self._lane(lane_id)
+        if engine is None:
+            self._own_students.pop(lane_id, None)
+            return
+        replaced, ours = self._backend.student, engine.signature
+        if replaced is None or not ours.prior:
+            raise PipelineError("a lane's own student takes the place of one with a prior; one of the two has none")
+        theirs = replaced.signature
+        if (ours.width, ours.height) != (theirs.width, theirs.height):
+            wanted, found = size_name((theirs.width, theirs.height)), size_name((ours.width, ours.height))
+            raise PipelineError(f"a lane's own student needs the pair's size, {wanted}; it has {found}")
+        check_pair(self._teacher, ours)
+        shared = [network for network in self._own_students.values() if network.engine is engine]
+        self._own_students[lane_id] = shared[0] if shared else self._network("student", engine)
 
     def submit(self, frames: Mapping[str, Frame], budget_ms: float | None = None) -> InFlight:
         """Put one tick on the device: at most one frame per lane, for any of the lanes.
@@ -191,7 +210,7 @@ class TrackingPipeline:
             # The teacher first: it works on while the host does what the students' priors need.
             if late:
                 self._begin_late(late)
-            shares = [self._enqueue(name, batches[name], turn) for name in sorted(batches, key=_after_teacher)]
+            shares = [self._enqueue(network, batches[network], turn) for network in sorted(batches, key=_after_teacher)]
         tick = InFlight(tuple(frames), shares)
         self._in_flight.append(tick)
         return tick
@@ -213,7 +232,7 @@ class TrackingPipeline:
 
     def _split(
         self, lanes: Sequence[Lane], frames: Mapping[str, Frame], budget_ms: float | None
-    ) -> tuple[dict[NetworkName | None, list[Ticket]], list[Ticket]]:
+    ) -> tuple[dict[Network | None, list[Ticket]], list[Ticket]]:
         """Which lane's frame goes to which network, or to none, and for whom the teacher is late; counts the frames."""
         for lane in lanes:
             lane.fit(frames[lane.lane_id])
@@ -221,14 +240,15 @@ class TrackingPipeline:
         kinds, refused = self._choose(lanes, frames, budget_ms)
         self._settle_now([lane for lane in lanes if kinds[lane.lane_id] == "teacher"])
         late_ids = () if budget_ms is None else self._can_be_late(lanes, kinds, budget_ms)
-        batches: dict[NetworkName | None, list[Ticket]] = {}
+        batches: dict[Network | None, list[Ticket]] = {}
         late: list[Ticket] = []
         for lane in lanes:
             frame, kind, is_late = frames[lane.lane_id], kinds[lane.lane_id], lane.lane_id in late_ids
             lane.begin(frame, kind)
             seen: dict[Kind, NetworkName | None] = {"teacher": "teacher", "student": MODES[lane.settings.mode].student}
             ticket = Ticket.of(lane, frame, refused.get(lane.lane_id), is_late)
-            batches.setdefault(seen.get("student" if is_late else kind), []).append(ticket)
+            network = self._network_of(lane, seen.get("student" if is_late else kind))
+            batches.setdefault(network, []).append(ticket)
             if is_late:
                 late.append(ticket)
                 lane.awaited_s = frame.time_s
@@ -256,9 +276,9 @@ class TrackingPipeline:
             self._settle_share(self._late[0])
         turn = min({self.depth + late for late in range(LATE)} - {share.turn for share in self._late})
         if self._backend.device.asynchronous:
-            self._late.append(self._enqueue("teacher", tickets, turn))
+            self._late.append(self._enqueue(self._networks["teacher"], tickets, turn))
         else:
-            self._late.append(Share("teacher", tickets, turn, None, {}, None))
+            self._late.append(Share("teacher", self._networks["teacher"], tickets, turn, None, {}, None))
 
     def settle(self) -> None:
         """Take in the late answers of teachers that are there. On a CPU, where nothing works by itself, they are asked
@@ -291,7 +311,7 @@ class TrackingPipeline:
             return
         with self._restarting([ticket.lane for ticket in tickets]):
             if share.found is None:
-                share = self._enqueue("teacher", tickets, share.turn)
+                share = self._enqueue(self._networks["teacher"], tickets, share.turn)
             assert share.found is not None  # noqa: S101  (a network's share has results)
             waited = not share.found.reached
             with self.times.wait(len(tickets)):
@@ -323,11 +343,33 @@ class TrackingPipeline:
         taken = {share.turn for tick in self._in_flight for share in tick.shares}
         return next(turn for turn in range(self.depth) if turn not in taken)
 
-    def _enqueue(self, name: NetworkName | None, tickets: Sequence[Ticket], turn: int) -> Share:
-        """One network's part of a tick, or that of nobody."""
+    def _network(self, name: NetworkName, engine: Engine) -> Network:
+        """Allocate the buffers of an engine."""
+        is_teacher = name == "teacher"
+        return Network(
+            name,
+            engine,
+            self._backend.device,
+            self._backend.ops,
+            self._teacher_stream if is_teacher else self._student_stream,
+            self.times,
+            self.settings.max_lanes,
+            self.depth + (LATE if is_teacher else 0),
+            self.classes,
+        )
+
+    def _network_of(self, lane: Lane, name: NetworkName | None) -> Network | None:
+        """Which one of that name sees this lane's frames."""
         if name is None:
-            return Share(None, tickets, turn, None, {}, None)
-        network, slots, heatmaps = self._networks[name], dict[str, int](), None
+            return None
+        own = self._own_students.get(lane.lane_id) if name == "student" else None
+        return own or self._networks[name]
+
+    def _enqueue(self, network: Network | None, tickets: Sequence[Ticket], turn: int) -> Share:
+        """One network's part of a tick, or that of nobody."""
+        if network is None:
+            return Share(None, None, tickets, turn, None, {}, None)
+        name, slots, heatmaps = network.name, dict[str, int](), None
         if name == "student":
             self._finish_keyframes_of(tickets)
         began_s = perf_counter()
@@ -342,7 +384,7 @@ class TrackingPipeline:
                         memory = ticket.lane.memory
                         slots[ticket.lane.lane_id] = memory.put_aside(network.heatmap(row), network.cuda_stream)
                 heatmaps = network.cuda_stream.record() if slots else None
-        return Share(name, tickets, turn, found, slots, heatmaps, began_s)
+        return Share(name, network, tickets, turn, found, slots, heatmaps, began_s)
 
     def _finish_keyframes_of(self, tickets: Sequence[Ticket]) -> None:
         """These lanes' priors need their keyframes: where one is in flight, do the host's part of its share now."""
@@ -396,8 +438,8 @@ class TrackingPipeline:
 
     def _track(self, share: Share) -> list[TrackedFrame]:
         """The host's part for the lanes of a share, at once; of a late teacher's, for those that still wait for it."""
-        tickets, network = share.tickets, share.network
-        if network is None:
+        tickets, network, results = share.tickets, share.network, share.results
+        if network is None or results is None:
             with self.times.association(len(tickets)):
                 predicted = [ticket.lane.predict(ticket.frame) for ticket in tickets]
             return [
@@ -406,7 +448,7 @@ class TrackingPipeline:
         with self.times.association(len(tickets)):
             least = [ticket.lane.least_score(ticket.settings, network) for ticket in tickets]
             framings = [ticket.framing for ticket in tickets]
-            found = list(zip(tickets, self._networks[network].detections(share.turn, framings, least), strict=True))
+            found = list(zip(tickets, results.detections(share.turn, framings, least), strict=True))
             settles = network == "teacher" and any(ticket.late for ticket in tickets)
             if settles:
                 found = [(ticket, detections) for ticket, detections in found if _is_awaited(ticket)]
@@ -483,8 +525,8 @@ def _awaited(share: Share) -> list[Ticket]:
     return [ticket for ticket in share.tickets if _is_awaited(ticket)]
 
 
-def _after_teacher(network: NetworkName | None) -> bool:
-    return network != "teacher"
+def _after_teacher(network: Network | None) -> bool:
+    return network is None or network.name != "teacher"
 
 
 def _looker(network: NetworkName) -> Looker:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from edge.pipeline.lane import Lane
 from edge.pipeline.modes import NetworkName
 from edge.pipeline.schedule import Kind
 from edge.sources.base import Frame
-from edge.tracking.detections import Tracks
+from edge.tracking.detections import Detections, Tracks
 from engines.device import Event
 from engines.signature import PEOPLE
 
@@ -84,12 +85,20 @@ class Ticket:
         return cls(lane, frame, lane.framing, lane.settings, since, wish, late)
 
 
+class Found(Protocol):
+    """Results of a network's batches on the host: `edge.pipeline.network.Network`."""
+
+    def detections(self, turn: int, framings: Sequence[Framing], least_scores: Sequence[float]) -> list[Detections]: ...
+
+
 @dataclass(slots=True)
 class Share:
     """What one network got of a tick, or nobody."""
 
     network: NetworkName | None
     """None: nobody sees these frames."""
+    results: Found | None
+    """That network's: of a name there are several where lanes have students of their own."""
     tickets: Sequence[Ticket]
     """In the order of the batch."""
     turn: int

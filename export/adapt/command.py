@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -37,8 +38,6 @@ from export.adapt.labels import LABELS, StretchLabels, Teacher, label_stretch, r
 from export.adapt.recordings import Recording, Stretch, choose_stretches, find_recordings, frames_of
 from export.adapt.report import StudentComparison, compare_students, summary, write_report
 from export.adapt.student import (
-    LEAST_STEPS,
-    MOST_STEPS,
     SHIPPED_STUDENT,
     SHIPPED_WEIGHTS,
     WEIGHTS,
@@ -47,7 +46,7 @@ from export.adapt.student import (
     export_student,
     learn,
     of_steps,
-    step_seconds,
+    steps_within,
     without_looks,
 )
 from export.precision import read_model
@@ -57,8 +56,6 @@ LOOKING = 0.3
 TRIED = 8
 """Frames by which its pace is measured."""
 MOST_FRAMES = 9000
-PROBE_S = 30.0
-"""Time for learning below which it is not worth measuring how long a step takes."""
 LEAST_PERSONS = 50
 """Sightings below which there is nothing to learn."""
 
@@ -234,13 +231,10 @@ def _learn(options: argparse.Namespace, plan: Plan, teacher: Signature, work: Pa
         looking_s = sum(map(len, plan.stretches)) * plan.teacher_ms / 1000
         comparing_s = sum(map(len, plan.kept)) * plan.teacher_ms / 1000
         left_s = 60 * options.minutes - looking_s - comparing_s
-        steps = LEAST_STEPS
-        if left_s > PROBE_S:
-            begun = begin_student(SHIPPED_WEIGHTS, teacher)
-            step_s = step_seconds(recipe, begun, images, identities, work / "pace")
-            steps = min(MOST_STEPS, max(LEAST_STEPS, int(left_s / step_s)))
-        with whole(decided) as partial:
-            partial.write_text(json.dumps(steps))
+        begin = partial(begin_student, SHIPPED_WEIGHTS, teacher)
+        steps = steps_within(left_s, recipe, begin, images, identities, work / "pace")
+        with whole(decided) as unfinished:
+            unfinished.write_text(json.dumps(steps))
         print(f"the student learns in {steps} steps")
     recipe = of_steps(recipe, json.loads(decided.read_text()))
     learn(recipe, begin_student(SHIPPED_WEIGHTS, teacher), images, identities, work / "student")

@@ -89,14 +89,14 @@ class StudentComparison:
 
 
 def compare_students(
-    teacher: Engine, students: Mapping[str, Engine], stretches: Sequence[Stretch], folder: Path
+    teacher: Engine, students: Mapping[str, Engine], stretches: Sequence[Stretch], folder: Path, k: int = K
 ) -> StudentComparison:
     """Run AttTrack with each student over the same frames, in turns; the truth is the teacher's own tracks.
 
-    folder: of the labelled stretches.
+    folder: of the labelled stretches; k: keyframe period.
     """
     costs = StatedCosts()
-    settings = PipelineSettings(LaneSettings(k=K), max_lanes=1)
+    settings = PipelineSettings(LaneSettings(k=k), max_lanes=1)
     pipelines = {
         name: TrackingPipeline(Backend(HostDevice(), HostOps(), teacher, student), settings, costs)
         for name, student in students.items()

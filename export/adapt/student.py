@@ -36,6 +36,8 @@ from training.weights import load_network
 SHIPPED_WEIGHTS = SHIPPED_MODELS / "weights" / f"{SHIPPED_PAIR}-student.pt"
 SHIPPED_STUDENT = SHIPPED_MODELS / file_name(SHIPPED_PAIR, "student")
 RECIPE = Path(recipes.__file__).parent / "recipes" / "_adapt.toml"
+PROBE_S = 30.0
+"""Time for learning below which it is not worth measuring how long a step takes."""
 PROBE_STEPS, SETTLED = 5, 2
 """Steps to see how long one takes, of which the first do not count."""
 LEAST_STEPS, MOST_STEPS = 5, 3000
@@ -67,6 +69,21 @@ def adapting_recipe(pair: str, input_wh: tuple[int, int], path: Path = RECIPE) -
 def of_steps(recipe: Recipe, steps: int) -> Recipe:
     """So many of them."""
     return replace(recipe, steps=steps, warmup=min(recipe.warmup, steps))
+
+
+def steps_within(
+    left_s: float,
+    recipe: Recipe,
+    begin: Callable[[], TrackingNetwork],
+    images: Sequence[LabelledImage],
+    identities: Mapping[str, int],
+    folder: Path,
+) -> int:
+    """How many steps there is time for. `begin` makes the student; `folder` is made and removed."""
+    if left_s <= PROBE_S:
+        return LEAST_STEPS
+    step_s = step_seconds(recipe, begin(), images, identities, folder)
+    return min(MOST_STEPS, max(LEAST_STEPS, int(left_s / step_s)))
 
 
 def step_seconds(

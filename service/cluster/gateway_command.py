@@ -13,6 +13,7 @@ from service.cluster.options import parse
 from service.cluster.serving import serve
 from service.logs import configure_logs
 from service.routes import (
+    adaptation,
     export,
     health,
     keys,
@@ -56,6 +57,7 @@ def gateway_app(settings: Settings, gateway: Gateway) -> FastAPI:
         rebuilt(export.router, {"/streams/{stream_id}/export"}),
         schemas.router,
         rebuilt(zones.router, counts),
+        rebuilt(adaptation.router, {"/streams/{stream_id}/adaptation"}),
         metrics.router,
         keys.router,
         tickets.router,

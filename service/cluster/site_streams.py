@@ -314,8 +314,9 @@ class SiteStreams:
         )  # fmt: skip
         return StreamView(
             id=spec.id, name=spec.name, note=spec.note, url=spec.url, has_credentials=document.has_credentials,
-            **as_fields(spec.lane), zones=spec.zones, stills_days=spec.stills_days, created_at=document.created_at,
-            state=self._state(document), stats=stats,
+            **as_fields(spec.lane), zones=spec.zones, stills_days=spec.stills_days, adapt=spec.adapt,
+            adapt_group=spec.adapt_group,
+            created_at=document.created_at, state=self._state(document), stats=stats,
         )  # fmt: skip
 
     def _state(self, document: SpecDocument) -> StateView:

@@ -52,6 +52,7 @@ export const removeStream = (id) => call(streamPath(id), "DELETE");
 export const putZones = (id, zones) => call(`${streamPath(id)}/zones`, "PUT", { zones });
 export const getCounts = async (id) => (await call(`${streamPath(id)}/counts`)).zones;
 export const resetCounts = (id) => call(`${streamPath(id)}/counts/reset`, "POST");
+export const chooseStudent = (id, student) => call(`${streamPath(id)}/adaptation`, "POST", { student });
 
 export const getCluster = () => call("cluster");
 export const drainNode = (name, on) => call(`cluster/nodes/${encodeURIComponent(name)}/drain`, on ? "POST" : "DELETE");

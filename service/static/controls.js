@@ -1,8 +1,8 @@
 // How the stream watched runs: each control PATCHes it, and the page shows what is in force by what its messages say.
 
-import { changeStream } from "./api.js";
+import { changeStream, chooseStudent } from "./api.js";
 import { NewestWins } from "./newest-wins.js";
-import { MODES } from "./words.js";
+import { MODES, adaptationWords } from "./words.js";
 
 const NO_PERIOD = { teacher: "has no effect: the teacher sees every frame", student: "has no effect: no teacher here" };
 
@@ -28,6 +28,10 @@ export class Controls {
     this.periodPart = at("period-part");
     this.stills = at("stills");
     this.mode = at("mode");
+    this.adapt = at("adapt");
+    this.adaptPart = at("adapt-part");
+    this.adaptation = at("adaptation");
+    this.back = at("adapt-back");
     this.inForce = at("in-force");
     this.problem = at("controls-problem");
     this.changes = null; // of the stream watched
@@ -43,6 +47,8 @@ export class Controls {
     this.student.oninput = () => this.say();
     this.student.onchange = () => this.change({ student_every: Number(this.student.value) });
     this.stills.onchange = () => this.change({ stills_days: Number(this.stills.value) });
+    this.adapt.onchange = () => this.change({ adapt: this.adapt.checked });
+    this.back.onclick = () => this.goBack();
     this.mode.onchange = () => this.change({ mode: this.mode.value });
   }
 
@@ -51,6 +57,7 @@ export class Controls {
       this.changes = new NewestWins((patch) => changeStream(stream.id, patch));
     }
     this.stream = stream;
+    this.showAdaptation(stream);
     if (this.changes.busy) return;
     this.put(stream, document.activeElement);
     this.say();
@@ -60,6 +67,7 @@ export class Controls {
   put(stream, used = null) {
     this.studentPart.hidden = stream.student_every === undefined; // of a service that does not know it
     this.schedulePart.hidden = stream.schedule === undefined;
+    this.adapt.checked = Boolean(stream.adapt);
     if (this.quality !== used) this.quality.value = stream.quality ?? 0.6;
     for (const [slider, value] of [[this.slider, stream.k], [this.student, stream.student_every ?? 1]]) {
       if (slider === used) continue;
@@ -71,6 +79,23 @@ export class Controls {
       const known = [...select.options].some((option) => option.value === String(value));
       if (!known) select.add(new Option(select === this.stills ? `${value} days` : value, value));
       select.value = value;
+    }
+  }
+
+  showAdaptation({ adapt, adaptation }) {
+    this.adaptPart.hidden = adapt === undefined; // of a service that does not know it
+    const words = adaptation ? adaptationWords(adaptation) : "";
+    if (this.adaptation.textContent !== words) this.adaptation.textContent = words;
+    this.back.hidden = (adaptation?.before ?? null) === null;
+  }
+
+  async goBack() {
+    const { stream } = this;
+    this.problem.textContent = "";
+    try {
+      await chooseStudent(stream.id, "before");
+    } catch (problem) {
+      if (stream.id === this.stream.id) this.problem.textContent = problem.message;
     }
   }
 

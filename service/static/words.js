@@ -54,6 +54,23 @@ export function duration(seconds) {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+const VERDICTS = {
+  better: "the new student was better and is taken",
+  shipped: "the pair's own student was better and is back",
+  not_better: "the new student was not better, so nothing changed",
+  too_few: "too few people were seen to learn from",
+  failed: "the last round failed; the service's log has the reason",
+};
+
+// What live adaptation does, and what it came to last.
+export function adaptationWords({ phase, doing, share, student, rounds, stretches, last }) {
+  const who = student ? `Student of round ${student}` : "The pair's own student";
+  if (phase === "unavailable") return `${who}. ${doing}.`;
+  const now = phase === "learning" ? `${doing}, ${Math.round(100 * share)} %` : `${stretches} stretches kept to learn from`;
+  const then = last ? `; round ${rounds}: ${VERDICTS[last.verdict] ?? last.verdict}` : "";
+  return `${who}; ${now}${then}.`;
+}
+
 // When the next attempt is made, counted down.
 export function nextRetry({ attempts, next_retry: at }) {
   if (!at) return "";

@@ -70,6 +70,17 @@ class Gauges(Collector):
         lost = CounterMetricFamily(
             "atttrack_ws_dropped", "Messages dropped since a subscriber was slow.", labels=("stream",)
         )
+        student = GaugeMetricFamily(
+            "atttrack_student", "Of a stream that adapts: its student, 0 for the pair's own.", labels=("stream",)
+        )
+        sample = GaugeMetricFamily(
+            "atttrack_adaptation_sample_bytes", "Pictures kept in memory to learn from.", labels=("stream",)
+        )
+        rounds = CounterMetricFamily(
+            "atttrack_adaptation_rounds",
+            "Rounds of live adaptation, by what they came to.",
+            labels=("stream", "verdict"),
+        )
         for stream in streams:
             view, label = stream.view(), (stream.id,)
             up.add_metric(label, float(view.state.phase in UP_PHASES))
@@ -80,4 +91,9 @@ class Gauges(Collector):
             dropped.add_metric((stream.id, "replaced"), view.stats.dropped)
             clients.add_metric(label, self._hub.subscribers(stream.id))
             lost.add_metric(label, self._hub.lost(stream.id))
-        return iter((up, interval, tracks, retention, dropped, clients, lost))
+            if view.adaptation is not None:
+                student.add_metric(label, view.adaptation.student)
+                sample.add_metric(label, 1e6 * view.adaptation.sample_mb)
+                for verdict, count in view.adaptation.verdicts.items():
+                    rounds.add_metric((stream.id, verdict), count)
+        return iter((up, interval, tracks, retention, dropped, clients, lost, student, sample, rounds))

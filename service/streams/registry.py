@@ -15,6 +15,7 @@ from edge.pipeline.config import LaneSettings, Mode
 from edge.sources import open_source
 from edge.sources.base import SourceError
 from edge.sources.latest import FrameReader
+from service.adaptation.settings import check_learning
 from service.cameras.url_policy import Address, UrlPolicy
 from service.errors import (
     ApiError,
@@ -64,17 +65,20 @@ class StreamRegistry:
         store: Store,
         worker: Worker,
         make: MakeStream,
-        forget: Callable[[str], object] = lambda stream_id: None,
+        forget: Callable[[str], object],
+        adapts: Callable[[Stream], object],
+        adapts_no_more: Callable[[Stream, bool], object],
     ) -> None:
         """`lane`: what a stream has that asks for nothing else; `most` streams at a time.
 
-        `forget` deletes what is kept elsewhere of a stream that is removed; it may wait.
+        These may wait: `forget` deletes what is kept elsewhere of a stream that is removed, `adapts` hears of what a
+        stream's spec says of adaptation, `adapts_no_more` of one that is gone, and whether it is nobody's any more.
         """
         self._lane, self._policy, self._most = lane, policy, most
         self._store = store
         self._worker = worker
         self._make = make
-        self._forget = forget
+        self._forget, self._adapts, self._adapts_no_more = forget, adapts, adapts_no_more
         self._streams: dict[str, Stream] = {}
         self._rows: dict[str, StoredStream] = {}
         self._changing = asyncio.Lock()
@@ -120,6 +124,7 @@ class StreamRegistry:
         self._check_open()
         self._check_mode(spec.lane.mode)
         self._check_classes(spec.zones)
+        self._check_adapt(spec)
         stream = self._make(spec, time.time())
         address, reader = await self._open(stream, spec)
         async with self._changing:
@@ -138,6 +143,7 @@ class StreamRegistry:
                 raise
             self._rows[spec.id], self._streams[spec.id] = row, stream
         stream.start()
+        await asyncio.to_thread(self._adapts, stream)
         log.info("stream %s added: %s", spec.id, address.shown, extra=fields("stream_added", stream_id=spec.id))
         return stream, True
 
@@ -174,6 +180,7 @@ class StreamRegistry:
             await _done(self._worker.remove(stream_id))
             del self._streams[stream_id], self._rows[stream_id]
         stream.end_subscriptions()
+        await asyncio.to_thread(self._adapts_no_more, stream, True)
         await asyncio.to_thread(self._forget, stream_id)  # a disk that hangs keeps no other change waiting
         await asyncio.to_thread(stream.close)
         log.info("stream %s removed", stream_id, extra=fields("stream_removed", stream_id=stream_id))
@@ -207,6 +214,7 @@ class StreamRegistry:
         del self._rows[stream_id]
         await kept(self._store.remove_stream(stream_id))
         stream.end_subscriptions()
+        await asyncio.to_thread(self._adapts_no_more, stream, removed)
         stream.close(timeout_s=0)
         if removed:
             await asyncio.to_thread(self._forget, stream_id)
@@ -215,6 +223,7 @@ class StreamRegistry:
         """Return the address of a stream that this service could run. Raises Refused or NotReady."""
         self._check_mode(spec.lane.mode)
         self._check_classes(spec.zones)
+        self._check_adapt(spec)
 
         def look() -> Address:
             address = self._policy.check(spec.url, spec.credentials)
@@ -286,6 +295,7 @@ class StreamRegistry:
         stream.adopt(address, reader)
         await _done(self._worker.add(stream))
         stream.start()
+        await asyncio.to_thread(self._adapts, stream)
 
     async def _apply(self, stream: Stream, spec: StreamSpec, opened: tuple[Address, FrameReader] | None) -> None:
         """Put a changed spec in force, with another reader where it has another address."""
@@ -297,6 +307,7 @@ class StreamRegistry:
             await self._reopen(stream, *opened)
         else:
             await _done(self._worker.change(stream))
+            await asyncio.to_thread(self._adapts, stream)
 
     async def _open(self, stream: Stream, spec: StreamSpec) -> tuple[Address, FrameReader]:
         """Look at the address and what it leads to, which may take its time. Raises Refused."""
@@ -328,6 +339,8 @@ class StreamRegistry:
         self._check_mode(spec.lane.mode)
         if "zones" in patch.model_fields_set:  # those of before may be another pair's
             self._check_classes(spec.zones)
+        if patch.adapt:
+            self._check_adapt(spec)
         return stream, stream.spec, spec
 
     def _known(self, stream_id: str, new: NewStream) -> Stream | None:
@@ -350,6 +363,13 @@ class StreamRegistry:
         if mode not in self._worker.modes:
             has = ", ".join(self._worker.modes)
             raise Refused("mode_not_available", f"no model file here for mode {mode!r}; there is one for {has}")
+
+    def _check_adapt(self, spec: StreamSpec) -> None:
+        if not spec.adapt:
+            return
+        if "atttrack" not in self._worker.modes:
+            raise Refused("adapt_not_available", "`adapt` has the student with a prior learn; there is none here")
+        check_learning()
 
     def _check_classes(self, zones: Sequence[Polygon | Line]) -> None:
         """A zone for what is never seen here would count nothing for ever."""

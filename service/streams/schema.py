@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from engines.signature import PEOPLE
+from service.adaptation.schema import AdaptationView
 from service.ids import Id
 from service.lane_fields import with_lane_fields
 from service.zones.zone import Zones
@@ -15,6 +16,11 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Note = Annotated[str, StringConstraints(max_length=200)]
 StillsDays = Annotated[float, Field(ge=0, le=366, allow_inf_nan=False)]
 
+_ADAPT = (
+    "Whether the student learns this camera from the teacher while it runs; pictures to learn from stay in memory. "
+    "docs/ADAPT.md has the rest."
+)
+_ADAPT_GROUP = "Streams of one group learn one student together; null: a student of its own."
 _STILLS = "Days for which a picture is kept of what happens in the zones; 0: no pictures."
 
 
@@ -51,6 +57,8 @@ class NewStream(BaseModel):
     note: Note = Field(default="", description="One line for people: what this camera shows.")
     zones: Zones = Field(default=(), description="Areas and lines to count in.")
     stills_days: StillsDays = Field(default=0, description=_STILLS)
+    adapt: bool = Field(default=False, description=_ADAPT)
+    adapt_group: Id | None = Field(default=None, description=_ADAPT_GROUP)
     credentials: NewCredentials | None = None
 
 
@@ -67,6 +75,8 @@ class StreamPatch(BaseModel):
     note: Note | None = Field(default=None, description="null: none.")
     zones: Zones | None = Field(default=None, description="null: none.")
     stills_days: StillsDays | None = Field(default=None, description=_STILLS)
+    adapt: bool | None = Field(default=None, description=f"{_ADAPT} null: it does not.")
+    adapt_group: Id | None = Field(default=None, description=_ADAPT_GROUP)
     url: str = Field(default="", description="Another address: the source is opened anew and identities start anew.")
     credentials: NewCredentials | None = Field(default=None, description="null: none. Opens the source anew.")
 
@@ -117,6 +127,11 @@ class StreamView(BaseModel):
     has_credentials: bool
     zones: Zones
     stills_days: float
+    adapt: bool
+    adapt_group: str | None
+    adaptation: AdaptationView | None = Field(
+        default=None, exclude_if=lambda view: view is None, description="What that does; left out without `adapt`."
+    )
     classes: tuple[str, ...] = Field(
         default=PEOPLE,
         exclude_if=lambda classes: classes == PEOPLE,

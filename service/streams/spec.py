@@ -30,6 +30,10 @@ class StreamSpec:
     note: str = ""
     stills_days: float = 0.0
     """How long a picture is kept of what happens in the zones; 0: none."""
+    adapt: bool = False
+    """Whether the student learns this camera while it runs."""
+    adapt_group: str | None = None
+    """Of streams that share a student."""
 
     @classmethod
     def from_request(cls, new: NewStream, defaults: LaneSettings, idempotency_key: str | None = None) -> "StreamSpec":
@@ -48,6 +52,8 @@ class StreamSpec:
             zones=new.zones,
             note=new.note,
             stills_days=new.stills_days,
+            adapt=new.adapt,
+            adapt_group=new.adapt_group,
         )
 
     @classmethod
@@ -63,7 +69,7 @@ class StreamSpec:
 
     def changed(self, patch: StreamPatch, defaults: LaneSettings) -> "StreamSpec":
         """The stream after a merge patch; null stands for the default. Raises Refused."""
-        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0}
+        empty: dict[str, Any] = {"name": self.id, "zones": (), "note": "", "stills_days": 0.0, "adapt": False}
         changes: dict[str, Any] = {"lane": replace(self.lane, **asked_of_lane(patch, defaults))}
         for name in patch.model_fields_set.difference(LANE_FIELDS):
             value = getattr(patch, name)

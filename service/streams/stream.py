@@ -14,6 +14,8 @@ from edge.sources.base import Frame, SourceState
 from edge.sources.decoding import Decoding
 from edge.sources.latest import FrameReader, LatestFrame
 from edge.sources.settings import SourceSettings
+from engines.engine import Engine
+from service.adaptation.member import Member
 from service.cameras.url_policy import Address
 from service.lane_fields import as_fields
 from service.logs import fields
@@ -53,6 +55,7 @@ class Stream:
         store: CountStore,
         metrics: StreamMetrics,
         recorder: Recorder,
+        adaptation: Member,
         decoding: Callable[[], Decoding],
         run: str,
     ) -> None:
@@ -61,10 +64,11 @@ class Stream:
         `run` names this life of the stream in its messages.
         """
         self.spec = spec
-        """May be replaced by an equal one but for lane, zones, stills_days, name and note."""
+        """May be replaced by an equal one but for lane, zones, stills_days, adapt, adapt_group, name and note."""
         self.feed = feed
         self.stats = StreamStats()
         self.metrics = metrics
+        self.adaptation = adaptation
         self.created_at = created_at
         self._hub = hub
         self._worker = worker
@@ -95,6 +99,10 @@ class Stream:
     def classes(self) -> tuple[str, ...]:
         """What the networks see here."""
         return self._worker.classes
+
+    @property
+    def student(self) -> Engine | None:
+        return self.adaptation.engine
 
     @property
     def ready(self) -> bool:
@@ -153,7 +161,8 @@ class Stream:
         self._overload.record(age_s, self._dropped, looked, refused)
         self.metrics.frame(tracked, age_s)
         zones = self.counter.observe(tracked)
-        events = self._events.observe(tracked, self.counter.events)
+        events = self._events.observe(tracked, self.counter.events) + self.adaptation.events()
+        self.adaptation.observe(tracked.frame)
         self._recorder.record(tracked, self.counter.events, self.spec.zones, self.spec.stills_days, now)
         self._hub.publish_encoded(partial(encode, tracked, self.id, self._run, self._seq, now, zones, events))
         self.feed.offer(self._seq, tracked)
@@ -188,6 +197,9 @@ class Stream:
             **as_fields(spec.lane),
             zones=spec.zones,
             stills_days=spec.stills_days,
+            adapt=spec.adapt,
+            adapt_group=spec.adapt_group,
+            adaptation=self.adaptation.view(),
             classes=self.classes,
             created_at=self.created_at,
             state=self.state,

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from edge.pipeline.config import LaneSettings, Mode
 from edge.pipeline.pipeline import TrackedFrame
 from edge.pipeline.timings import StageTimes
 from edge.sources.base import Frame
+from engines.engine import Engine
 from engines.errors import DeviceLostError
 from engines.signature import PEOPLE
 from service.logs import fields
@@ -49,6 +51,11 @@ class Pipeline(Protocol):
         """See `edge.ops.base.Ops.upload`."""
         ...
 
+    def open_student(self, path: Path) -> Engine:
+        """See `TrackingPipeline.open_student`. May be called on any thread."""
+        ...
+
+    def set_student(self, lane_id: str, engine: Engine | None) -> None: ...
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def change_lane(self, lane_id: str, settings: LaneSettings) -> None: ...
     def remove_lane(self, lane_id: str) -> None: ...
@@ -64,6 +71,11 @@ class Trackable(Protocol):
     def id(self) -> str: ...
     @property
     def settings(self) -> LaneSettings: ...
+    @property
+    def student(self) -> Engine | None:
+        """The one that it has in place of the pair's."""
+        ...
+
     @property
     def ready(self) -> bool:
         """Whether a frame waits."""
@@ -106,6 +118,7 @@ class Worker:
         self.lost: DeviceLostError | None = None
         """Why the device thread ended, where that was for want of a device: this process cannot have it back."""
         self._upload: Callable[[Pixels], Pixels] = lambda pixels: pixels
+        self._open_student: Callable[[Path], Engine] | None = None
         self._commands: deque[Callable[[Pipeline], None]] = deque()
         self._stopping = False
         self._built: Future[None] = Future()
@@ -121,6 +134,12 @@ class Worker:
     def upload(self, pixels: Pixels) -> Pixels:
         """A picture as the pipeline likes it best, made so by the thread that read it."""
         return self._upload(pixels)
+
+    def open_student(self, path: Path) -> Engine:
+        """A student to set for streams. Raises EngineError for a file that does not fit, WorkerStopped too early."""
+        if self._open_student is None:
+            raise WorkerStopped("the networks are not loaded yet")
+        return self._open_student(path)
 
     def start(self) -> None:
         """Build the pipeline on the device thread; raises what building raised."""
@@ -168,6 +187,10 @@ class Worker:
         """Apply the stream's settings as they are now. Unknown streams are ignored."""
         return self._command(lambda pipeline: self._change(pipeline, stream))
 
+    def set_student(self, lane_id: str, engine: Engine | None) -> "Future[None]":
+        """Change a stream over to another student between two ticks; None: the pair's. Unknown streams are ignored."""
+        return self._command(lambda pipeline: self._set_student(pipeline, lane_id, engine))
+
     def remove(self, lane_id: str) -> "Future[None]":
         """Forget a stream; once done, nothing of it is published any more. Unknown streams are ignored."""
         return self._command(lambda pipeline: self._remove(pipeline, lane_id))
@@ -198,6 +221,7 @@ class Worker:
             pipeline = self._build()
             self.modes, self.classes, self.load_s = pipeline.modes, pipeline.classes, time.monotonic() - began_s
             self._upload, self.on_gpu = pipeline.upload, pipeline.depth > 1
+            self._open_student = pipeline.open_student
         except BaseException as error:
             self._built.set_exception(error)
             return
@@ -247,11 +271,17 @@ class Worker:
 
     def _add(self, pipeline: Pipeline, stream: Trackable) -> None:
         pipeline.add_lane(stream.id, stream.settings)
+        if stream.student is not None:
+            pipeline.set_student(stream.id, stream.student)
         self._streams[stream.id] = stream
 
     def _change(self, pipeline: Pipeline, stream: Trackable) -> None:
         if stream.id in self._streams:
             pipeline.change_lane(stream.id, stream.settings)
+
+    def _set_student(self, pipeline: Pipeline, lane_id: str, engine: Engine | None) -> None:
+        if lane_id in self._streams:
+            pipeline.set_student(lane_id, engine)
 
     def _remove(self, pipeline: Pipeline, lane_id: str) -> None:
         self._suspects.discard(lane_id)

@@ -68,7 +68,18 @@ class DiscontinuityEvent(BaseModel):
     epoch: int = Field(description="The epoch from here on; a new one means that all ids are new people.")
 
 
-AnyEvent = Annotated[NewEvent | EndEvent | StayEvent | CrossEvent | DiscontinuityEvent, Field(discriminator="type")]
+class StudentEvent(BaseModel):
+    """What live adaptation did with the student of this stream; identities stay."""
+
+    type: Literal["student_adapted", "student_kept", "student_reverted", "adaptation_failed"]
+    student: int = Field(description="The student in force from here on: 0 is the pair's own, others count rounds.")
+    verdict: str | None = Field(default=None, description="As in the stream's `adaptation`; null: somebody chose.")
+    scores: dict[str, dict[str, float]] = Field(default_factory=dict, description="As in the stream's `adaptation`.")
+
+
+AnyEvent = Annotated[
+    NewEvent | EndEvent | StayEvent | CrossEvent | DiscontinuityEvent | StudentEvent, Field(discriminator="type")
+]
 
 
 _ORDER = ("discontinuity", "leave", "end", "new", "enter", "cross")

@@ -96,10 +96,10 @@ class Viewer:
 
 
 def _is_about(event: dict[str, Any], zones: frozenset[str]) -> bool:
-    """Breaks of the stream concern everybody."""
-    return event["type"] == "discontinuity" or event.get("zone") in zones
+    """What concerns everybody is about nobody."""
+    return "id" not in event or event.get("zone") in zones
 
 
 def _is_of(event: dict[str, Any], classes: frozenset[str]) -> bool:
     """As above."""
-    return event["type"] == "discontinuity" or event.get("class", PERSON) in classes
+    return "id" not in event or event.get("class", PERSON) in classes

@@ -23,7 +23,7 @@ EXPRESSIONS = {
     **{f"{panel['title']} {t['refId']}": t["expr"] for panel in DASHBOARD["panels"] for t in panel.get("targets", [])},
     **{rule["alert"]: rule["expr"] for rule in RULES},
 }
-LABELS = {"instance", "job", "stream", "kind", "stage", "code", "reason", "version", "le"}
+LABELS = {"instance", "job", "stream", "kind", "stage", "code", "reason", "version", "verdict", "le"}
 SUFFIXES = {
     "counter": ("_total",),
     "histogram": ("_bucket", "_sum", "_count"),

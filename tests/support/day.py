@@ -1,7 +1,7 @@
 """A pipeline's day: lanes of all modes, ticks of some of them, changes on the way; networks that make errors show."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from edge.pipeline.modes import MODES
 from edge.pipeline.pipeline import TrackedFrame, TrackingPipeline
 from edge.pipeline.tick import InFlight
 from edge.sources.base import Frame
+from engines.engine import Engine
 from engines.host import HostDevice
 from engines.signature import Signature
 from tests.support.scripted_engine import Arrays, ScriptedEngine
@@ -85,6 +86,30 @@ class Day:
                 yield from pipeline.collect(waiting.popleft())
         while waiting:
             yield from pipeline.collect(waiting.popleft())
+
+
+def swapping(backend: Backend, day: Day, make: Callable[[], Engine], seed: int) -> list[TrackedFrame]:
+    """A day on which lanes get students of their own and lose them, while ticks are in flight."""
+    rng = np.random.default_rng(seed)
+    pipeline = TrackingPipeline(backend, PipelineSettings(max_lanes=len(day.lanes)))
+    for lane, k, mode in day.lanes:
+        pipeline.add_lane(lane, LaneSettings(k, mode, 0.1, student_every=1 + int(lane[4:]) % 3))  # type: ignore[arg-type]
+    own = [make(), make(), None]
+    results: list[TrackedFrame] = []
+    waiting: deque[InFlight] = deque()
+    for ticks, change in day.ticks:
+        if change:
+            lane, mode, k = change
+            pipeline.change_lane(lane, LaneSettings(k, mode, 0.1))  # type: ignore[arg-type]
+        for lane, _, _ in day.lanes:
+            if rng.random() < 0.4:
+                pipeline.set_student(lane, own[int(rng.integers(3))])
+        waiting.append(pipeline.submit(ticks))
+        if len(waiting) == pipeline.depth:
+            results += pipeline.collect(waiting.popleft())
+    while waiting:
+        results += pipeline.collect(waiting.popleft())
+    return results
 
 
 def assert_same(ours: list[TrackedFrame], theirs: list[TrackedFrame]) -> None:

@@ -10,7 +10,7 @@ from edge.ops.cuda_ops import CudaOps
 from edge.pipeline.backend import Backend
 from engines.cuda_device import CudaArray, CudaDevice, CudaQueue
 from engines.signature import Signature
-from tests.support.day import OF_CLASSES, SIGNATURES, Day, assert_same, on_host, see
+from tests.support.day import OF_CLASSES, SIGNATURES, Day, assert_same, on_host, see, swapping
 from tests.support.host_driver import stand_in_gpu, statistic
 from tests.support.scripted_engine import Script
 
@@ -69,3 +69,12 @@ def test_a_tick_allocates_nothing() -> None:
 
     allocations(60)  # every camera's size has been seen
     assert allocations(60) == allocations(20) > 0, "the pipeline's own buffers, however long it runs"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_students_of_their_own_come_and_go_on_the_cuda_device_as_well(seed: int) -> None:
+    backend, day = _on_cuda(), Day(seed)
+    device = backend.device
+    assert isinstance(device, CudaDevice)
+    found = swapping(backend, day, lambda: AddressedEngine(SIGNATURES["student"], see, device), seed)
+    assert_same(found, day.through(on_host()))

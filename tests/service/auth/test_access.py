@@ -53,6 +53,7 @@ WRITE = {
     ("DELETE", "/streams/{stream_id}"),
     ("PUT", "/streams/{stream_id}/zones"),
     ("POST", "/streams/{stream_id}/counts/reset"),
+    ("POST", "/streams/{stream_id}/adaptation"),
 }
 ADMIN_ALL = {("POST", "/keys"), ("GET", "/keys"), ("DELETE", "/keys/{name}")}
 
@@ -62,6 +63,7 @@ HARMLESS: dict[tuple[str, str], dict[str, Any]] = {
     ("DELETE", "/streams/{stream_id}"): {"headers": {"If-Match": '"another"'}},
     ("GET", "/streams/{stream_id}/export"): {"params": {"format": "mot"}},
     ("POST", "/keys"): {"json": {}},
+    ("POST", "/streams/{stream_id}/adaptation"): {"json": {"student": "shipped"}},  # of a stream that does not adapt
 }
 """What makes a request pass the door and do nothing behind it."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -40,9 +41,17 @@ class ScriptedPipeline:
         self.broken: set[str] = set()
         self.broken_late: set[str] = set()
         self.set: dict[str, LaneSettings] = {}
+        self.students: dict[str, Any] = {}
 
     def upload(self, pixels: Any) -> Any:
         return ("uploaded", pixels)
+
+    def open_student(self, path: Path) -> Any:
+        return path
+
+    def set_student(self, lane_id: str, engine: Any) -> None:
+        assert not self.in_flight, "between two ticks"
+        self.students[lane_id] = engine
 
     def add_lane(self, lane_id: str, settings: LaneSettings) -> None:
         if lane_id in self.lanes:
@@ -80,6 +89,7 @@ class FakeStream:
     """A stream whose frames the test puts in."""
 
     settings = LaneSettings()
+    student: Any = None
 
     def __init__(self, lane_id: str, worker: Worker) -> None:
         self.id = lane_id
@@ -227,6 +237,27 @@ def test_lane_is_changed_while_it_runs(worker: Worker, pipeline: ScriptedPipelin
     assert pipeline.set == {"a": stream.settings}
     worker.change(FakeStream("nobody", worker)).result(5)
     assert pipeline.set.keys() == {"a"}
+
+
+def test_a_stream_changes_over_between_two_ticks_and_has_its_student_again_when_it_is_added_again(
+    worker: Worker, pipeline: ScriptedPipeline
+) -> None:
+    assert worker.open_student(Path("new.onnx")) == Path("new.onnx")
+    stream = FakeStream("a", worker)
+    worker.add(stream).result(5)
+    assert pipeline.students == {}
+    worker.set_student("a", "new").result(5)
+    worker.set_student("nobody", "new").result(5)
+    assert pipeline.students == {"a": "new"}
+    worker.remove("a").result(5)
+    stream.student = "newer"
+    worker.add(stream).result(5)
+    assert pipeline.students == {"a": "newer"}
+
+
+def test_before_the_networks_are_loaded_no_student_can_be_opened() -> None:
+    with pytest.raises(WorkerStopped):
+        Worker(ScriptedPipeline).open_student(Path("new.onnx"))
 
 
 def test_command_stands_when_nobody_waits_for_it_any_more(worker: Worker, pipeline: ScriptedPipeline) -> None:
