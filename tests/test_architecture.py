@@ -53,7 +53,7 @@ MAY_START = {
 The service starts the builder of plans and live adaptation so, and benchmarks what trains and exports, since neither
 ever loads torch. `gpu-check` runs the tests that need a GPU."""
 
-MOST_LINES, MOST_FLOORS, MOST_FILES = 4000, 10, 36
+MOST_LINES, MOST_FLOORS, MOST_FILES = 4200, 10, 36
 """Of benchmarks, of service, and of edge/sources: see the test of each for how they are counted."""
 
 IMPORT_EVERYTHING = """
