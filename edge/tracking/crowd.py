@@ -34,6 +34,7 @@ class Crowd:
         columns = [np.concatenate([getattr(lane, name) for lane in somebody]) for name in _COLUMNS]
         self.embeddings, self.states, self.scores, self.last_seen_s, self.harms, self.waits_s2, self.detection = columns
         self.classes = np.concatenate([lane.classes for lane in lanes])
+        self.first_seen_s = np.concatenate([lane.first_seen_s for lane in lanes])
 
     def hand_back(self, lanes: Sequence[Tracklets]) -> None:
         """To those that this was made of."""
@@ -130,7 +131,9 @@ class Crowd:
         waits_s2 = np.square(now_s[lanes] - self.last_seen_s[rows])
         self.harms[rows] = OWN_FADING * self.harms[rows] + harms
         self.waits_s2[rows] = OWN_FADING * self.waits_s2[rows] + waits_s2
-        self.motion[:, rows] = _KALMAN.update(motion, xyah, noises[lanes])
+        noise = noises[lanes]
+        noise[self.first_seen_s[rows] == keyframes_s[lanes], :2] = 1  # nobody else tells how fast a newcomer is
+        self.motion[:, rows] = _KALMAN.update(motion, xyah, noise)
         clear = seen.strong[columns]
         looks = self.embeddings.take(rows[clear], axis=0), seen.embeddings.take(columns[clear], axis=0)
         self.embeddings[rows[clear]] = smoothed(*looks, smoothing[lanes[clear], None])

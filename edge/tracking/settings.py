@@ -18,8 +18,9 @@ class TrackerSettings:
     keyframes_decide: bool = True
     """Whether keyframes alone tell who is there. Between them nobody is new, and whom only the last keyframe has seen
     goes on where motion expects them. False: all frames are alike, as in AttTrack's paper."""
-    place_noise_between_keyframes: float = 8.0
-    """Variance of where boxes are between keyframes, in that of keyframes: a student is less exact than its teacher."""
+    place_noise_between_keyframes: float = 16.0
+    """Variance of where boxes are between keyframes, in that of keyframes: a student is less exact than its teacher.
+    Of people whom a single keyframe has seen it is 1, since their speed is not known yet."""
     size_noise_between_keyframes: float = 300.0
     """The same of how large they are: a student says that somebody is there, and where; the teacher knows the size."""
     same_iou: float = 0.7

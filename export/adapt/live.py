@@ -54,7 +54,7 @@ Tell = Callable[[float, str], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Round:
     """What the service asks for; `service.adaptation.training` writes it."""
 
     teacher: Path
@@ -85,7 +85,7 @@ class Order:
         return cls(**given)
 
 
-def adapt(order: Order, folder: Path, tell: Tell) -> dict[str, Any]:
+def adapt(order: Round, folder: Path, tell: Tell) -> dict[str, Any]:
     """Look, learn and compare; the verdict as JSON data. Leaves STUDENT and WEIGHTS in `folder`.
 
     verdict: `better` where the new student is to be taken; `shipped` where the pair's own is better than the one in
@@ -178,7 +178,7 @@ def _round(folder: Path) -> int:
     try:
         with redirect_stdout(sys.stderr):  # of what prints on its way
             found = adapt(
-                Order.read(folder / "order.json"),
+                Round.read(folder / "order.json"),
                 folder,
                 lambda share, doing: say({"share": round(share, 3), "doing": doing}),
             )

@@ -20,7 +20,7 @@ from edge.ops.host import HostOps
 from edge.ops.letterbox import Letterbox
 from edge.sources.base import Frame
 from engines.host import HostDevice
-from service.adaptation.sample import Sample, Stretch
+from service.adaptation.sample import Excerpt, Sample
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Gathering:
         if begun is None or len(begun.pictures) < SHORTEST or begun.ended_s <= begun.began_s:
             return
         rate = (len(begun.pictures) - 1) / (begun.ended_s - begun.began_s)
-        self._sample.add(Stretch(self._stream_id, self._count, tuple(begun.pictures), begun.size, rate))
+        self._sample.add(Excerpt(self._stream_id, self._count, tuple(begun.pictures), begun.size, rate))
         self._count += 1
 
     def _scaled(self, frame: Frame) -> U8:

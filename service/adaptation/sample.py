@@ -14,7 +14,7 @@ LEAST_STRETCHES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Excerpt:
     """Consecutive pictures of one size."""
 
     stream_id: str
@@ -49,10 +49,10 @@ class Sample:
     def __init__(self, most_bytes: int) -> None:
         kept = int(KEPT_SHARE * most_bytes)
         self._room = {True: kept, False: most_bytes - kept}
-        self._stretches: dict[bool, deque[Stretch]] = {True: deque(), False: deque()}
+        self._stretches: dict[bool, deque[Excerpt]] = {True: deque(), False: deque()}
         self._lock = Lock()
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, stretch: Excerpt) -> None:
         """Keep it; the oldest of its kind make room. One that is larger than all there is for its kind is left out."""
         room, there = self._room[stretch.kept], self._stretches[stretch.kept]
         with self._lock:
@@ -63,13 +63,13 @@ class Sample:
                 there.popleft()
 
     @property
-    def learnt(self) -> tuple[Stretch, ...]:
+    def learnt(self) -> tuple[Excerpt, ...]:
         """Those to learn from, oldest first."""
         with self._lock:
             return tuple(self._stretches[False])
 
     @property
-    def kept(self) -> tuple[Stretch, ...]:
+    def kept(self) -> tuple[Excerpt, ...]:
         """Those to compare on, oldest first."""
         with self._lock:
             return tuple(self._stretches[True])
@@ -84,5 +84,5 @@ class Sample:
         """Of all pictures."""
         return sum(one.nbytes for one in self)
 
-    def __iter__(self) -> Iterator[Stretch]:
+    def __iter__(self) -> Iterator[Excerpt]:
         return iter((*self.learnt, *self.kept))

@@ -17,7 +17,7 @@ from typing import Any
 
 from edge.pipeline.backend import PairFiles
 from service.adaptation.gathering import LOWEST
-from service.adaptation.sample import Sample, Stretch
+from service.adaptation.sample import Excerpt, Sample
 from service.adaptation.settings import MEMORY, AdaptationSettings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -93,8 +93,8 @@ class Training:
     def _write_order(
         self,
         folder: Path,
-        learnt: Iterable[Stretch],
-        kept: Iterable[Stretch],
+        learnt: Iterable[Excerpt],
+        kept: Iterable[Excerpt],
         before: Predecessor | None,
         k: int,
     ) -> None:
@@ -192,7 +192,7 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
-def _write(stretch: Stretch, folder: Path) -> None:
+def _write(stretch: Excerpt, folder: Path) -> None:
     """As a MOTChallenge sequence."""
     (folder / "img1").mkdir(parents=True)
     for number, picture in enumerate(stretch.pictures, 1):

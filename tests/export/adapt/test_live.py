@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from engines.onnx_engine import OnnxEngine
 from export.adapt import live
-from export.adapt.live import Order, adapt, choose
+from export.adapt.live import Round, adapt, choose
 from export.adapt.student import SHIPPED_STUDENT, without_looks
 from tests.support.drawn import Drawn
 from tests.support.tiny_pair import signature, tiny_model
@@ -60,9 +60,9 @@ def order(folder: Path, scene: Drawn = SCENE, **other: Any) -> dict[str, Any]:
     }
 
 
-def read(folder: Path, asked: dict[str, Any]) -> Order:
+def read(folder: Path, asked: dict[str, Any]) -> Round:
     (folder / "order.json").write_text(json.dumps(asked))
-    return Order.read(folder / "order.json")
+    return Round.read(folder / "order.json")
 
 
 def test_of_nobody_nothing_is_learnt(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adaptation.sample import KEPT_EVERY, KEPT_SHARE, Sample, Stretch
+from service.adaptation.sample import KEPT_EVERY, KEPT_SHARE, Excerpt, Sample
 
 
-def stretch(number: int, *lengths: int) -> Stretch:
-    return Stretch("door", number, tuple(bytes(length) for length in lengths), (64, 32), 25.0)
+def stretch(number: int, *lengths: int) -> Excerpt:
+    return Excerpt("door", number, tuple(bytes(length) for length in lengths), (64, 32), 25.0)
 
 
 def test_an_empty_sample_is_ready_for_nothing() -> None:
@@ -19,7 +19,7 @@ def test_an_empty_sample_is_ready_for_nothing() -> None:
 @given(st.lists(st.lists(st.integers(0, 400), max_size=6), max_size=60), st.integers(0, 3000))
 def test_it_never_holds_more_than_it_may(stretches: list[list[int]], most: int) -> None:
     sample = Sample(most)
-    came: list[Stretch] = []
+    came: list[Excerpt] = []
     for number, lengths in enumerate(stretches):
         came.append(stretch(number, *lengths))
         sample.add(came[-1])

@@ -18,7 +18,7 @@ import pytest
 from edge.pipeline.backend import PairFiles
 from service.adaptation import settings as room
 from service.adaptation import training
-from service.adaptation.sample import Sample, Stretch
+from service.adaptation.sample import Excerpt, Sample
 from service.adaptation.settings import AdaptationSettings
 from service.adaptation.training import PREFIX, Predecessor, Training, TrainingFailed, sweep
 from tests.service.waiting import wait_until
@@ -45,7 +45,7 @@ def script(memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 def sample() -> Sample:
     made = Sample(1_000_000)
     for number in range(4):
-        made.add(Stretch("door", number, (b"one", b"two", b"three"), (64, 32), 12.5))
+        made.add(Excerpt("door", number, (b"one", b"two", b"three"), (64, 32), 12.5))
     return made
 
 
@@ -214,14 +214,14 @@ import sys
 from pathlib import Path
 from edge.pipeline.backend import PairFiles
 from service.adaptation import training
-from service.adaptation.sample import Sample, Stretch
+from service.adaptation.sample import Sample, Excerpt
 from service.adaptation.settings import AdaptationSettings
 
 memory, models, picture = map(Path, sys.argv[1:])
 training.MEMORY, training.TURN_S = memory, 0.5
 sample = Sample(10_000_000)
 for number in range(4):
-    sample.add(Stretch('door', number, (picture.read_bytes(),) * 40, (320, 192), 10.0))
+    sample.add(Excerpt('door', number, (picture.read_bytes(),) * 40, (320, 192), 10.0))
 pair = PairFiles.find(models, "tiny", (320, 192))
 made = training.Training(AdaptationSettings(0.4 / len(os.sched_getaffinity(0)), 60.0, 60.0, 10_000_000, None), pair)
 made.run(sample, None, 6, lambda *told: print("it works", flush=True), lambda *verdict: None)
