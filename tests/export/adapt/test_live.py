@@ -96,16 +96,17 @@ def _folder(tmp_path: Path) -> Iterator[None]:
 
 
 def test_a_student_made_worse_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_student(path: Path, smaller: float = 1.0) -> None:
+    def write_student(path: Path, aside: float = 0.0) -> None:
         model = tiny_model(signature("student", (320, 192), prior=True))
         (half_box,) = (one for one in model.graph.initializer if one.name == "half_box")
-        half_box.CopyFrom(numpy_helper.from_array(np.float32(smaller) * numpy_helper.to_array(half_box), "half_box"))
+        moved = numpy_helper.to_array(half_box) + np.array((aside, 0, aside, 0), np.float32)
+        half_box.CopyFrom(numpy_helper.from_array(moved, "half_box"))
         onnx.save(model, path)
 
     asked = read(tmp_path, order(tmp_path, size=(320, 192)))
     write_student(asked.shipped)
     monkeypatch.setattr(live, "learn", lambda *_: (tmp_path / "run").mkdir() or (tmp_path / "run/weights.pt").touch())
-    monkeypatch.setattr(live, "export_student", lambda weights, teacher, path: write_student(path, 0.6))
+    monkeypatch.setattr(live, "export_student", lambda weights, teacher, path: write_student(path, 20.0))
     found = adapt(asked, tmp_path, lambda share, doing: None)
     assert found["verdict"] == "not_better"
     assert found["scores"]["after"]["mota"] < found["scores"]["before"]["mota"]
