@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from service.cluster.asking import NodeAnswer, Question
 from service.cluster.bus import BusAway
 from service.cluster.gateway import Gateway
-from service.errors import NotReady
+from service.errors import NotFound, NotReady
 from service.routes.tracks import EVENT_STREAM, LONGEST_EVENT_ID
 
 PASSED_ON = ("accept", "content-type", "last-event-id")
@@ -87,6 +87,8 @@ async def _asked(request: Request) -> Response:
     question = Question(request.method, path, request.url.query, headers, await request.body())
     try:
         answer = await gateway.streams.ask_owner(stream_id, question)
+        if answer.status == NotFound.status and await gateway.streams.settle(stream_id):
+            answer = await gateway.streams.ask_owner(stream_id, question)  # a moment ago another node had it
     except BusAway as away:
         raise NotReady("node_away", f"{away}; it is there again in seconds, if there is room") from None
     return _response(answer)

@@ -107,7 +107,7 @@ class SiteStreams:
         for name in {*before.secrets.values()} - {*document.secrets.values()}:
             with contextlib.suppress(BusAway, WriteRefused):
                 await self._secrets.delete(name)
-        await self._settle(stream_id)
+        await self.settle(stream_id)
         return self.get(stream_id)
 
     async def remove(self, stream_id: str, if_match: str | None = None) -> None:
@@ -267,15 +267,17 @@ class SiteStreams:
     async def _place(self, stream_id: str) -> None:
         """Wait a moment for a node to take a new stream, so that whoever added it finds it where it asks next."""
         deadline_s = time.monotonic() + PLACE_S
-        while self.live and self.owner(stream_id) is None and time.monotonic() < deadline_s:
+        while self.live and not await self.settle(stream_id) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.02)
-        if self.owner(stream_id) is not None:
-            await self._settle(stream_id)
 
-    async def _settle(self, stream_id: str) -> None:
+    async def settle(self, stream_id: str) -> bool:
+        """Wait a moment until the stream's node has it as it is to be now; False where it has not, or nobody is it."""
         revision = self._table.row("spec", stream_id).revision
         with contextlib.suppress(BusAway):
-            await self.ask_owner(stream_id, Question("GET", f"/node/settled/{stream_id}", f"revision={revision}"))
+            question = Question("GET", f"/node/settled/{stream_id}", f"revision={revision}")
+            answer = await self.ask_owner(stream_id, question)
+            return answer.status == 200 and bool(json.loads(await answer.whole()))
+        return False
 
     def _document(self, stream_id: str) -> SpecDocument:
         value = self._table.spec(stream_id)
